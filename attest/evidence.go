@@ -1,0 +1,98 @@
+package attest
+
+import (
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Evidence is a decoded token. Its claims are what the token says: believe them only after [Evidence.Verify] under
+// a key that a verified Credential endorses.
+type Evidence struct {
+	Claims Claims
+	KeyID  KeyID // hint at the device key
+	// Credential is the token's kcwt as received, nil when the token carries none.
+	Credential []byte
+	// TPMProof is the encoded proof of profiles B and C, nil in profile A.
+	TPMProof []byte
+	message  *message
+}
+
+// Enclosure is what a token carries beside its claims, unprotected: each part is signed on its own.
+type Enclosure struct {
+	Credential []byte // nil when the verifier knows it already
+	TPMProof   []byte // deterministic CBOR, nil in profile A
+}
+
+// SignEvidence makes a token: COSE_Sign1 over the claims by the device key whose key id is kid.
+func SignEvidence(rand io.Reader, claims Claims, signer Signer, kid KeyID, enclosed Enclosure) ([]byte, error) {
+	w, err := claims.wire()
+	if err != nil {
+		return nil, err
+	}
+	unprotected := map[any]cbor.RawMessage{}
+	if enclosed.Credential != nil {
+		unprotected[headerKCWT] = enclosed.Credential
+	}
+	if enclosed.TPMProof != nil {
+		unprotected[headerTPMProof] = enclosed.TPMProof
+	}
+	return signMessage(rand, signer, protectedHeader{KeyID: kid[:], Type: contentFormatEAT}, unprotected, w)
+}
+
+// DecodeEvidence reads a token strictly; nothing is verified. The error is a [*FormatError].
+func DecodeEvidence(token []byte) (*Evidence, error) {
+	m, err := decodeMessage(token)
+	if err != nil {
+		return nil, err
+	}
+	if m.header.Type != contentFormatEAT {
+		return nil, formatError(ClassProfile, "protected header", "typ is not %d, application/eat+cwt (RFC 9596)", contentFormatEAT)
+	}
+	if m.header.Algorithm != ES256 {
+		return nil, formatError(ClassAlgorithm, "protected header", "device keys are on P-256 and sign with ES256 (-7), not %d", m.header.Algorithm)
+	}
+	e := &Evidence{KeyID: m.keyID, message: m,
+		Credential: m.Unprotected[uint64(headerKCWT)], TPMProof: m.Unprotected[int64(headerTPMProof)]}
+	if e.Claims, err = decodeClaims(m.Payload); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// decodeClaims looks at the profile first: claims of another profile are unexpected, not wrong.
+func decodeClaims(payload []byte) (Claims, error) {
+	var w wireClaims
+	err := decodeStrict("claims", decMode, payload, &w)
+	if err != nil {
+		var profile struct {
+			Profile string `cbor:"265,keyasint"`
+		}
+		if decMode.Unmarshal(payload, &profile) == nil && profile.Profile != "" && profile.Profile != EvidenceProfile {
+			return Claims{}, formatError(ClassProfile, "claim eat_profile", "another profile than %s", EvidenceProfile)
+		}
+		return Claims{}, err
+	}
+	return w.claims()
+}
+
+// Verify checks the signature under the device key and that the token's key id is that key's.
+// The error is [ErrSignature].
+func (e *Evidence) Verify(key *ecdsa.PublicKey) error {
+	if KeyIDOf(key) != e.KeyID {
+		return fmt.Errorf("the key id is another key's: %w", ErrSignature)
+	}
+	return e.message.verify(key)
+}
+
+// ClassOf returns the class of a decoding error, or "" for any other.
+func ClassOf(err error) Class {
+	var f *FormatError
+	if errors.As(err, &f) {
+		return f.Class
+	}
+	return ""
+}

@@ -1,0 +1,145 @@
+package attest
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+)
+
+// Nonce is what makes Evidence fresh: 8 to 64 bytes chosen by the verifier (RFC 9711 section 4.1).
+type Nonce []byte
+
+// String is the text form in URLs and session names: base64url without padding (RFC 4648 section 5).
+func (n Nonce) String() string { return base64.RawURLEncoding.EncodeToString(n) }
+
+// Sizes of minted nonces in bytes, and their life. The default makes 44 characters of base64 without padding.
+const (
+	DefaultNonceBytes = 33
+	MinMintedNonce    = nonceFixedBytes + 8
+	MaxMintedNonce    = maxNonceBytes
+	NonceLife         = 120 * time.Second
+
+	nonceHeadBytes   = 1
+	nonceExpiryBytes = 4
+	nonceTagBytes    = 16
+	nonceFixedBytes  = nonceHeadBytes + nonceExpiryBytes + nonceTagBytes
+	nonceVersion     = 1 << 4 // the head's high half; the key id is its low half
+	nonceKeyIDs      = 1 << 4
+	nonceKeyBytes    = 32
+	// mintDraws bounds the search for a nonce of the default size without the letters that base64 and base64url
+	// write differently. Each draw succeeds with (62/64)^44, one half in two: 256 failures in a row do not happen.
+	mintDraws = 256
+)
+
+// Errors of [NonceKeys.Check].
+var (
+	ErrNonceForeign = errors.New("the nonce is not one of ours")
+	ErrNonceExpired = errors.New("the nonce has expired: ask for a new one")
+)
+
+// NonceKeys mints and checks nonces without a table: any node with the keys knows its own nonces. A nonce is
+// head (version, key id) 1 || random n-21 || expiry XOR first 4 random bytes 4 || HMAC-SHA-256 truncated to 16.
+type NonceKeys struct {
+	current byte
+	keys    map[byte][]byte
+}
+
+// NewNonceKeys takes the key that mints and the earlier one that still checks, nil when there is none; each has 32
+// bytes. Generation numbers the current key, so that the keys of a rotation carry different ids.
+func NewNonceKeys(generation uint, current, earlier []byte) (*NonceKeys, error) {
+	if len(current) != nonceKeyBytes || earlier != nil && len(earlier) != nonceKeyBytes {
+		return nil, fmt.Errorf("a nonce key has %d bytes", nonceKeyBytes)
+	}
+	id := byte(generation % nonceKeyIDs)
+	k := &NonceKeys{current: id, keys: map[byte][]byte{id: current}}
+	if earlier != nil {
+		k.keys[(id+nonceKeyIDs-1)%nonceKeyIDs] = earlier
+	}
+	return k, nil
+}
+
+// Mint makes a nonce of size bytes, 29 to 64, that expires [NonceLife] after now. One of the default size reads the
+// same in base64 and base64url, so that clients of either kind can send it back.
+func (k *NonceKeys) Mint(rand io.Reader, now time.Time, size int) (Nonce, error) {
+	if size < MinMintedNonce || size > MaxMintedNonce {
+		return nil, fmt.Errorf("a nonce of %d bytes: want %d to %d, because it carries its own proof", size, MinMintedNonce, MaxMintedNonce)
+	}
+	for range mintDraws {
+		n, err := k.draw(rand, now.Add(NonceLife), size)
+		if err != nil {
+			return nil, err
+		}
+		if size != DefaultNonceBytes || !hasAmbiguousLetter(n) {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("no nonce free of + and / in %d draws: the random source is broken", mintDraws)
+}
+
+func (k *NonceKeys) draw(rand io.Reader, expiry time.Time, size int) (Nonce, error) {
+	n := make(Nonce, size)
+	n[0] = nonceVersion | k.current
+	tagAt := size - nonceTagBytes
+	expiryAt := tagAt - nonceExpiryBytes
+	if _, err := io.ReadFull(rand, n[nonceHeadBytes:expiryAt]); err != nil {
+		return nil, fmt.Errorf("drawing a nonce: %w", err)
+	}
+	mask := binary.BigEndian.Uint32(n[nonceHeadBytes:])
+	binary.BigEndian.PutUint32(n[expiryAt:], uint32(expiry.Unix())^mask)
+	copy(n[tagAt:], nonceTag(k.keys[k.current], n[:tagAt]))
+	return n, nil
+}
+
+// Check tells whether a nonce is ours and when it expires. The error is [ErrNonceForeign] or [ErrNonceExpired].
+func (k *NonceKeys) Check(n Nonce, now time.Time) (expiry time.Time, err error) {
+	if len(n) < MinMintedNonce || len(n) > MaxMintedNonce || n[0]&^(nonceKeyIDs-1) != nonceVersion {
+		return time.Time{}, ErrNonceForeign
+	}
+	key, found := k.keys[n[0]%nonceKeyIDs]
+	tagAt := len(n) - nonceTagBytes
+	if !found || !hmac.Equal(nonceTag(key, n[:tagAt]), n[tagAt:]) {
+		return time.Time{}, ErrNonceForeign
+	}
+	mask := binary.BigEndian.Uint32(n[nonceHeadBytes:])
+	expiry = time.Unix(int64(binary.BigEndian.Uint32(n[tagAt-nonceExpiryBytes:])^mask), 0).UTC()
+	if !now.Before(expiry) {
+		return expiry, ErrNonceExpired
+	}
+	return expiry, nil
+}
+
+func nonceTag(key, content []byte) []byte {
+	mac := hmac.New(sha256.New, key)
+	mac.Write(content)
+	return mac.Sum(nil)[:nonceTagBytes]
+}
+
+// hasAmbiguousLetter finds a 6-bit group of 62 or 63, which base64 and base64url write differently.
+func hasAmbiguousLetter(n Nonce) bool {
+	for _, c := range []byte(n.String()) {
+		if c == '-' || c == '_' {
+			return true
+		}
+	}
+	return false
+}
+
+// NonceFrom401 derives the nonce of a registration from the text of the 401 challenge that it answers.
+func NonceFrom401(challenge string) Nonce {
+	sum := sha256.Sum256([]byte("imei-attest-401-v1" + challenge))
+	return sum[:]
+}
+
+// SubscriberHash is how out-of-band evidence names its subscriber. Treat it as the IMSI itself.
+func SubscriberHash(n Nonce, imsi string) []byte {
+	h := sha256.New()
+	h.Write([]byte("imei-attest-sub-v1"))
+	h.Write(n)
+	h.Write([]byte(imsi))
+	return h.Sum(nil)
+}

@@ -1,0 +1,291 @@
+package attest
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/asn1"
+	"errors"
+	"fmt"
+	"io"
+	"math/big"
+	"reflect"
+
+	"github.com/fxamacker/cbor/v2"
+)
+
+// Algorithm is a COSE algorithm identifier (RFC 9053 section 2.1).
+type Algorithm int64
+
+// The algorithms of this profile: device keys sign with ES256, manufacturers with either.
+const (
+	ES256 Algorithm = -7  // ECDSA with P-256 and SHA-256
+	ES384 Algorithm = -35 // ECDSA with P-384 and SHA-384
+)
+
+// Signer makes the signature of a COSE message. Content is the encoded Sig_structure (RFC 9052 section 4.4), not a
+// hash of it, so that a TPM can hash it itself; the signature is R||S, each padded on the left to the length of the
+// curve's order (RFC 9053 section 2.1). The shape is that of go-cose's Signer.
+type Signer interface {
+	Algorithm() Algorithm
+	Sign(rand io.Reader, content []byte) ([]byte, error)
+}
+
+// ErrSignature means the signature does not verify under the key.
+var ErrSignature = errors.New("the signature does not verify")
+
+// sign1 is COSE_Sign1 (RFC 9052 section 4.2). Unprotected values stay encoded: each has its own rules.
+type sign1 struct {
+	_           struct{} `cbor:",toarray"`
+	Protected   []byte
+	Unprotected map[any]cbor.RawMessage
+	Payload     []byte
+	Signature   []byte
+}
+
+var typeOfSign1 = reflect.TypeFor[sign1]()
+
+// protectedHeader holds what this profile knows of the protected bucket (RFC 9052 section 3.1).
+type protectedHeader struct {
+	Algorithm Algorithm       `cbor:"1,keyasint"`
+	Critical  cbor.RawMessage `cbor:"2,keyasint,omitempty"`
+	KeyID     []byte          `cbor:"4,keyasint,omitempty"`
+	Type      uint64          `cbor:"16,keyasint,omitempty"`
+}
+
+// message is a decoded COSE_Sign1 whose signature has not been looked at.
+type message struct {
+	sign1
+	header protectedHeader
+	keyID  KeyID
+}
+
+// decodeMessage reads the frame and the protected header, strictly.
+func decodeMessage(raw []byte) (*message, error) {
+	if len(raw) > MaxTokenBytes {
+		return nil, formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
+	}
+	const majorTag = 6 // RFC 8949 section 3.1
+	if len(raw) > 0 && raw[0]>>5 != majorTag {
+		return nil, formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
+	}
+	m := new(message)
+	if err := decodeStrict("token", decFrame, raw, &m.sign1); err != nil {
+		return nil, asStructure(err)
+	}
+	switch {
+	case m.Payload == nil:
+		return nil, formatError(ClassStructure, "token", "the payload is detached")
+	case len(m.Protected) == 0:
+		return nil, formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
+	}
+	if err := decodeStrict("protected header", decMode, m.Protected, &m.header); err != nil {
+		return nil, asStructure(err)
+	}
+	if err := m.checkHeader(); err != nil {
+		return nil, err
+	}
+	return m, m.checkUnprotected()
+}
+
+// asStructure turns a type error in frame or header, which are no claims, into one of structure.
+func asStructure(err error) error {
+	var f *FormatError
+	if errors.As(err, &f) && f.Class == ClassClaim {
+		f.Class = ClassStructure
+	}
+	return err
+}
+
+func (m *message) checkHeader() error {
+	const part = "protected header"
+	h := m.header
+	if h.Critical != nil {
+		if err := h.checkCritical(); err != nil {
+			return err
+		}
+	}
+	size, err := signatureBytes(h.Algorithm)
+	if err != nil {
+		return formatError(ClassAlgorithm, part, "this profile knows ES256 (-7) and ES384 (-35) only")
+	}
+	if len(m.Signature) != size {
+		return formatError(ClassStructure, "signature", "%d bytes, algorithm %d has %d", len(m.Signature), h.Algorithm, size)
+	}
+	if len(h.KeyID) != len(m.keyID) {
+		return formatError(ClassKeyID, part, "key id of %d bytes, want the first %d of the key's thumbprint (RFC 9679)", len(h.KeyID), len(m.keyID))
+	}
+	m.keyID = KeyID(h.KeyID)
+	return nil
+}
+
+// checkCritical refuses every critical parameter that this package does not act on, or that is not there
+// (RFC 9052 section 3.1).
+func (h *protectedHeader) checkCritical() error {
+	const part = "protected header"
+	var labels []any
+	if err := decMode.Unmarshal(h.Critical, &labels); err != nil || len(labels) == 0 {
+		return formatError(ClassCritical, part, "crit is not a list of labels")
+	}
+	for _, label := range labels {
+		switch label {
+		case uint64(headerAlg), uint64(headerKeyID): // both are demanded anyway
+		case uint64(headerType):
+			if h.Type == 0 {
+				return formatError(ClassCritical, part, "typ is critical but absent")
+			}
+		default:
+			return formatError(ClassCritical, part, "a critical parameter is not understood")
+		}
+	}
+	return nil
+}
+
+// checkUnprotected proves that the values nobody reads are deterministic and free of tags too. The Credential in
+// kcwt is a message of its own, with its tag, and is decoded as one when its turn comes.
+func (m *message) checkUnprotected() error {
+	for label, raw := range m.Unprotected {
+		mode := decMode
+		switch label {
+		case uint64(headerAlg), uint64(headerCrit), uint64(headerKeyID), uint64(headerType):
+			return formatError(ClassStructure, "unprotected header", "parameter %v must be protected", label)
+		case uint64(headerKCWT):
+			mode = decAny
+		}
+		switch label.(type) {
+		case uint64, int64, string:
+		default:
+			return formatError(ClassStructure, "unprotected header", "a label is neither integer nor text (RFC 9052 section 1.5)")
+		}
+		if err := requireDeterministic("unprotected header", mode, raw); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// verify checks the signature under key; the key's curve must be the algorithm's.
+func (m *message) verify(key *ecdsa.PublicKey) error {
+	if alg, err := AlgorithmOf(key); err != nil || alg != m.header.Algorithm {
+		return fmt.Errorf("algorithm %d does not fit the key: %w", m.header.Algorithm, ErrSignature)
+	}
+	half := len(m.Signature) / signatureHalves
+	r, s := new(big.Int).SetBytes(m.Signature[:half]), new(big.Int).SetBytes(m.Signature[half:])
+	if !ecdsa.Verify(key, digest(m.header.Algorithm, sigStructure(m.Protected, m.Payload)), r, s) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// sigStructure encodes what is signed (RFC 9052 section 4.4), with no external data.
+func sigStructure(protected, payload []byte) []byte {
+	return must(encMode.Marshal([]any{"Signature1", protected, []byte{}, payload}))
+}
+
+// signMessage builds and signs a COSE_Sign1.
+func signMessage(rand io.Reader, signer Signer, header protectedHeader, unprotected map[any]cbor.RawMessage, payload any) ([]byte, error) {
+	header.Algorithm = signer.Algorithm()
+	want, err := signatureBytes(header.Algorithm)
+	if err != nil {
+		return nil, err
+	}
+	m := sign1{Unprotected: unprotected}
+	if m.Unprotected == nil {
+		m.Unprotected = map[any]cbor.RawMessage{}
+	}
+	if m.Protected, err = encMode.Marshal(header); err != nil {
+		return nil, fmt.Errorf("encoding the protected header: %w", err)
+	}
+	if m.Payload, err = encMode.Marshal(payload); err != nil {
+		return nil, fmt.Errorf("encoding the claims: %w", err)
+	}
+	if m.Signature, err = signer.Sign(rand, sigStructure(m.Protected, m.Payload)); err != nil {
+		return nil, fmt.Errorf("signing: %w", err)
+	}
+	if len(m.Signature) != want {
+		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), header.Algorithm, want)
+	}
+	return encMode.Marshal(m)
+}
+
+func signatureBytes(alg Algorithm) (int, error) {
+	switch alg {
+	case ES256:
+		return signatureHalves * 32, nil
+	case ES384:
+		return signatureHalves * 48, nil
+	}
+	return 0, fmt.Errorf("COSE algorithm %d is not of this profile (ES256 -7, ES384 -35)", alg)
+}
+
+func digest(alg Algorithm, content []byte) []byte {
+	if alg == ES384 {
+		d := sha512.Sum384(content)
+		return d[:]
+	}
+	d := sha256.Sum256(content)
+	return d[:]
+}
+
+// AlgorithmOf returns the algorithm that a key on P-256 or P-384 signs with.
+func AlgorithmOf(key *ecdsa.PublicKey) (Algorithm, error) {
+	switch {
+	case key == nil:
+		return 0, errors.New("no key")
+	case key.Curve == elliptic.P256():
+		return ES256, nil
+	case key.Curve == elliptic.P384():
+		return ES384, nil
+	}
+	return 0, errors.New("the key is on neither P-256 nor P-384")
+}
+
+// NewSigner makes a Signer of a key in software or in an HSM: any crypto.Signer on P-256 or P-384.
+func NewSigner(key crypto.Signer) (Signer, error) {
+	public, ok := key.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("a signing key must be ECDSA on P-256 or P-384, not %T", key.Public())
+	}
+	alg, err := AlgorithmOf(public)
+	if err != nil {
+		return nil, err
+	}
+	return cryptoSigner{key, alg}, nil
+}
+
+type cryptoSigner struct {
+	key crypto.Signer
+	alg Algorithm
+}
+
+func (s cryptoSigner) Algorithm() Algorithm { return s.alg }
+
+// Sign hashes content, signs it, and turns the ASN.1 form that crypto.Signer gives into R||S.
+func (s cryptoSigner) Sign(rand io.Reader, content []byte) ([]byte, error) {
+	hash := crypto.SHA256
+	if s.alg == ES384 {
+		hash = crypto.SHA384
+	}
+	der, err := s.key.Sign(rand, digest(s.alg, content), hash)
+	if err != nil {
+		return nil, err
+	}
+	var rs struct{ R, S *big.Int }
+	if rest, err := asn1.Unmarshal(der, &rs); err != nil || len(rest) != 0 {
+		return nil, errors.New("the key's signature is not an ECDSA-Sig-Value (RFC 3279)")
+	}
+	size, err := signatureBytes(s.alg)
+	if err != nil {
+		return nil, err
+	}
+	half := size / signatureHalves
+	if rs.R.Sign() < 0 || rs.S.Sign() < 0 || rs.R.BitLen() > 8*half || rs.S.BitLen() > 8*half {
+		return nil, errors.New("the key's signature is longer than its curve")
+	}
+	sig := make([]byte, size)
+	rs.R.FillBytes(sig[:half])
+	rs.S.FillBytes(sig[half:])
+	return sig, nil
+}
