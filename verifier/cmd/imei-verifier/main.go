@@ -1,0 +1,112 @@
+// Imei-verifier judges the evidence of mobile devices about their IMEI. See README.md beside this file.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"imei-attest/attest"
+)
+
+// Exit codes of all programs of the project.
+const (
+	exitYes       = 0 // the device is what it says
+	exitNo        = 1 // it is not
+	exitUndecided = 2 // a warning, or nothing could be said
+	exitUsage     = 3 // wrong flags or configuration
+	exitFailed    = 4 // could not judge
+)
+
+// version is set by the linker; a build without it says what the Go toolchain knows.
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// failure is an error with the exit code it ends the program with.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string {
+	if f.err == nil {
+		return fmt.Sprintf("exit code %d", f.code)
+	}
+	return f.err.Error()
+}
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code int, err error) error { return &failure{code, err} }
+
+// run executes a command line. The code of a judgement travels as a failure without an error text.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	var f *failure
+	switch {
+	case err == nil:
+		return exitYes
+	case errors.As(err, &f) && f.err == nil:
+		return f.code
+	}
+	fmt.Fprintf(stderr, "imei-verifier: %v\n", err)
+	if f != nil {
+		return f.code
+	}
+	return exitUsage
+}
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "imei-verifier",
+		Short: "Judge the evidence of mobile devices about their IMEI",
+		Long: `imei-verifier judges evidence that a mobile device's IMEI is the one its maker gave it.
+
+Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judge.`,
+		Version:       versionText(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetVersionTemplate("imei-verifier {{.Version}}\n")
+	root.CompletionOptions.DisableDefaultCmd = true
+	root.AddCommand(newServe(), newAppraise())
+	return root
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// judged ends the program with the code of a status, without a message.
+func judged(s attest.Status) error {
+	switch s {
+	case attest.StatusAffirming:
+		return nil
+	case attest.StatusContraindicated:
+		return fail(exitNo, nil)
+	}
+	return fail(exitUndecided, nil)
+}

@@ -1,0 +1,133 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imei-attest/attest"
+	"imei-attest/verifier"
+	"imei-attest/verifier/ear"
+	"imei-attest/verifier/httpapi"
+	"imei-attest/verifier/store"
+	"imei-attest/verifier/trust"
+)
+
+// Bounds on a client of the server: a registration is small and hurried.
+const (
+	readHeaderTime = 5 * time.Second
+	readTime       = 10 * time.Second
+	writeTime      = 10 * time.Second
+	idleTime       = 2 * time.Minute
+	drainTime      = 10 * time.Second
+	maxHeaderBytes = 16 << 10
+)
+
+func newServe() *cobra.Command {
+	var s server
+	c := &cobra.Command{
+		Use:   "serve --trust DIR --state DIR --listen ADDR",
+		Short: "Judge over HTTP",
+		Long: `Serve challenge-response and one-shot appraisal over HTTP until interrupted.
+
+The state folder keeps the key that signs results and the key that makes nonces; both are made at the first start.
+What was seen of devices and nonces is kept in memory and ends with the process.`,
+		Example: "  imei-verifier serve --trust trust/ --state state/ --listen 127.0.0.1:8080",
+		Args:    cobra.NoArgs,
+		RunE:    func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.ErrOrStderr()) },
+	}
+	c.Flags().StringVar(&s.trust, "trust", "", "`folder` of manufacturers' anchors, one YAML file each")
+	c.Flags().StringVar(&s.state, "state", "", "`folder` of the server's own keys")
+	c.Flags().StringVar(&s.listen, "listen", "", "`address` to listen on, such as 127.0.0.1:8080; port 0 takes a free one")
+	for _, name := range []string{"trust", "state", "listen"} {
+		if err := c.MarkFlagRequired(name); err != nil {
+			panic(err) // a misspelt name in the line above
+		}
+	}
+	return c
+}
+
+type server struct{ trust, state, listen string }
+
+func (s *server) run(ctx context.Context, stderr io.Writer) error {
+	log := slog.New(slog.NewJSONHandler(stderr, nil))
+	handler, err := s.handler(log)
+	if err != nil {
+		return fail(exitUsage, err)
+	}
+	listener, err := net.Listen("tcp", s.listen)
+	if err != nil {
+		return fail(exitUsage, fmt.Errorf("--listen: %w", err))
+	}
+	log.Info("listening", "address", listener.Addr().String(), "version", versionText())
+	if err := serveUntil(ctx, listener, handler); err != nil {
+		return fail(exitFailed, err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+func (s *server) handler(log *slog.Logger) (http.Handler, error) {
+	anchors, list, err := trust.Load(s.trust)
+	if err != nil {
+		return nil, err
+	}
+	warn(log, list)
+	keys, err := openState(s.state)
+	if err != nil {
+		return nil, err
+	}
+	nonces, err := attest.NewNonceKeys(keys.generation, keys.nonce, nil)
+	if err != nil {
+		return nil, err
+	}
+	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors})
+	if err != nil {
+		return nil, err
+	}
+	results, err := ear.NewSigner(keys.result, versionText())
+	if err != nil {
+		return nil, err
+	}
+	return httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
+}
+
+// warn names the anchors that no operator should trust: through them an emulated TPM, or a file, passes.
+func warn(log *slog.Logger, anchors []*verifier.Anchor) {
+	for _, a := range anchors {
+		if a.Development || slices.Contains(a.StorageKinds, attest.StorageTPMEmulated) {
+			log.Warn("a development anchor is trusted: emulated TPMs and unfinished devices may be affirmed; remove it from the trust folder outside a laboratory",
+				"issuer", a.Issuer, "all_tacs", a.TACs == nil)
+		}
+	}
+}
+
+// serveUntil serves until ctx is done, then lets requests under way finish.
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
+	}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	select {
+	case err := <-failed:
+		return fmt.Errorf("serving: %w", err)
+	case <-ctx.Done():
+	}
+	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
+	defer cancel()
+	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		return fmt.Errorf("stopping: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package verifier
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"sync"
+
+	"imei-attest/attest"
+)
+
+// endorsement is a Credential that verified, and the anchor it verified under. It holds for one generation of trust.
+type endorsement struct {
+	credential *attest.SignedCredential
+	anchor     *Anchor
+	generation uint64
+}
+
+// endorse is step 2: find the Credential of the key that signed and see that its manufacturer may vouch for it. The
+// reason is empty if so. A Credential that verified is not verified again until the trust changes.
+func (v *Verifier) endorse(ctx context.Context, a *appraisal) (attest.Reason, error) {
+	carried := a.evidence.Credential
+	if known := v.endorsements.get(a.evidence.KeyID); known != nil && known.generation == a.trust.Generation &&
+		(carried == nil || bytes.Equal(carried, known.credential.Raw)) {
+		a.endorsement = known
+		return "", nil
+	}
+	if carried == nil {
+		var found bool
+		var err error
+		if carried, found, err = v.store.Credential(ctx, a.evidence.KeyID); err != nil || !found {
+			return attest.ReasonKeyUnknown, err
+		}
+	}
+	e, refusal := a.trust.endorse(carried)
+	if refusal != "" {
+		return refusal, nil
+	}
+	a.endorsement = e
+	if attest.KeyIDOf(e.credential.Key) == a.evidence.KeyID {
+		v.endorsements.put(a.evidence.KeyID, e)
+	}
+	return "", nil
+}
+
+func (t *Trust) endorse(raw []byte) (*endorsement, attest.Reason) {
+	c, anchor, err := t.Keys.VerifyCredential(raw)
+	switch {
+	case errors.Is(err, attest.ErrKeyUnknown):
+		return nil, attest.ReasonKeyUnknown
+	case err != nil, !anchor.permits(&c.Credential):
+		return nil, attest.ReasonCredentialInvalid
+	case !anchor.isOurKey(&c.Credential):
+		return nil, attest.ReasonKeyNameMismatch
+	}
+	return &endorsement{credential: c, anchor: anchor, generation: t.Generation}, ""
+}
+
+// endorsementCache keeps recent endorsements in two halves: when the young half is full it becomes the old one and
+// the old one is forgotten. That bounds memory at two lookups a miss and no bookkeeping a hit.
+type endorsementCache struct {
+	mu         sync.RWMutex
+	young, old map[attest.KeyID]*endorsement
+}
+
+// cacheHalf bounds the cache at about 2 * 64 Ki entries of some 2 KiB.
+const cacheHalf = 1 << 16
+
+func (c *endorsementCache) get(key attest.KeyID) *endorsement {
+	c.mu.RLock()
+	defer c.mu.RUnlock()
+	if e := c.young[key]; e != nil {
+		return e
+	}
+	return c.old[key]
+}
+
+func (c *endorsementCache) put(key attest.KeyID, e *endorsement) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.young == nil || len(c.young) >= cacheHalf {
+		c.old, c.young = c.young, make(map[attest.KeyID]*endorsement)
+	}
+	c.young[key] = e
+}

@@ -1,0 +1,127 @@
+package verifier
+
+import (
+	"errors"
+	"strings"
+
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+)
+
+// Front is the kind of door a question came through.
+type Front string
+
+// The fronts. FrontDevice is the device's own statement of what it signals: it can only make a result worse.
+const (
+	FrontHTTP   Front = "http"
+	FrontSIP    Front = "sip"
+	Front5GEIR  Front = "5g-eir"
+	FrontS13    Front = "s13"
+	FrontDevice Front = "device"
+)
+
+// Registration is what the network saw. The JSON form is the one of the HTTP interface.
+type Registration struct {
+	InstanceID string `json:"instance_id,omitempty"` // +sip.instance, a URN (RFC 5626)
+	PEI        string `json:"pei,omitempty"`         // imei-... or imeisv-... (TS 29.571)
+	IMEI       string `json:"imei,omitempty"`        // 14 to 16 digits (TS 29.272)
+
+	IMPI string `json:"impi,omitempty"` // private user identity (TS 23.003 clause 13.3)
+	SUPI string `json:"supi,omitempty"` // imsi-... (TS 23.003 clause 2.2A)
+	IMPU string `json:"impu,omitempty"` // public user identity
+
+	Auth                 string `json:"auth,omitempty"`                // Digest algorithm of the registration: AKAv1-MD5, ...
+	IntegrityProtected   string `json:"integrity_protected,omitempty"` // as the P-CSCF says (TS 24.229 clause 5.2.2)
+	Challenge401         string `json:"challenge_401,omitempty"`       // the nonce text of the 401 that this request answers
+	ChallengeOutstanding bool   `json:"challenge_outstanding,omitempty"`
+	Initial              bool   `json:"initial,omitempty"` // not a re-registration
+	Expires              *int   `json:"expires,omitempty"` // seconds; 0 is a deregistration
+	CallID               string `json:"call_id,omitempty"`
+	CSeq                 uint32 `json:"cseq,omitempty"`
+	Emergency            bool   `json:"emergency,omitempty"` // as the network side decided it
+	Sender               string `json:"sender,omitempty"`
+	Front                Front  `json:"front,omitempty"`
+}
+
+// Subscriber is the identity that results are kept by: the private one, empty when the network gave none.
+func (r *Registration) Subscriber() string {
+	if r == nil {
+		return ""
+	}
+	if r.IMPI != "" {
+		return r.IMPI
+	}
+	return r.SUPI
+}
+
+// signalled returns the IMEI the registration shows, if it shows one, and what is remarkable about how.
+func (r *Registration) signalled() (imei.IMEI, []attest.Reason) {
+	switch {
+	case r.InstanceID != "":
+		return signalledURN(r.InstanceID)
+	case r.PEI != "":
+		return signalledPEI(r.PEI)
+	case r.IMEI != "":
+		return signalledDigits(r.IMEI)
+	}
+	return imei.IMEI{}, []attest.Reason{attest.ReasonUnbound}
+}
+
+func signalledURN(instanceID string) (imei.IMEI, []attest.Reason) {
+	urn, err := imei.ParseURN(instanceID)
+	switch {
+	case errors.Is(err, imei.ErrNotIMEIURN):
+		return imei.IMEI{}, []attest.Reason{attest.ReasonUnbound}
+	case err != nil:
+		return imei.IMEI{}, []attest.Reason{attest.ReasonURNMalformed}
+	case urn.CheckDigitForm, urn.SVN != "", urn.Version != "":
+		return urn.IMEI, []attest.Reason{attest.ReasonURNNonconformant}
+	}
+	return urn.IMEI, nil
+}
+
+// signalledPEI reads the forms imei-15 and imeisv-16 (TS 29.571 clause 5.3.2); others, of wireline access, hold no IMEI.
+func signalledPEI(pei string) (imei.IMEI, []attest.Reason) {
+	for _, prefix := range []string{"imei-", "imeisv-"} {
+		if digits, ok := strings.CutPrefix(pei, prefix); ok {
+			return signalledDigits(digits)
+		}
+	}
+	return imei.IMEI{}, []attest.Reason{attest.ReasonUnbound}
+}
+
+// signalledDigits takes 14 digits, 15 with check or spare digit, or the 16 of an IMEISV; 14 count
+// (TS 22.016 clause 3). A wrong check digit is the sender's affair.
+func signalledDigits(digits string) (imei.IMEI, []attest.Reason) {
+	const body, longest = 14, 16
+	if len(digits) < body || len(digits) > longest || strings.Trim(digits, "0123456789") != "" {
+		return imei.IMEI{}, []attest.Reason{attest.ReasonURNMalformed}
+	}
+	id, err := imei.FromBody(digits[:body])
+	if err != nil {
+		return imei.IMEI{}, []attest.Reason{attest.ReasonURNMalformed}
+	}
+	return id, nil
+}
+
+// imsi returns the digits of the subscriber's IMSI when the identity holds it: SUPI imsi-..., or an IMPI derived from
+// the IMSI (TS 23.003 clause 13.3), IMSI@ims.mncMNC.mccMCC.3gppnetwork.org.
+func (r *Registration) imsi() (string, bool) {
+	if digits, ok := strings.CutPrefix(r.SUPI, "imsi-"); ok {
+		return digits, isIMSI(digits)
+	}
+	digits, domain, _ := strings.Cut(r.IMPI, "@")
+	if !isIMSI(digits) || !strings.HasPrefix(domain, "ims.mnc") || !strings.HasSuffix(domain, ".3gppnetwork.org") {
+		return "", false
+	}
+	const mccLen = 3
+	return digits, strings.Contains(domain, ".mcc"+digits[:mccLen]+".")
+}
+
+// isIMSI: at most 15 digits, of which MCC and MNC take 5 or 6 (TS 23.003 clause 2.2).
+func isIMSI(digits string) bool {
+	return len(digits) >= 6 && len(digits) <= 15 && strings.Trim(digits, "0123456789") == ""
+}
+
+// isAKA reports an authentication by the USIM (TS 33.203 clause 6.1), from whose challenge a nonce may be derived.
+func (r *Registration) isAKA() bool { return strings.HasPrefix(strings.ToUpper(r.Auth), "AKA") }
