@@ -1,6 +1,7 @@
 package attest_test
 
 import (
+	"crypto/sha256"
 	"encoding/hex"
 	"math/rand/v2"
 	"reflect"
@@ -119,15 +120,22 @@ func TestStorageKindNames(t *testing.T) {
 	}
 }
 
-// TestBindingHash has one golden value, computed from the bytes that its comment shows: it is burnt into devices.
+// TestBindingHash has one golden value, computed once without this package: it is burnt into devices.
 func TestBindingHash(t *testing.T) {
 	slots := []imei.IMEI{attesttest.MustIMEI(attesttest.IMEI1), attesttest.MustIMEI(attesttest.IMEI2)}
 	record := [16]byte([]byte("0123456789abcdef"))
-	// ["imei-attest-nv-v1", 32473, [h'03 04 09 00 01 05 04 02 00 03 02 03 07 05 01', h'03 03 05 06 ...'], '0123456789abcdef']
 	const want = "8ae77296eb1212822b64a8a9899ac025aa65ce5b6e7ffaaa4dc0b85b26d22f81"
 	got, err := attest.BindingHash(attest.PENOEMID(32473), slots, record)
 	if err != nil || hex.EncodeToString(got[:]) != want {
 		t.Errorf("got %x, %v, want %s", got, err, want)
+	}
+	content := []any{"imei-attest-nv-v1", uint64(32473), []any{slots[0].UEID(), slots[1].UEID()}, record[:]}
+	if err := grammar(t).match("binding", content); err != nil {
+		t.Error(err)
+	}
+	raw, err := deterministic.Marshal(content)
+	if sum := sha256.Sum256(raw); err != nil || sum != got {
+		t.Errorf("by profile.cddl it is %x, %v", sum, err)
 	}
 	slices.Reverse(slots)
 	if other, err := attest.BindingHash(attest.PENOEMID(32473), slots, record); err != nil || other == got {

@@ -29,6 +29,9 @@ type Enclosure struct {
 
 // SignEvidence makes a token: COSE_Sign1 over the claims by the device key whose key id is kid.
 func SignEvidence(rand io.Reader, claims Claims, signer Signer, kid KeyID, enclosed Enclosure) ([]byte, error) {
+	if alg := signer.Algorithm(); alg != ES256 {
+		return nil, fmt.Errorf("device keys are on P-256 and sign with ES256 (-7), not %d", alg)
+	}
 	w, err := claims.wire()
 	if err != nil {
 		return nil, err

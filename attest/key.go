@@ -79,7 +79,7 @@ type trustedKey[T any] struct {
 
 // Add trusts a key for scope. Two keys with one key id are refused: one of them could stand for the other.
 func (s *KeySet[T]) Add(key *ecdsa.PublicKey, scope T) error {
-	if _, err := AlgorithmOf(key); err != nil {
+	if _, err := newCOSEKey(key); err != nil { // a key without a thumbprint has no key id
 		return err
 	}
 	id := KeyIDOf(key)

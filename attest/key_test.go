@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"math/big"
 	"testing"
 
 	"imei-attest/attest"
@@ -113,6 +114,10 @@ func TestOtherKeysAreRefused(t *testing.T) {
 			t.Errorf("KeySet took %s", public.Params().Name)
 		}
 	}
+	offCurve := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
+	if err := new(attest.KeySet[int]).Add(offCurve, 1); err == nil {
+		t.Error("KeySet took a point that is not on its curve")
+	}
 	if _, err := attest.AlgorithmOf(nil); err == nil {
 		t.Error("no key has an algorithm")
 	}
@@ -170,7 +175,7 @@ func (b brokenSigner) Sign(io.Reader, []byte) ([]byte, error) { return make([]by
 
 func TestSignEvidenceChecksItsSigner(t *testing.T) {
 	failed := errors.New("the TPM is busy")
-	for _, s := range []brokenSigner{{attest.ES256, 63, nil}, {attest.ES256, 64, failed}, {-8, 64, nil}, {0, 0, nil}} {
+	for _, s := range []brokenSigner{{attest.ES256, 63, nil}, {attest.ES256, 64, failed}, {attest.ES384, 96, nil}, {-8, 64, nil}, {0, 0, nil}} {
 		_, err := attest.SignEvidence(nil, attesttest.Claims(), s, attest.KeyID{}, attest.Enclosure{})
 		if err == nil || s.err != nil && !errors.Is(err, s.err) {
 			t.Errorf("%+v: got %v", s, err)

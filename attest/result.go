@@ -15,7 +15,8 @@ type Submod struct {
 	Status Status
 }
 
-// Add records a reason and its effect: vector entries and status only get worse by it.
+// Add records reasons and their effects. An entry that is set only gets worse, and with instance-identity set so does
+// the status.
 func (s *Submod) Add(reasons ...Reason) {
 	for _, r := range reasons {
 		if s.Has(r) {

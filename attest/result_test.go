@@ -157,6 +157,18 @@ func TestSubmodOnlyGetsWorse(t *testing.T) {
 	}
 }
 
+func TestWorseValueOfOneTierStays(t *testing.T) {
+	for _, order := range [][]attest.Reason{
+		{attest.ReasonIMEITampered, attest.ReasonSignatureInvalid}, {attest.ReasonSignatureInvalid, attest.ReasonIMEITampered},
+	} {
+		var s attest.Submod
+		s.Add(order...)
+		if got := s.Vector[attest.InstanceIdentity]; got != attest.ClaimCryptoFailed {
+			t.Errorf("%v: instance-identity %d, want %d", order, got, attest.ClaimCryptoFailed)
+		}
+	}
+}
+
 func TestAffirmingNeedsInstanceIdentity(t *testing.T) {
 	var s attest.Submod
 	s.Add(attest.ReasonHardwareVault, attest.ReasonBootApproved, attest.ReasonSubscriberBound)
@@ -230,8 +242,9 @@ func TestNamesOfStatusTierAndEntry(t *testing.T) {
 		}
 	}
 	got := []string{attest.Status(7).String(), attest.TierNone.String(), attest.T1.String(), attest.T3.String(), attest.Tier(9).String(),
-		attest.InstanceIdentity.String(), attest.SourcedData.String()}
-	if want := []string{"status 7", "none", "T1", "T3", "none", "instance-identity", "sourced-data"}; !slices.Equal(got, want) {
+		attest.InstanceIdentity.String(), attest.SourcedData.String(), attest.MeasuredEqual.String(), attest.MeasuredNoRef.String(),
+		attest.Measurement(0).String(), attest.Measurement(5).String()}
+	if want := []string{"status 7", "none", "T1", "T3", "none", "instance-identity", "sourced-data", "equal", "no-reference", "none", "none"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -182,7 +182,7 @@ func TestVectorFilesAreWhatTheGeneratorWrites(t *testing.T) {
 			}
 		}
 		if got, err := os.ReadFile(f.name); err != nil || !bytes.Equal(got, want) {
-			t.Errorf("%s is not what the generator writes (error %v): run go test -update ./attest/attesttest and read the difference", f.name, err)
+			t.Errorf("%s is not what the generator writes (error %v): run go test ./attest/attesttest -update and read the difference", f.name, err)
 		}
 	}
 }
