@@ -1,0 +1,188 @@
+package modem
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"imei-attest/attest/imei"
+)
+
+// Answer is what one command brought. At most one of IMEI and IMEISV is set.
+type Answer struct {
+	Command string
+	Method  Method        // what of the plan it was; 0 for a command that is not about the identity
+	Word    string        // "" for success, else the word of [AnswerError]
+	IMEI    imei.IMEI     // also set beside the word luhn: its 14 digits are a finding
+	Form    imei.Form     // what stood in the 15th place of IMEI
+	IMEISV  imei.IMEISV   // 16 digits, asked for or not; when not, Word is is_imeisv
+	SVN     imei.SVN      // software version, when the answer held one
+	Text    string        // the value as sent when it is no IMEI, and the text of a model; foreign bytes, personal data
+	Raw     [32]byte      // SHA-256 of the bytes from the end of the command to the end of the answer
+	Took    time.Duration // from the first byte sent to the final result code
+	Ended   time.Time     // when the answer was complete; carries the monotonic clock
+	Restart bool          // a start-up banner stood in or before the answer
+}
+
+// AnswerError says why an answer is no usable identity. Text is the value as sent and personal data; the message
+// shows only a redacted form.
+type AnswerError struct {
+	Command string
+	Word    string // one of imei.Word or of the Word constants of this package
+	Text    string
+}
+
+func (e *AnswerError) Error() string {
+	if e.Text == "" {
+		return fmt.Sprintf("%s: %s", e.Command, e.Word)
+	}
+	return fmt.Sprintf("%s: %s: %q", e.Command, e.Word, redactAnswer(e.Text))
+}
+
+// Err returns nil for a usable answer, else an [*AnswerError].
+func (a Answer) Err() error {
+	if a.Word == "" {
+		return nil
+	}
+	return &AnswerError{Command: a.Command, Word: a.Word, Text: a.Text}
+}
+
+// redactAnswer is imei.Redact for text whose identity may be wrapped or broken up: of its letters and digits, the first
+// eight and the last two stay when there are enough to be an identity.
+func redactAnswer(text string) string {
+	const first, last = 8, 2
+	out := []byte(printableASCII(text, maxKeptLabel))
+	total, seen := 0, 0
+	for _, b := range out {
+		if isAlnum(b) {
+			total++
+		}
+	}
+	for i, b := range out {
+		if !isAlnum(b) {
+			continue
+		}
+		if seen++; total >= identityDigits && seen > first && seen <= total-last {
+			out[i] = '*'
+		}
+	}
+	return string(out)
+}
+
+// judge reads the information lines of a successful answer by its grammar: exactly one candidate, or the answer
+// is ambiguous. The same value twice is one candidate.
+func (a *Answer) judge(g grammar, lines []string) {
+	switch g.ask {
+	case askNothing:
+		return
+	case askText:
+		a.Text = textOf(g, lines)
+		return
+	}
+	values, ambiguous := candidates(g, lines)
+	switch {
+	case ambiguous:
+		a.Word, a.Text = WordAmbiguous, strings.Join(values, ",")
+	case len(values) == 0 && g.ask == askReport:
+		a.Word = string(imei.WordNotIMEI) // a report that does not speak of the IMEI
+	case len(values) == 0:
+		a.Word = string(imei.WordBlank)
+	default:
+		a.read(g.ask, values)
+		a.addReportedSVN(lines)
+	}
+}
+
+// addReportedSVN takes the software version from a line such as `IMEI SV: 06` beside the IMEI.
+func (a *Answer) addReportedSVN(lines []string) {
+	for _, line := range lines {
+		if l, value := cutLabel(line); l == labelSVN && a.SVN == "" && !a.IMEI.IsZero() {
+			a.SVN, _ = imei.ParseSVN(value) // one digit, as some write it, is not a software version
+		}
+	}
+}
+
+// read judges distinct values. Several are ambiguous, unless all are some other identifier: CDMA parts answer with the
+// decimal and the hexadecimal form of theirs.
+func (a *Answer) read(asked ask, values []string) {
+	for i, value := range values {
+		var one Answer
+		one.readOne(asked, value)
+		if i > 0 && (one.Word != string(imei.WordNotIMEI) || a.Word != one.Word) {
+			*a = Answer{Command: a.Command, Method: a.Method, Word: WordAmbiguous, Text: strings.Join(values, ","),
+				Raw: a.Raw, Took: a.Took, Ended: a.Ended, Restart: a.Restart}
+			return
+		}
+		if i == 0 {
+			a.Word, a.IMEI, a.Form, a.IMEISV, a.SVN, a.Text = one.Word, one.IMEI, one.Form, one.IMEISV, one.SVN, one.Text
+		}
+	}
+}
+
+func (a *Answer) readOne(asked ask, value string) {
+	switch asked {
+	case askSVN:
+		svn, err := imei.ParseSVN(decodeUCS2(value, minTextUCS2))
+		a.SVN = svn
+		a.fail(value, err)
+	case askIMEISV:
+		a.readIMEISV(strings.ReplaceAll(value, "-", "")) // Sierra +KGSN=2 writes the parts apart
+	case askIMEIAndSVN:
+		a.readWithSVN(value)
+	default:
+		a.readIMEI(value)
+	}
+	if asked == askEither && a.Word == string(imei.WordIMEISV) {
+		a.Word, a.Text = "", ""
+	}
+}
+
+func (a *Answer) readIMEI(value string) {
+	id, form, err := imei.ParseSent(value)
+	a.IMEI, a.Form = id, form
+	a.fail(value, err)
+	if a.Word == string(imei.WordIMEISV) {
+		a.IMEISV, _ = imei.ParseIMEISV(value)
+		a.SVN = a.IMEISV.SVN
+	}
+}
+
+func (a *Answer) readIMEISV(value string) {
+	sv, err := imei.ParseIMEISV(value)
+	a.IMEISV, a.SVN = sv, sv.SVN
+	a.fail(value, err)
+}
+
+// readWithSVN reads 15 digits and two more (u-blox +CGSN=255); firmware without the item answers with 15.
+func (a *Answer) readWithSVN(value string) {
+	const imeiDigits, withSVN = 15, 17
+	if len(value) != withSVN {
+		a.readIMEI(value)
+		return
+	}
+	a.readIMEI(value[:imeiDigits])
+	if svn, err := imei.ParseSVN(value[imeiDigits:]); err != nil {
+		*a = Answer{Word: string(imei.WordMalformed), Text: value}
+	} else if !a.IMEI.IsZero() {
+		a.SVN = svn
+	}
+}
+
+func (a *Answer) fail(value string, err error) {
+	if bad := (*imei.Error)(nil); errors.As(err, &bad) {
+		a.Word, a.Text = string(bad.Word), value
+	}
+}
+
+// textOf joins nothing: the first line is the text, the rest are build dates and copyright.
+func textOf(g grammar, lines []string) string {
+	if len(lines) == 0 {
+		return ""
+	}
+	value, ok := g.ownValue(lines[0])
+	if !ok {
+		value = lines[0]
+	}
+	return printable(decodeUCS2(unquote(value), minTextUCS2), maxKeptLabel)
+}

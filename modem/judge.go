@@ -1,0 +1,153 @@
+package modem
+
+import (
+	"slices"
+
+	"imei-attest/attest/imei"
+)
+
+// judge finds the identity of slot 1 in the answers of a pass, and how far they agree.
+func judge(answers []Answer) (Slot, Agreement) {
+	source, stable := sourceOf(answers)
+	if !stable {
+		return Slot{Word: WordAmbiguous}, AgreementConflict
+	}
+	if source == nil {
+		return worst(answers), AgreementNone
+	}
+	slot := Slot{IMEI: source.IMEI, Form: source.Form, Word: source.Word, Text: cutText(*source)}
+	conflict := false
+	for _, a := range answers {
+		switch body := bodyOf(a); {
+		case a.Method == 0:
+		case body == slot.IMEI:
+			slot.Methods |= a.Method
+		case !body.IsZero(), isPlaceholder(a.Word), a.Word == WordAmbiguous && a.Method != MethodVendor:
+			conflict = true // but a vendor's report that lists the IMEIs of two slots contradicts nothing
+		}
+	}
+	svn, consistent := svnOf(answers, slot.IMEI)
+	slot.SVN = svn
+	if consistent && svn != "" && succeeded(answers, MethodSNT3) {
+		slot.Methods |= MethodSNT3
+	}
+	if conflict {
+		return slot, AgreementConflict
+	}
+	return slot, grade(slot.Methods, consistent, timesTold(answers, source.Method))
+}
+
+// sourceOf returns the answer that gives slot 1 its IMEI: that to +CGSN=1, else that of the other forms when all of
+// them agree. stable false: the sources contradict each other and none is preferred.
+func sourceOf(answers []Answer) (source *Answer, stable bool) {
+	if source, stable = agreed(answers, MethodSNT1); source != nil || !stable {
+		return source, stable
+	}
+	return agreed(answers, MethodCGSN|MethodGSN|MethodVendor)
+}
+
+func agreed(answers []Answer, methods Method) (*Answer, bool) {
+	var first *Answer
+	for i, a := range answers {
+		switch {
+		case a.Method&methods == 0 || a.IMEI.IsZero():
+		case first == nil:
+			first = &answers[i]
+		case first.IMEI != a.IMEI:
+			return nil, false
+		}
+	}
+	return first, true
+}
+
+// bodyOf returns the 14 digits an answer tells, as IMEI or within an IMEISV.
+func bodyOf(a Answer) imei.IMEI {
+	if a.IMEI.IsZero() {
+		return a.IMEISV.IMEI
+	}
+	return a.IMEI
+}
+
+// isPlaceholder: a form that tells a placeholder contradicts one that tells an IMEI. One that tells a module serial
+// does not: the standard leaves the bare form to the manufacturer.
+func isPlaceholder(word string) bool {
+	return word == string(imei.WordZero) || word == string(imei.WordRepeated)
+}
+
+// svnOf returns the software version that the answers for this IMEI tell, if they tell one.
+func svnOf(answers []Answer, id imei.IMEI) (svn imei.SVN, consistent bool) {
+	for _, a := range answers {
+		body := bodyOf(a)
+		if a.SVN == "" || !body.IsZero() && body != id {
+			continue
+		}
+		if svn != "" && svn != a.SVN {
+			return "", false
+		}
+		svn = a.SVN
+	}
+	return svn, true
+}
+
+func succeeded(answers []Answer, m Method) bool {
+	return slices.ContainsFunc(answers, func(a Answer) bool { return a.Method == m && a.Word == "" })
+}
+
+func timesTold(answers []Answer, m Method) (times int) {
+	for _, a := range answers {
+		if a.Method == m && !a.IMEI.IsZero() {
+			times++
+		}
+	}
+	return times
+}
+
+func grade(told Method, consistent bool, times int) Agreement {
+	identities := told &^ MethodSNT3
+	further := told & (MethodCGSN | MethodGSN | MethodVendor)
+	switch {
+	case consistent && times > 1 && told&MethodSNT1 != 0 && told&MethodSNT2 != 0 && further != 0:
+		return AgreementFull
+	case identities&(identities-1) != 0: // more than one bit
+		return AgreementPartial
+	}
+	return AgreementSingle
+}
+
+// worst picks, where no IMEI was read, the answer that says most about why: one with a text before one without,
+// and of those the earliest, so that +CGSN=1 counts most.
+func worst(answers []Answer) Slot {
+	var best *Answer
+	for i := range answers {
+		a := &answers[i]
+		if a.Method == 0 || a.Method == MethodSNT3 {
+			continue
+		}
+		if best == nil || rank(*a) > rank(*best) {
+			best = a
+		}
+	}
+	if best == nil {
+		return Slot{Word: WordTimeout}
+	}
+	slot := Slot{Word: best.Word, Text: cutText(*best), SVN: best.SVN}
+	if best.Word == "" { // an IMEISV is all there is
+		slot.Word, slot.Text = string(imei.WordIMEISV), best.IMEISV.Digits()
+	}
+	return slot
+}
+
+// rank orders answers without an IMEI by how much they say about the identity.
+func rank(a Answer) int {
+	switch {
+	case a.IMEISV != (imei.IMEISV{}):
+		return 4
+	case isPlaceholder(a.Word), a.Word == string(imei.WordBlank):
+		return 3
+	case a.Word == string(imei.WordMalformed), a.Word == WordAmbiguous, a.Word == WordTooLong:
+		return 2
+	case a.Word == string(imei.WordNotIMEI) && a.Text != "":
+		return 1
+	}
+	return 0
+}

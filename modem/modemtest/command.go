@@ -1,0 +1,146 @@
+package modemtest
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// answer runs the commands of one line (V.250 clause 5.2.1: several basic commands run together, extended
+// ones end at a semicolon) and returns their texts and the result code of the line.
+func (s *session) answer(body string, dropResult bool) string {
+	var out strings.Builder
+	ok := true
+	for body != "" && ok {
+		var one string
+		one, body = nextCommand(body)
+		var text string
+		if text, ok = s.run(one); ok {
+			s.writeText(&out, text)
+		}
+	}
+	if !dropResult && !s.quiet {
+		s.writeResult(&out, ok, out.Len() > 0)
+	}
+	return out.String()
+}
+
+// nextCommand cuts the first command off a line.
+func nextCommand(body string) (one, rest string) {
+	switch body[0] {
+	case '+', '#', '^', '*', '$', '%', '!':
+		one, rest, _ = strings.Cut(body, ";")
+		return strings.TrimSpace(one), strings.TrimSpace(rest)
+	}
+	n := 1
+	if body[0] == '&' && len(body) > 1 {
+		n = 2
+	}
+	for n < len(body) && (body[n] >= '0' && body[n] <= '9' || strings.IndexByte("=?", body[n]) >= 0) {
+		n++
+	}
+	return body[:n], strings.TrimLeft(body[n:], " ;")
+}
+
+// run executes one command, without AT.
+func (s *session) run(command string) (text string, ok bool) {
+	upper := strings.ToUpper(command)
+	if done := s.set(upper); done {
+		return "", true
+	}
+	switch upper {
+	case "+CMEE?":
+		return "+CMEE: " + strconv.Itoa(s.cmee), true
+	case "+CSCS?":
+		if s.ucs2 {
+			return `+CSCS: "` + toUCS2("UCS2") + `"`, true
+		}
+		return `+CSCS: "IRA"`, true
+	}
+	if upper == "I0" {
+		upper = "I"
+	}
+	template, ok := s.emulator.profile.Answers[upper]
+	if !ok || template == nil {
+		return "", false
+	}
+	text = s.emulator.fill(*template)
+	if s.ucs2 {
+		text = quotedToUCS2(text)
+	}
+	return text, true
+}
+
+// set changes a setting, if the command is one that does.
+func (s *session) set(upper string) bool {
+	switch upper {
+	case "E", "E0":
+		s.echo = false
+	case "E1":
+		s.echo = true
+	case "V", "V0":
+		s.verbose = false
+	case "V1":
+		s.verbose = true
+	case "Q", "Q0":
+		s.quiet = false
+	case "Q1":
+		s.quiet = true
+	case "Z", "&F":
+		s.settings = s.emulator.start
+	case "+CMEE=0", "+CMEE=1", "+CMEE=2":
+		s.cmee = int(upper[len(upper)-1] - '0')
+	case `+CSCS="UCS2"`:
+		s.ucs2 = true
+	case `+CSCS="IRA"`, `+CSCS="GSM"`, `+CSCS="` + toUCS2("IRA") + `"`, `+CSCS="` + toUCS2("GSM") + `"`:
+		s.ucs2 = false
+	default:
+		return false
+	}
+	return true
+}
+
+// writeText frames information text (V.250 clause 5.7.1): verbose with CR LF before and after, numeric only after.
+func (s *session) writeText(out *strings.Builder, text string) {
+	if text == "" {
+		return
+	}
+	if s.verbose {
+		out.WriteString("\r\n")
+	}
+	out.WriteString(strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
+}
+
+// writeResult ends the answer. +CMEE decides how much an error says (TS 27.007 clause 9.1 and 9.2: 4 is operation
+// not supported).
+func (s *session) writeResult(out *strings.Builder, ok, afterText bool) {
+	code := map[bool]string{true: "0\r", false: "4\r"}[ok]
+	if s.verbose {
+		code = map[bool]string{true: "OK\r\n", false: "ERROR\r\n"}[ok]
+		if !s.emulator.profile.TightOK || !afterText {
+			code = "\r\n" + code
+		}
+	}
+	if !ok && s.cmee > 0 {
+		reason := map[int]string{1: "4", 2: "operation not supported"}[s.cmee]
+		code = "\r\n+CME ERROR: " + reason + "\r\n"
+	}
+	out.WriteString(code)
+}
+
+// quotedToUCS2 writes what is between quotes as a modem with +CSCS="UCS2" does (TS 27.007 clause 5.5).
+func quotedToUCS2(text string) string {
+	parts := strings.Split(text, `"`)
+	for i := 1; i < len(parts); i += 2 {
+		parts[i] = toUCS2(parts[i])
+	}
+	return strings.Join(parts, `"`)
+}
+
+func toUCS2(s string) string {
+	var out strings.Builder
+	for _, r := range s {
+		fmt.Fprintf(&out, "%04X", r)
+	}
+	return out.String()
+}

@@ -1,0 +1,104 @@
+package modemtest
+
+import (
+	"cmp"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"imei-attest/attest/imei"
+)
+
+// Config describes the modem to emulate. What is empty comes from the profile.
+type Config struct {
+	Profile                       string // see [Profiles]; "" means generic
+	IMEI                          string // any text: a broken identity is a use of the emulator
+	SVN                           string // software version, 2 digits
+	Manufacturer, Model, Revision string
+	EchoOff                       bool // start as after ATE0
+	Numeric                       bool // start as after ATV0
+	UCS2                          bool // start as after AT+CSCS="UCS2"
+	Faults                        []Fault
+	// Transcript receives each piece of the dialogue as a JSON line, see [Entry]; nil for none.
+	Transcript io.Writer
+}
+
+// Emulator is one modem. Its methods may be called from several goroutines; it serves one line at a time.
+type Emulator struct {
+	profile profile
+	record  *transcript
+
+	mu     sync.Mutex // guards what follows
+	imei   string
+	svn    string
+	faults []*faultState
+
+	start settings
+}
+
+// settings are what AT commands change.
+type settings struct {
+	echo    bool // E (V.250 clause 6.2.4)
+	verbose bool // V (V.250 clause 6.2.6)
+	quiet   bool // Q (V.250 clause 6.2.5)
+	cmee    int  // +CMEE (TS 27.007 clause 9.1)
+	ucs2    bool // +CSCS (TS 27.007 clause 5.5)
+}
+
+// New returns a modem. The error names the profiles there are.
+func New(config Config) (*Emulator, error) {
+	p, err := profileNamed(config.Profile)
+	if err != nil {
+		return nil, err
+	}
+	p.Manufacturer = cmp.Or(config.Manufacturer, p.Manufacturer)
+	p.Model = cmp.Or(config.Model, p.Model)
+	p.Revision = cmp.Or(config.Revision, p.Revision)
+	e := &Emulator{
+		profile: p,
+		record:  &transcript{to: config.Transcript, start: time.Now()},
+		imei:    cmp.Or(config.IMEI, p.IMEI),
+		svn:     cmp.Or(config.SVN, p.SVN),
+		start:   settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
+	}
+	e.SetFaults(config.Faults...)
+	return e, nil
+}
+
+// SetIMEI changes the identity from the next command on. An emulator may do that; nothing that talks to a real modem can.
+func (e *Emulator) SetIMEI(text string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.imei = text
+}
+
+// SetFaults replaces the faults and starts their counts anew.
+func (e *Emulator) SetFaults(faults ...Fault) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.faults = nil
+	for _, f := range faults {
+		e.faults = append(e.faults, &faultState{Fault: f})
+	}
+}
+
+// fill puts the identity into a template. An IMEISV is made of the 14 digits and the software version; of a text that is no
+// IMEI it is the text itself.
+func (e *Emulator) fill(template string) string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	imeisv := e.imei
+	if id, _, _ := imei.ParseSent(e.imei); !id.IsZero() {
+		imeisv = imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
+	}
+	return strings.NewReplacer("{imei}", e.imei, "{imeisv}", imeisv, "{svn}", e.svn,
+		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", e.profile.Revision,
+	).Replace(template)
+}
+
+func (e *Emulator) faultFor(body string) Fault {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.fault(body)
+}

@@ -1,0 +1,64 @@
+package modemtest
+
+import (
+	"strings"
+	"time"
+)
+
+// FaultKind is one way in which a modem misbehaves.
+type FaultKind uint8
+
+const (
+	// FaultNone does nothing.
+	FaultNone FaultKind = iota
+	// FaultDelay: the answer comes Delay late; the modem does nothing else meanwhile.
+	FaultDelay
+	// FaultDropOK: the final result code is missing.
+	FaultDropOK
+	// FaultStale: the answer, or Text if there is one, comes Delay late, between the answers to commands sent meanwhile.
+	FaultStale
+	// FaultEndless: Text is repeated until the line goes down.
+	FaultEndless
+	// FaultHangUp: the line goes down after Text.
+	FaultHangUp
+	// FaultGarbage: Text comes before the answer.
+	FaultGarbage
+	// FaultVerbatim: Text is all that comes, instead of the answer.
+	FaultVerbatim
+	// FaultSilent: nothing comes.
+	FaultSilent
+)
+
+// Fault makes the emulator misbehave on a command. Faults are deterministic: the same commands meet the same faults.
+type Fault struct {
+	Kind    FaultKind
+	Command string        // without AT, such as "+CGSN=1", in any case; "*" for every command
+	Skip    int           // matching commands that are answered properly first
+	Times   int           // matching commands that meet the fault then; 0 means all
+	Delay   time.Duration // for FaultDelay and FaultStale
+	Text    string        // bytes, sent as they are
+}
+
+// faultState counts how often a fault matched.
+type faultState struct {
+	Fault
+	seen int
+}
+
+func (f *faultState) matches(body string) bool {
+	if f.Command != "*" && !strings.EqualFold(f.Command, body) {
+		return false
+	}
+	f.seen++
+	return f.seen > f.Skip && (f.Times == 0 || f.seen <= f.Skip+f.Times)
+}
+
+// fault returns the first fault that the command line meets.
+func (e *Emulator) fault(body string) Fault {
+	for _, f := range e.faults {
+		if f.matches(body) {
+			return f.Fault
+		}
+	}
+	return Fault{}
+}

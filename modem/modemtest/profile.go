@@ -1,0 +1,55 @@
+package modemtest
+
+import (
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+//go:embed profiles.json
+var profilesJSON []byte
+
+// profile is how the modems of one vendor answer. A null answer takes away what the generic profile has: ERROR.
+type profile struct {
+	Manufacturer, Model, Revision string
+	IMEI, SVN                     string
+	TightOK                       bool               `json:"tight_ok"` // no empty line between text and OK
+	EchoOff                       bool               `json:"echo_off"` // starts with echo off
+	Answers                       map[string]*string // command body in capitals -> lines, with {imei} and so on
+}
+
+const genericProfile = "generic"
+
+var profiles = sync.OnceValue(func() map[string]profile {
+	var all map[string]profile
+	if err := json.Unmarshal(profilesJSON, &all); err != nil {
+		panic("profiles.json is broken: " + err.Error()) // part of this package, not input
+	}
+	return all
+})
+
+// Profiles returns the names of the vendor profiles, sorted.
+func Profiles() []string { return slices.Sorted(maps.Keys(profiles())) }
+
+// profileNamed returns the profile laid over the generic one.
+func profileNamed(name string) (profile, error) {
+	if name == "" {
+		name = genericProfile
+	}
+	own, ok := profiles()[name]
+	if !ok {
+		return profile{}, fmt.Errorf("no modem profile %q; there are %s", name, strings.Join(Profiles(), ", "))
+	}
+	generic := profiles()[genericProfile]
+	answers := maps.Clone(generic.Answers)
+	maps.Copy(answers, own.Answers)
+	own.Answers = answers
+	if own.SVN == "" {
+		own.SVN = generic.SVN
+	}
+	return own, nil
+}

@@ -1,0 +1,10 @@
+// Package serialport opens the serial port of a modem on Linux and tells apart what a plain file does not: a timeout,
+// a hang-up, a port another program has, a path that names something else.
+//
+// Start with [Open]. A [Port] promises: reads and writes end when their context says, to the millisecond and within 5 ms
+// of a cancellation; a device that was unplugged gives modem.ErrHangup at once and ever after; a peer that takes no bytes
+// blocks no write for longer than its deadline; while the port is open no other program that respects flock or
+// TIOCEXCL gets it; Close ends running calls, restores the line settings and never waits for output to drain.
+//
+// It works on Linux only: elsewhere there is no TIOCEXCL with hang-up reported by poll, and the build says so.
+package serialport

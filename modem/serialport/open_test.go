@@ -1,0 +1,219 @@
+//go:build linux
+
+package serialport_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"imei-attest/modem"
+	"imei-attest/modem/modemtest"
+	"imei-attest/modem/serialport"
+)
+
+// newLine returns a terminal pair and its open port.
+func newLine(t testing.TB) (*modemtest.PTY, *serialport.Port) {
+	t.Helper()
+	line := newPTY(t)
+	port, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { port.Close() })
+	return line, port
+}
+
+func newPTY(t testing.TB) *modemtest.PTY {
+	t.Helper()
+	line, err := modemtest.OpenPTY("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { line.Close() })
+	return line
+}
+
+func TestPathsThatAreNoPort(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	must := func(err error) {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(os.WriteFile(at("file"), []byte("x"), 0o600))
+	must(unix.Mkfifo(at("fifo"), 0o600))
+	must(os.Symlink(at("loop2"), at("loop1")))
+	must(os.Symlink(at("loop1"), at("loop2")))
+	must(os.Symlink(at("nowhere"), at("dangling")))
+	tests := []struct {
+		path string
+		want error
+		says string
+	}{
+		{at("missing"), modem.ErrNoPort, "plugged in"},
+		{at("dangling"), modem.ErrNoPort, "plugged in"},
+		{at("file/below"), modem.ErrNoPort, "plugged in"},
+		{at("loop1"), modem.ErrNoPort, "circle"},
+		{dir, modem.ErrNotTTY, "a directory"},
+		{at("file"), modem.ErrNotTTY, "a regular file"},
+		{at("fifo"), modem.ErrNotTTY, "a FIFO"},
+		{"/dev/null", modem.ErrNotTTY, "another kind"},
+		{"/dev/zero", modem.ErrNotTTY, "another kind"},
+		{"", modem.ErrNoPort, "plugged in"},
+	}
+	for _, tt := range tests {
+		p, err := serialport.Open(t.Context(), tt.path, serialport.Config{})
+		if !errors.Is(err, tt.want) || !strings.Contains(err.Error(), tt.says) || p != nil {
+			t.Errorf("Open(%q) = %v, want %v with %q", tt.path, err, tt.want, tt.says)
+		}
+	}
+}
+
+func TestASecondOpenerIsRefused(t *testing.T) {
+	line, port := newLine(t)
+	_, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+	if !errors.Is(err, modem.ErrBusy) || !strings.Contains(err.Error(), "ModemManager") {
+		t.Errorf("second Open: %v, want ErrBusy with the remedy", err)
+	}
+	port.Close()
+	again, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+	if err != nil {
+		t.Fatalf("Open after Close: %v", err)
+	}
+	again.Close()
+}
+
+func TestAPortLockedByAnotherProgramIsBusy(t *testing.T) {
+	line := newPTY(t)
+	other, err := os.OpenFile(line.Path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := unix.Flock(int(other.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := serialport.Open(t.Context(), line.Path, serialport.Config{}); !errors.Is(err, modem.ErrBusy) {
+		t.Errorf("Open: %v, want ErrBusy", err)
+	}
+}
+
+func TestAReplacedNodeIsNoticed(t *testing.T) {
+	first, second := newPTY(t), newPTY(t)
+	link := filepath.Join(t.TempDir(), "modem")
+	stop := make(chan struct{})
+	swapped := make(chan struct{})
+	go func() {
+		defer close(swapped)
+		for i := 0; ; i++ {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			target := []string{first.Path, second.Path}[i%2]
+			_ = os.Symlink(target, link+".next")
+			_ = os.Rename(link+".next", link)
+		}
+	}()
+	defer func() { close(stop); <-swapped }()
+	seen, opened := false, false
+	for deadline := time.Now().Add(5 * time.Second); !(seen && opened) && time.Now().Before(deadline); {
+		p, err := serialport.Open(t.Context(), link, serialport.Config{})
+		switch {
+		case err == nil:
+			opened = true
+			p.Close()
+		case errors.Is(err, modem.ErrReplaced):
+			seen = true
+		case !errors.Is(err, modem.ErrNoPort):
+			t.Fatalf("Open: %v", err)
+		}
+	}
+	if !seen || !opened {
+		t.Errorf("while the link changed all the time, ErrReplaced seen: %v, opened: %v", seen, opened)
+	}
+}
+
+func TestOpenEndsWithItsContext(t *testing.T) {
+	line := newPTY(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := serialport.Open(ctx, line.Path, serialport.Config{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Open: %v, want a cancellation", err)
+	}
+}
+
+func TestSpeeds(t *testing.T) {
+	line := newPTY(t)
+	for _, baud := range []int{0, 9600, 921600} {
+		p, err := serialport.Open(t.Context(), line.Path, serialport.Config{Baud: baud})
+		if err != nil {
+			t.Fatalf("%d bit/s: %v", baud, err)
+		}
+		p.Close()
+	}
+	_, err := serialport.Open(t.Context(), line.Path, serialport.Config{Baud: 12345})
+	if err == nil || !strings.Contains(err.Error(), "115200") {
+		t.Errorf("12345 bit/s: %v, want an error that lists the speeds", err)
+	}
+	if p, err := serialport.Open(t.Context(), line.Path, serialport.Config{}); err != nil {
+		t.Errorf("Open after a failed one: %v", err) // the failed one kept no lock
+	} else {
+		p.Close()
+	}
+}
+
+func TestCloseRestoresTheLineSettings(t *testing.T) {
+	line := newPTY(t)
+	watch, err := os.OpenFile(line.Path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	settings := func() unix.Termios {
+		got, err := unix.IoctlGetTermios(int(watch.Fd()), unix.TCGETS)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return *got
+	}
+	odd := settings()
+	odd.Lflag |= unix.ICANON
+	odd.Cc[unix.VMIN] = 7
+	if err := unix.IoctlSetTermios(int(watch.Fd()), unix.TCSETS, &odd); err != nil {
+		t.Fatal(err)
+	}
+	before := settings()
+	port, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := settings(); now == before || now.Lflag != 0 {
+		t.Errorf("the open line has the settings %+v", now)
+	}
+	port.Close()
+	if after := settings(); after != before {
+		t.Errorf("settings after Close %+v, want %+v", after, before)
+	}
+}
+
+func TestInfoNamesTheDevice(t *testing.T) {
+	line, port := newLine(t)
+	var st unix.Stat_t
+	if err := unix.Stat(line.Path, &st); err != nil {
+		t.Fatal(err)
+	}
+	want := modem.PortInfo{Path: line.Path, Major: unix.Major(uint64(st.Rdev)), Minor: unix.Minor(uint64(st.Rdev)), Inode: st.Ino}
+	if got := port.Info(); got != want {
+		t.Errorf("Info() = %+v, want %+v", got, want)
+	}
+}

@@ -1,0 +1,266 @@
+//go:build linux
+
+package serialport_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"os"
+	"runtime"
+	"sync"
+	"testing"
+	"time"
+
+	"imei-attest/modem"
+	"imei-attest/modem/serialport"
+)
+
+// slack is what a busy machine of two cores may add to an exact time. The measured values are below 1 ms.
+const slack = 40 * time.Millisecond
+
+func TestTimeoutsAreExact(t *testing.T) {
+	_, port := newLine(t)
+	for _, timeout := range []time.Duration{0, time.Millisecond, 37 * time.Millisecond, 104 * time.Millisecond, 250 * time.Millisecond} {
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		start := time.Now()
+		n, err := port.Read(ctx, make([]byte, 8))
+		took := time.Since(start)
+		cancel()
+		if n != 0 || !errors.Is(err, modem.ErrTimeout) {
+			t.Errorf("Read = %d, %v; want ErrTimeout", n, err)
+		}
+		if took < timeout-time.Millisecond || took > timeout+slack {
+			t.Errorf("a timeout of %v took %v", timeout, took)
+		}
+	}
+}
+
+func TestCancelEndsReadAndWrite(t *testing.T) {
+	_, port := newLine(t)
+	calls := map[string]func(context.Context) error{
+		"Read":  func(ctx context.Context) error { _, err := port.Read(ctx, make([]byte, 8)); return err },
+		"Write": func(ctx context.Context) error { _, err := port.Write(ctx, make([]byte, 1<<20)); return err },
+	}
+	for name, call := range calls {
+		ctx, cancel := context.WithCancel(t.Context())
+		var cancelled time.Time
+		time.AfterFunc(50*time.Millisecond, func() { cancelled = time.Now(); cancel() })
+		err := call(ctx)
+		if took := time.Since(cancelled); !errors.Is(err, context.Canceled) || took > slack {
+			t.Errorf("%s: %v, %v after the cancellation", name, err, took)
+		}
+		if err := call(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s with a cancelled context: %v", name, err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+	defer cancel()
+	if _, err := port.Read(ctx, make([]byte, 8)); !errors.Is(err, modem.ErrTimeout) {
+		t.Errorf("Read after a cancelled one: %v, want ErrTimeout", err) // the waker was lowered
+	}
+}
+
+func TestHangUpIsToldFromTimeout(t *testing.T) {
+	line, port := newLine(t)
+	time.AfterFunc(50*time.Millisecond, func() { line.Close() })
+	start := time.Now()
+	for range 3 {
+		if n, err := port.Read(t.Context(), make([]byte, 8)); n != 0 || !errors.Is(err, modem.ErrHangup) {
+			t.Errorf("Read = %d, %v; want ErrHangup", n, err)
+		}
+	}
+	if took := time.Since(start); took > 50*time.Millisecond+slack {
+		t.Errorf("the hang-up was noticed after %v", took)
+	}
+	if _, err := port.Write(t.Context(), []byte("AT\r")); !errors.Is(err, modem.ErrHangup) {
+		t.Errorf("Write: %v, want ErrHangup", err)
+	}
+	if err := port.Close(); err != nil {
+		t.Errorf("Close after a hang-up: %v", err)
+	}
+}
+
+func TestAPeerThatTakesNothingBlocksNoWrite(t *testing.T) {
+	_, port := newLine(t)
+	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
+	defer cancel()
+	start := time.Now()
+	n, err := port.Write(ctx, make([]byte, 1<<20))
+	if !errors.Is(err, modem.ErrTimeout) || n == 0 || n == 1<<20 || time.Since(start) > 60*time.Millisecond+slack {
+		t.Errorf("Write = %d, %v after %v; want ErrTimeout in the middle", n, err, time.Since(start))
+	}
+	start = time.Now()
+	if err := port.Close(); err != nil || time.Since(start) > slack {
+		t.Errorf("Close with unsent output: %v after %v", err, time.Since(start))
+	}
+}
+
+func TestCloseEndsRunningCalls(t *testing.T) {
+	_, port := newLine(t)
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		if _, err := port.Read(t.Context(), make([]byte, 8)); !errors.Is(err, modem.ErrClosed) {
+			t.Errorf("Read during Close: %v", err)
+		}
+	})
+	calls.Go(func() {
+		if _, err := port.Write(t.Context(), make([]byte, 1<<20)); !errors.Is(err, modem.ErrClosed) {
+			t.Errorf("Write during Close: %v", err)
+		}
+	})
+	time.Sleep(20 * time.Millisecond) // for both to block; too short only makes the test weaker
+	start := time.Now()
+	for range 3 {
+		if err := port.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	}
+	calls.Wait()
+	if took := time.Since(start); took > slack {
+		t.Errorf("Close took %v", took)
+	}
+	if _, err := port.Read(t.Context(), make([]byte, 8)); !errors.Is(err, modem.ErrClosed) {
+		t.Errorf("Read after Close: %v", err)
+	}
+}
+
+func TestEveryByteValuePasses(t *testing.T) {
+	line, port := newLine(t)
+	all := make([]byte, 256)
+	for i := range all {
+		all[i] = byte(i)
+	}
+	if _, err := line.Write(all); err != nil {
+		t.Fatal(err)
+	}
+	if got := readN(t, port, len(all)); !bytes.Equal(got, all) {
+		t.Errorf("read %x", got)
+	}
+	if n, err := port.Write(t.Context(), all); n != len(all) || err != nil {
+		t.Fatalf("Write = %d, %v", n, err)
+	}
+	got := make([]byte, len(all))
+	if _, err := io.ReadFull(line, got); err != nil || !bytes.Equal(got, all) {
+		t.Errorf("the peer read %x, %v", got, err)
+	}
+}
+
+func readN(t *testing.T, port *serialport.Port, n int) (all []byte) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	defer cancel()
+	b := make([]byte, 100)
+	for len(all) < n {
+		got, err := port.Read(ctx, b)
+		if err != nil {
+			t.Fatalf("after %d bytes: %v", len(all), err)
+		}
+		all = append(all, b[:got]...)
+	}
+	return all
+}
+
+func TestAFloodArrivesWhole(t *testing.T) {
+	const size = 1 << 20
+	line, port := newLine(t)
+	go func() { _, _ = line.Write(bytes.Repeat([]byte("0123456789abcdef"), size/16)) }()
+	if got := readN(t, port, size); len(got) != size || !bytes.Equal(got[size-16:], []byte("0123456789abcdef")) {
+		t.Errorf("%d bytes arrived", len(got))
+	}
+}
+
+func TestWhatIsThereIsReadWithoutWaiting(t *testing.T) {
+	line, port := newLine(t)
+	if _, err := line.Write([]byte("RDY")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	b := make([]byte, 8)
+	if n, err := port.Read(ctx, b); string(b[:n]) != "RDY" || err != nil {
+		t.Errorf("Read with a passed deadline = %q, %v", b[:n], err)
+	}
+}
+
+// TestLeak opens and closes many times and counts what is left over.
+func TestLeak(t *testing.T) {
+	rounds := 300
+	if os.Getenv("IMEI_ATTEST_SOAK") == "1" {
+		rounds = 10_000
+	}
+	line := newPTY(t)
+	files, goroutines := openFiles(t), runtime.NumGoroutine()
+	for i := range rounds {
+		port, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+		if err != nil {
+			t.Fatalf("round %d: %v", i, err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Microsecond)
+		_, _ = port.Read(ctx, make([]byte, 1))
+		cancel()
+		port.Close()
+		if _, err := serialport.Open(t.Context(), "/dev/null", serialport.Config{}); err == nil {
+			t.Fatal("/dev/null was opened")
+		}
+	}
+	for range 100 { // goroutines that are through may still be counted for a moment
+		if runtime.NumGoroutine() <= goroutines {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	if f, g := openFiles(t), runtime.NumGoroutine(); f != files || g > goroutines {
+		t.Errorf("after %d rounds %d files and %d goroutines, before %d and %d", rounds, f, g, files, goroutines)
+	}
+}
+
+func openFiles(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Skip("no /proc here: ", err)
+	}
+	return len(entries)
+}
+
+func BenchmarkReadReady(b *testing.B) {
+	line, port := newLine(b)
+	buf := make([]byte, 64)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := line.Write(buf[:16]); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := port.Read(b.Context(), buf); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// TestDataBeforeAHangUpIsDelivered: what the kernel still holds comes first, then the hang-up.
+func TestDataBeforeAHangUpIsDelivered(t *testing.T) {
+	line, port := newLine(t)
+	const sent = "\r\n490154203237518\r\n\r\nOK\r\n"
+	if _, err := line.Write([]byte(sent)); err != nil {
+		t.Fatal(err)
+	}
+	line.Close()
+	var got []byte
+	for {
+		b := make([]byte, 8)
+		n, err := port.Read(t.Context(), b)
+		got = append(got, b[:n]...)
+		if errors.Is(err, modem.ErrHangup) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !bytes.HasPrefix([]byte(sent), got) {
+		t.Errorf("got %q", got)
+	}
+	t.Logf("the kernel gave %d of %d bytes", len(got), len(sent))
+}
