@@ -1,0 +1,180 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"imei-attest/agent"
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+	"imei-attest/modem"
+)
+
+// attestFlags are the flags of the attest command.
+type attestFlags struct {
+	port, vault, approvals, verifier, nonce, signalled, out string
+	asJSON                                                  bool
+}
+
+// report is the JSON form of an attestation. The verdict is missing when no verifier was asked.
+type report struct {
+	Status       string          `json:"status,omitempty"`
+	Reasons      []attest.Reason `json:"reasons,omitempty"`
+	Measurements []string        `json:"measurements"` // slot by slot: equal, different, not-run, no-reference
+	Agreement    string          `json:"agreement"`
+	TokenBytes   int             `json:"token_bytes"`
+	Token        string          `json:"token,omitempty"`  // hex, unless it went to a file
+	Result       string          `json:"result,omitempty"` // EAR, a JWT
+}
+
+func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	var f attestFlags
+	flags := newFlags("attest", stdout)
+	flags.StringVar(&f.port, "port", "", "serial `path` of the modem's AT port, such as /dev/ttyUSB2")
+	flags.StringVar(&f.vault, "vault", "", "secure storage: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
+	flags.StringVar(&f.approvals, "approvals", "", "`folder` of boot approvals; needed with a TPM")
+	flags.StringVar(&f.verifier, "verifier", "", "hand the evidence in to the verifier at this `URL`")
+	flags.StringVar(&f.nonce, "nonce", "", "sign for this nonce, `hex` of 8 to 64 bytes, and do not hand in")
+	flags.StringVar(&f.signalled, "signalled", "", "the IMEI `URN` that this device signals to the network")
+	flags.StringVar(&f.out, "out", "", "write the token to this `file`")
+	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
+	if err := parse(flags, args); err != nil {
+		return 0, err
+	}
+	if err := f.check(); err != nil {
+		return 0, fail(exitUsage, err)
+	}
+	return f.run(ctx, stdout, stderr)
+}
+
+func (f *attestFlags) check() error {
+	switch {
+	case f.port == "":
+		return errors.New("--port is missing: name the modem's AT port, such as /dev/ttyUSB2")
+	case f.vault == "":
+		return errors.New("--vault is missing: name the secure storage, such as tpm:/dev/tpmrm0")
+	case (f.verifier == "") == (f.nonce == ""):
+		return errors.New("give either --verifier URL or --nonce HEX")
+	case f.signalled != "" && f.verifier == "":
+		return errors.New("--signalled is for the verifier: give --verifier URL too")
+	}
+	if f.signalled != "" {
+		if _, err := imei.ParseURN(f.signalled); err != nil {
+			return fmt.Errorf("--signalled: %w", err)
+		}
+	}
+	return nil
+}
+
+func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
+	challenger, err := f.challenger()
+	if err != nil {
+		return 0, err
+	}
+	vault, err := openVault(ctx, f.vault, f.approvals)
+	if err != nil {
+		return 0, fail(exitRefused, err)
+	}
+	defer vault.Close()
+	port, err := openModem(ctx, f.port)
+	if err != nil {
+		return 0, err
+	}
+	defer port.Close()
+	nonce, err := challenger.challenge(ctx)
+	if err != nil {
+		return 0, fail(exitFailed, err)
+	}
+	a, err := agent.New(agent.Config{Reader: modem.NewReader(port, modem.Config{}), Vault: vault, Now: time.Now})
+	if err != nil {
+		return 0, fail(exitFailed, err)
+	}
+	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: f.signalled != ""})
+	if err != nil {
+		return 0, fail(exitRefused, err)
+	}
+	if f.out != "" {
+		if err := os.WriteFile(f.out, attestation.Token, 0o600); err != nil {
+			return 0, fail(exitFailed, fmt.Errorf("writing the token: %w", err))
+		}
+	}
+	v, err := challenger.submit(ctx, attestation.Token)
+	if err != nil {
+		return 0, fail(exitFailed, err)
+	}
+	return f.report(stdout, attestation, v)
+}
+
+// challenger is where the nonce comes from and the token goes to.
+type challenger interface {
+	challenge(context.Context) (attest.Nonce, error)
+	submit(ctx context.Context, token []byte) (*verdict, error)
+}
+
+// verdict is what a verifier said.
+type verdict struct {
+	status  attest.Status
+	reasons []attest.Reason
+	result  string
+}
+
+func (f *attestFlags) challenger() (challenger, error) {
+	if f.verifier != "" {
+		return newVerifierClient(f.verifier, f.signalled)
+	}
+	nonce, err := hex.DecodeString(f.nonce)
+	const shortest, longest = 8, 64 // RFC 9711 section 4.1
+	if err != nil || len(nonce) < shortest || len(nonce) > longest {
+		return nil, fail(exitUsage, fmt.Errorf("--nonce: want the hex of %d to %d bytes", shortest, longest))
+	}
+	return givenNonce(nonce), nil
+}
+
+// givenNonce signs for whoever gave the nonce; the token goes where its user takes it.
+type givenNonce attest.Nonce
+
+func (n givenNonce) challenge(context.Context) (attest.Nonce, error)  { return attest.Nonce(n), nil }
+func (n givenNonce) submit(context.Context, []byte) (*verdict, error) { return nil, nil }
+
+func (f *attestFlags) report(stdout io.Writer, a *agent.Attestation, v *verdict) (int, error) {
+	r := report{Agreement: a.Reading.Agreement.String(), TokenBytes: len(a.Token)}
+	for _, m := range a.Measurements {
+		r.Measurements = append(r.Measurements, m.String())
+	}
+	if f.out == "" {
+		r.Token = hex.EncodeToString(a.Token)
+	}
+	code := exitYes // the evidence was made; nobody judged it
+	if v != nil {
+		r.Status, r.Reasons, r.Result = v.status.String(), v.reasons, v.result
+		code = exitCode(v.status)
+	}
+	if f.asJSON {
+		if err := writeJSON(stdout, r); err != nil {
+			return 0, fail(exitFailed, err)
+		}
+		return code, nil
+	}
+	r.print(stdout, v == nil)
+	return code, nil
+}
+
+func (r *report) print(w io.Writer, showToken bool) {
+	if r.Status != "" {
+		fmt.Fprintf(w, "%-13s %s\n", "status", r.Status)
+		for _, reason := range r.Reasons {
+			fmt.Fprintf(w, "%-13s %s: %s\n", "reason", reason, reason.Info().Sentence)
+		}
+	}
+	fmt.Fprintf(w, "%-13s %v\n", "comparison", r.Measurements)
+	fmt.Fprintf(w, "%-13s %s\n", "agreement", r.Agreement)
+	fmt.Fprintf(w, "%-13s %d bytes\n", "token", r.TokenBytes)
+	if showToken && r.Token != "" {
+		fmt.Fprintln(w, r.Token)
+	}
+}

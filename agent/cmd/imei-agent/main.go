@@ -1,0 +1,144 @@
+// Imei-agent reads the IMEI of the device's modem and attests it. See README.md beside this file.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"imei-attest/attest"
+)
+
+// Exit codes of all programs of the project.
+const (
+	exitYes       = 0 // the device is what it says
+	exitNo        = 1 // it is not
+	exitUndecided = 2 // a warning, or nothing could be said
+	exitUsage     = 3 // wrong flags or configuration
+	exitFailed    = 4 // could not judge: the verifier did not answer
+	exitRefused   = 5 // the modem or the vault refused
+)
+
+// version is set by the linker; a build without it says what the Go toolchain knows.
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+const usage = `imei-agent reads the IMEI of this device's modem and attests it.
+
+Usage:
+  imei-agent identify --port PATH [--json]
+        Read the modem and say what it answers. Signs nothing.
+  imei-agent attest --port PATH --vault SPEC [--approvals DIR]
+                    (--verifier URL | --nonce HEX) [--signalled URN] [--out FILE] [--json]
+        Read the modem, compare with the manufacturer's value, sign, and hand in or write out.
+  imei-agent --version
+
+Run 'imei-agent COMMAND -h' for the flags of a command.
+
+Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judge, 5 modem or vault refused.
+`
+
+// failure is an error with the exit code it ends the program with.
+type failure struct {
+	code int
+	err  error
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+func fail(code int, err error) error { return &failure{code, err} }
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	code, err := dispatch(ctx, args, stdout, stderr)
+	if err == nil {
+		return code
+	}
+	if errors.Is(err, flag.ErrHelp) {
+		return exitYes
+	}
+	fmt.Fprintf(stderr, "imei-agent: %v\n", err)
+	var f *failure
+	if errors.As(err, &f) {
+		return f.code
+	}
+	return exitUsage
+}
+
+func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+	if len(args) == 0 {
+		return 0, fmt.Errorf("no command\n%s", usage)
+	}
+	switch args[0] {
+	case "identify":
+		return identify(ctx, args[1:], stdout, stderr)
+	case "attest":
+		return attestCommand(ctx, args[1:], stdout, stderr)
+	case "--version", "-version", "version":
+		fmt.Fprintln(stdout, "imei-agent", versionText())
+		return exitYes, nil
+	case "-h", "--help", "-help", "help":
+		fmt.Fprint(stdout, usage)
+		return exitYes, nil
+	}
+	return 0, fmt.Errorf("unknown command %q\n%s", args[0], usage)
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}
+
+// newFlags returns a flag set that prints its help on stdout and leaves errors to run.
+func newFlags(name string, stdout io.Writer) *flag.FlagSet {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	flags.Usage = func() {
+		flags.SetOutput(stdout)
+		fmt.Fprintf(stdout, "Usage of imei-agent %s:\n", name)
+		flags.PrintDefaults()
+		flags.SetOutput(io.Discard)
+	}
+	return flags
+}
+
+func parse(flags *flag.FlagSet, args []string) error {
+	err := flags.Parse(args)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return fail(exitUsage, fmt.Errorf("%w; see imei-agent %s -h", err, flags.Name()))
+	case flags.NArg() > 0:
+		return fail(exitUsage, fmt.Errorf("unexpected argument %q; see imei-agent %s -h", flags.Arg(0), flags.Name()))
+	}
+	return nil
+}
+
+// exitCode maps a verdict to the program's exit code.
+func exitCode(s attest.Status) int {
+	switch s {
+	case attest.StatusAffirming:
+		return exitYes
+	case attest.StatusContraindicated:
+		return exitNo
+	}
+	return exitUndecided
+}

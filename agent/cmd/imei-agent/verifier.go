@@ -1,0 +1,41 @@
+//go:build !minimal
+
+package main
+
+import (
+	"context"
+
+	"imei-attest/agent/submit"
+	"imei-attest/attest"
+)
+
+// verifierClient asks a verifier over HTTP.
+type verifierClient struct {
+	client    *submit.Client
+	session   *submit.Session
+	signalled string
+}
+
+func newVerifierClient(address, signalled string) (challenger, error) {
+	client, err := submit.New(address)
+	if err != nil {
+		return nil, fail(exitUsage, err)
+	}
+	return &verifierClient{client: client, signalled: signalled}, nil
+}
+
+func (c *verifierClient) challenge(ctx context.Context) (attest.Nonce, error) {
+	var err error
+	if c.session, err = c.client.NewSession(ctx); err != nil {
+		return nil, err
+	}
+	return c.session.Nonce, nil
+}
+
+func (c *verifierClient) submit(ctx context.Context, token []byte) (*verdict, error) {
+	v, err := c.client.Submit(ctx, c.session, token, c.signalled)
+	if err != nil {
+		return nil, err
+	}
+	return &verdict{v.Status, v.Reasons, v.Result}, nil
+}

@@ -1,0 +1,175 @@
+// Package submit brings evidence to a verifier over HTTP: it asks for a nonce, and hands the token in. It is the
+// device's only user of net/http and is not linked into the minimal agent. Start with [New].
+package submit
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"imei-attest/attest"
+)
+
+// requestTime bounds one exchange with the verifier; a registration does not wait longer.
+const requestTime = 10 * time.Second
+
+// maxAnswerBytes bounds what is read of an answer.
+const maxAnswerBytes = 64 << 10
+
+// Client speaks to one verifier.
+type Client struct {
+	base *url.URL
+	http *http.Client
+}
+
+// New takes the verifier's address, such as https://verifier.example:8443.
+func New(address string) (*Client, error) {
+	base, err := url.Parse(address)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, fmt.Errorf("verifier address %q: want http://HOST:PORT or https://HOST:PORT", address)
+	}
+	return &Client{base: base, http: &http.Client{Timeout: requestTime}}, nil
+}
+
+// Session is a challenge of the verifier.
+type Session struct {
+	Nonce    attest.Nonce
+	location *url.URL
+}
+
+// NewSession asks the verifier for a nonce.
+func (c *Client) NewSession(ctx context.Context) (*Session, error) {
+	address := c.base.JoinPath("challenge-response/v1/newSession")
+	var body struct {
+		Nonce string `json:"nonce"`
+	}
+	header, err := c.post(ctx, address, "", nil, http.StatusCreated, &body)
+	if err != nil {
+		return nil, fmt.Errorf("asking the verifier for a nonce: %w", err)
+	}
+	location, err := address.Parse(header.Get("Location"))
+	if err != nil || header.Get("Location") == "" || location.Host != address.Host {
+		return nil, errors.New("asking the verifier for a nonce: it gave no session on the same host")
+	}
+	nonce, err := decodeBase64(body.Nonce)
+	if err != nil || len(nonce) == 0 {
+		return nil, errors.New("asking the verifier for a nonce: it gave none")
+	}
+	return &Session{Nonce: nonce, location: location}, nil
+}
+
+// Verdict is what the verifier said. The device acts on nothing in it and does not check its signature: that is for
+// those who rely on it.
+type Verdict struct {
+	Status  attest.Status
+	Reasons []attest.Reason
+	Result  string // EAR, a JWT
+}
+
+// Submit hands the evidence in to its session. With signalled, the IMEI URN that the device shows to the network, the
+// verifier also compares that; it is the device's own word and can only make the verdict worse.
+func (c *Client) Submit(ctx context.Context, s *Session, token []byte, signalled string) (*Verdict, error) {
+	var body struct {
+		Result string `json:"result"`
+	}
+	address, mediaType, content := s.location, attest.EvidenceMediaType, token
+	if signalled != "" {
+		var err error
+		address, mediaType = c.base.JoinPath("v1/appraise"), "application/json"
+		content, err = json.Marshal(map[string]any{
+			"evidence": token, "registration": map[string]string{"instance_id": signalled, "front": "device"}})
+		if err != nil {
+			return nil, err
+		}
+	}
+	if _, err := c.post(ctx, address, mediaType, content, http.StatusOK, &body); err != nil {
+		return nil, fmt.Errorf("handing the evidence in: %w", err)
+	}
+	return readResult(body.Result)
+}
+
+func (c *Client) post(ctx context.Context, address *url.URL, contentType string, body []byte, want int, into any) (http.Header, error) {
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, address.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, fmt.Errorf("the verifier at %s does not answer: %w", c.base.Host, errors.Unwrap(err))
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
+	if err != nil {
+		return nil, fmt.Errorf("reading the verifier's answer: %w", err)
+	}
+	if response.StatusCode != want {
+		return nil, refusal(response.Status, raw)
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return nil, errors.New("the verifier's answer is not the JSON expected: is this address a verifier's?")
+	}
+	return response.Header, nil
+}
+
+// refusal shows the detail of a problem document (RFC 9457) where there is one.
+func refusal(status string, body []byte) error {
+	var problem struct {
+		Detail string `json:"detail"`
+	}
+	if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
+		return fmt.Errorf("the verifier refused: %s: %s", status, problem.Detail)
+	}
+	return fmt.Errorf("the verifier refused: %s", status)
+}
+
+// earSubmod is one part of an EAR, in either dialect: challenge-response answers with dots, /v1 with underscores.
+type earSubmod struct {
+	Status      string          `json:"ear_status"`
+	Reasons     []attest.Reason `json:"imei_attest_reasons"`
+	DotsStatus  string          `json:"ear.status"`
+	DotsReasons []attest.Reason `json:"imei-attest.reasons"`
+}
+
+// readResult reads status and reasons out of an EAR.
+func readResult(token string) (*Verdict, error) {
+	var claims struct {
+		Submods map[string]earSubmod `json:"submods"`
+	}
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, _ := strings.Cut(rest, ".")
+	raw, err := decodeBase64(payload)
+	if err != nil || json.Unmarshal(raw, &claims) != nil || len(claims.Submods) == 0 {
+		return nil, errors.New("the verifier's result is no EAR")
+	}
+	v := &Verdict{Status: attest.StatusAffirming, Result: token}
+	for _, name := range slices.Sorted(maps.Keys(claims.Submods)) {
+		sub := claims.Submods[name]
+		v.Status = v.Status.Worse(attest.ParseStatus(cmp.Or(sub.Status, sub.DotsStatus)))
+		for _, r := range append(sub.Reasons, sub.DotsReasons...) {
+			if !slices.Contains(v.Reasons, r) {
+				v.Reasons = append(v.Reasons, r)
+			}
+		}
+	}
+	return v, nil
+}
+
+// decodeBase64 takes base64 and base64url, padded or not: verifiers write their nonces either way.
+func decodeBase64(text string) ([]byte, error) {
+	text = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
+	return base64.RawURLEncoding.DecodeString(text)
+}
