@@ -4,61 +4,66 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
-	"encoding/hex"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"path"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // ApprovalSuffix ends the name of an approval's file.
-const ApprovalSuffix = ".approval.json"
+const ApprovalSuffix = ".approval.cbor"
 
 const (
 	approvalFormat   = 1
-	maxApprovalBytes = 4 << 10 // a file has about 700
+	maxApprovalBytes = 4 << 10 // a file has about 300
 	maxApprovals     = 64      // firmware releases one device accepts at a time
 )
 
-// approvalFile is the text form of a BootApproval: JSON with these members in this order, keys as uncompressed
-// points (SEC 1 section 2.3.3) in hex.
+// approvalFile is the form of a BootApproval in a file: a CBOR map in deterministic encoding (RFC 8949 section 4.2.1),
+// keys as uncompressed points (SEC 1 section 2.3.3). CBOR, because the agent has no other use for JSON.
 type approvalFile struct {
-	Format    int      `json:"format"`
-	Primary   string   `json:"boot_key"`
-	Standby   string   `json:"boot_key_standby"`
-	PCRs      string   `json:"pcrs"`
-	PolicyRef string   `json:"policy_ref"`
-	Policy    string   `json:"policy"`
-	SignedBy  BootRole `json:"signed_by"`
-	Signature string   `json:"signature"`
+	Format    int      `cbor:"1,keyasint"`
+	Primary   []byte   `cbor:"2,keyasint"`
+	Standby   []byte   `cbor:"3,keyasint"`
+	PCRs      string   `cbor:"4,keyasint"` // as ParsePCRs reads it
+	PolicyRef string   `cbor:"5,keyasint"`
+	Policy    []byte   `cbor:"6,keyasint"`
+	SignedBy  BootRole `cbor:"7,keyasint"`
+	Signature []byte   `cbor:"8,keyasint"`
 }
+
+// approvalEncoding is fixed, so it cannot fail to be made.
+var approvalEncoding, _ = cbor.CoreDetEncOptions().EncMode()
 
 // Encode gives the approval's file.
 func (a BootApproval) Encode() ([]byte, error) {
 	if err := a.Keys.Check(); err != nil {
 		return nil, err
 	}
-	raw, err := json.MarshalIndent(approvalFile{
-		Format:  approvalFormat,
-		Primary: pointText(a.Keys.Primary), Standby: pointText(a.Keys.Standby),
-		PCRs: a.PCRs.String(), PolicyRef: a.PolicyRef(), Policy: hex.EncodeToString(a.Policy[:]),
-		SignedBy: a.SignedBy, Signature: hex.EncodeToString(a.Signature[:]),
-	}, "", "  ")
+	primary, err := a.Keys.Primary.Bytes()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("boot key: %w", err)
 	}
-	return append(raw, '\n'), nil
+	standby, err := a.Keys.Standby.Bytes()
+	if err != nil {
+		return nil, fmt.Errorf("standby boot key: %w", err)
+	}
+	return approvalEncoding.Marshal(approvalFile{
+		Format: approvalFormat, Primary: primary, Standby: standby, PCRs: a.PCRs.String(), PolicyRef: a.PolicyRef(),
+		Policy: a.Policy[:], SignedBy: a.SignedBy, Signature: a.Signature[:],
+	})
 }
 
 // DecodeApproval reads an approval's file and checks the signature. It takes only the very bytes that
-// [BootApproval.Encode] writes: no unknown, repeated or reordered member, nothing behind the object.
+// [BootApproval.Encode] writes: no unknown, repeated or reordered entry, nothing behind the map.
 func DecodeApproval(raw []byte) (BootApproval, error) {
 	if len(raw) > maxApprovalBytes {
 		return BootApproval{}, fmt.Errorf("%d bytes, at most %d are looked at", len(raw), maxApprovalBytes)
 	}
 	var f approvalFile
-	if err := json.Unmarshal(raw, &f); err != nil {
+	if err := cbor.Unmarshal(raw, &f); err != nil {
 		return BootApproval{}, fmt.Errorf("not a boot approval: %w", err)
 	}
 	if f.Format != approvalFormat {
@@ -69,7 +74,7 @@ func DecodeApproval(raw []byte) (BootApproval, error) {
 		return BootApproval{}, err
 	}
 	if again, err := a.Encode(); err != nil || !bytes.Equal(again, raw) {
-		return BootApproval{}, errors.New("boot approval is not in the form this program writes: was it edited by hand?")
+		return BootApproval{}, errors.New("boot approval is not in the form this program writes: was the file changed?")
 	}
 	return a, a.Verify()
 }
@@ -77,20 +82,19 @@ func DecodeApproval(raw []byte) (BootApproval, error) {
 func (f approvalFile) approval() (a BootApproval, err error) {
 	a.SignedBy = f.SignedBy
 	if a.Keys.Primary, err = parsePoint(f.Primary); err != nil {
-		return a, fmt.Errorf("boot_key: %w", err)
+		return a, fmt.Errorf("boot key: %w", err)
 	}
 	if a.Keys.Standby, err = parsePoint(f.Standby); err != nil {
-		return a, fmt.Errorf("boot_key_standby: %w", err)
+		return a, fmt.Errorf("standby boot key: %w", err)
 	}
 	if a.PCRs, err = ParsePCRs(f.PCRs); err != nil {
 		return a, err
 	}
-	if err := parseHex(a.Policy[:], f.Policy); err != nil {
-		return a, fmt.Errorf("policy: %w", err)
+	if len(f.Policy) != len(a.Policy) || len(f.Signature) != len(a.Signature) {
+		return a, fmt.Errorf("policy of %d bytes and signature of %d, want %d and %d", len(f.Policy), len(f.Signature), len(a.Policy), len(a.Signature))
 	}
-	if err := parseHex(a.Signature[:], f.Signature); err != nil {
-		return a, fmt.Errorf("signature: %w", err)
-	}
+	copy(a.Policy[:], f.Policy)
+	copy(a.Signature[:], f.Signature)
 	return a, nil
 }
 
@@ -125,31 +129,10 @@ func (a BootApproval) FileName() string {
 	return fmt.Sprintf("boot-%x-%s%s", a.Policy[:8], a.SignedBy, ApprovalSuffix)
 }
 
-func pointText(key *ecdsa.PublicKey) string {
-	raw, err := key.Bytes()
-	if err != nil {
-		return ""
-	}
-	return hex.EncodeToString(raw)
-}
-
-func parsePoint(text string) (*ecdsa.PublicKey, error) {
-	raw, err := hex.DecodeString(text)
-	if err != nil {
-		return nil, errors.New("not hex")
-	}
+func parsePoint(raw []byte) (*ecdsa.PublicKey, error) {
 	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), raw)
 	if err != nil {
-		return nil, errors.New("not an uncompressed point on P-256")
+		return nil, errors.New("not a point of P-256")
 	}
 	return key, nil
-}
-
-func parseHex(into []byte, text string) error {
-	raw, err := hex.DecodeString(text)
-	if err != nil || len(raw) != len(into) {
-		return fmt.Errorf("want %d bytes in hex", len(into))
-	}
-	copy(into, raw)
-	return nil
 }

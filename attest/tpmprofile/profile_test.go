@@ -3,10 +3,12 @@ package tpmprofile_test
 import (
 	"bytes"
 	"crypto/rand"
+	"maps"
 	"strings"
 	"testing"
 	"testing/fstest"
 
+	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-tpm/tpm2"
 
 	"imei-attest/attest"
@@ -142,6 +144,19 @@ func FuzzDecodeRecord(f *testing.F) {
 	})
 }
 
+func encode(t *testing.T, v any) []byte {
+	t.Helper()
+	mode, err := cbor.CoreDetEncOptions().EncMode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := mode.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
 func approve(t testing.TB, role tpmprofile.BootRole, pcrs string) tpmprofile.BootApproval {
 	t.Helper()
 	selection, err := tpmprofile.ParsePCRs(pcrs)
@@ -183,21 +198,36 @@ func TestDecodeApprovalRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	replace := func(old, new string) []byte { return bytes.Replace(raw, []byte(old), []byte(new), 1) }
+	entries := make(map[int]any)
+	if err := cbor.Unmarshal(raw, &entries); err != nil {
+		t.Fatal(err)
+	}
+	with := func(label int, value any) []byte {
+		changed := maps.Clone(entries)
+		changed[label] = value
+		return encode(t, changed)
+	}
+	repeated := append([]byte{raw[0] + 1, 1, 1}, raw[1:]...)
+	reordered := append(append([]byte{raw[0]}, raw[3:]...), raw[1:3]...)
 	for what, bad := range map[string][]byte{
-		"no registers":         replace("sha256:0,2", ""),
-		"forbidden register":   replace("sha256:0,2", "sha256:16"),
-		"other role":           replace(`"primary"`, `"standby"`),
-		"no role":              replace(`"primary"`, `""`),
-		"the other policyRef":  replace(`"imei-boot"`, `"imei-boot-unmeasured"`),
-		"other format":         replace(`"format": 1`, `"format": 2`),
-		"repeated member":      replace(`"format": 1,`, "\"format\": 1,\n  \"format\": 1,"),
-		"unknown member":       replace(`"format": 1,`, "\"format\": 1,\n  \"more\": 1,"),
-		"member in upper case": replace(`"policy"`, `"POLICY"`),
-		"something behind":     append(bytes.Clone(raw), ' '),
-		"too long":             bytes.Repeat([]byte(" "), 5000),
-		"nothing":              nil,
+		"no registers":        with(4, ""),
+		"forbidden register":  with(4, "sha256:16"),
+		"other role":          with(7, "standby"),
+		"no role":             with(7, ""),
+		"the other policyRef": with(5, "imei-boot-unmeasured"),
+		"other format":        with(1, 2),
+		"repeated entry":      repeated,
+		"reordered entries":   reordered,
+		"unknown entry":       with(9, 1),
+		"a policy too short":  with(6, []byte{1}),
+		"a foreign key":       with(2, []byte{4}),
+		"something behind":    append(bytes.Clone(raw), ' '),
+		"too long":            bytes.Repeat([]byte(" "), 5000),
+		"nothing":             nil,
 	} {
+		if bytes.Equal(bad, raw) {
+			t.Errorf("%s: the test changes nothing", what)
+		}
 		if _, err := tpmprofile.DecodeApproval(bad); err == nil {
 			t.Errorf("an approval with %s was accepted", what)
 		}
