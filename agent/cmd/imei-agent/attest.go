@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"imei-attest/agent"
@@ -19,17 +20,6 @@ import (
 type attestFlags struct {
 	port, vault, approvals, verifier, nonce, signalled, out string
 	asJSON                                                  bool
-}
-
-// report is the JSON form of an attestation. The verdict is missing when no verifier was asked.
-type report struct {
-	Status       string          `json:"status,omitempty"`
-	Reasons      []attest.Reason `json:"reasons,omitempty"`
-	Measurements []string        `json:"measurements"` // slot by slot: equal, different, not-run, no-reference
-	Agreement    string          `json:"agreement"`
-	TokenBytes   int             `json:"token_bytes"`
-	Token        string          `json:"token,omitempty"`  // hex, unless it went to a file
-	Result       string          `json:"result,omitempty"` // EAR, a JWT
 }
 
 func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
@@ -142,39 +132,56 @@ func (n givenNonce) challenge(context.Context) (attest.Nonce, error)  { return a
 func (n givenNonce) submit(context.Context, []byte) (*verdict, error) { return nil, nil }
 
 func (f *attestFlags) report(stdout io.Writer, a *agent.Attestation, v *verdict) (int, error) {
-	r := report{Agreement: a.Reading.Agreement.String(), TokenBytes: len(a.Token)}
+	var comparison []string // slot by slot
 	for _, m := range a.Measurements {
-		r.Measurements = append(r.Measurements, m.String())
+		comparison = append(comparison, m.String())
 	}
-	if f.out == "" {
-		r.Token = hex.EncodeToString(a.Token)
+	o := object{{"comparison", comparison}, {"agreement", a.Reading.Agreement.String()}, {"token_bytes", len(a.Token)}}
+	if f.out == "" && v == nil {
+		o = append(o, member{"token", hex.EncodeToString(a.Token)})
 	}
 	code := exitYes // the evidence was made; nobody judged it
 	if v != nil {
-		r.Status, r.Reasons, r.Result = v.status.String(), v.reasons, v.result
+		o = append(object{{"status", v.status.String()}, {"reasons", v.codes()}}, append(o, member{"result", v.result})...)
 		code = exitCode(v.status)
 	}
+	print := printReport
 	if f.asJSON {
-		if err := writeJSON(stdout, r); err != nil {
-			return 0, fail(exitFailed, err)
-		}
-		return code, nil
+		print = writeJSON
 	}
-	r.print(stdout, v == nil)
+	if err := print(stdout, o); err != nil {
+		return 0, fail(exitFailed, err)
+	}
 	return code, nil
 }
 
-func (r *report) print(w io.Writer, showToken bool) {
-	if r.Status != "" {
-		fmt.Fprintf(w, "%-13s %s\n", "status", r.Status)
-		for _, reason := range r.Reasons {
-			fmt.Fprintf(w, "%-13s %s: %s\n", "reason", reason, reason.Info().Sentence)
+func (v *verdict) codes() (codes []string) {
+	for _, r := range v.reasons {
+		codes = append(codes, string(r))
+	}
+	return codes
+}
+
+// printReport shows for people what writeJSON shows for programs, with a sentence for each reason; the signed result
+// is for programs only.
+func printReport(w io.Writer, o object) error {
+	var b strings.Builder
+	for _, m := range o {
+		switch v := m.value.(type) {
+		case []string:
+			if m.name != "reasons" {
+				fmt.Fprintf(&b, "%-13s %s\n", m.name, strings.Join(v, " "))
+				continue
+			}
+			for _, code := range v {
+				fmt.Fprintf(&b, "%-13s %s: %s\n", "reason", code, attest.Reason(code).Info().Sentence)
+			}
+		default:
+			if m.name != "result" {
+				fmt.Fprintf(&b, "%-13s %v\n", m.name, v)
+			}
 		}
 	}
-	fmt.Fprintf(w, "%-13s %v\n", "comparison", r.Measurements)
-	fmt.Fprintf(w, "%-13s %s\n", "agreement", r.Agreement)
-	fmt.Fprintf(w, "%-13s %d bytes\n", "token", r.TokenBytes)
-	if showToken && r.Token != "" {
-		fmt.Fprintln(w, r.Token)
-	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

@@ -2,36 +2,29 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"imei-attest/attest/imei"
 	"imei-attest/modem"
 	"imei-attest/modem/serialport"
 )
 
-// identity is the JSON form of a reading. It holds full IMEIs: the user asked for them.
+// identity is what a reading says of the modem. It holds full IMEIs: the user asked for them.
 type identity struct {
-	IMEI         string   `json:"imei,omitempty"`
-	IMEISV       string   `json:"imeisv,omitempty"`
-	SVN          string   `json:"svn,omitempty"`
-	ReadBy       []string `json:"read_by"`
-	Manufacturer string   `json:"manufacturer,omitempty"`
-	Model        string   `json:"model,omitempty"`
-	Revision     string   `json:"revision,omitempty"`
-	Agreement    string   `json:"agreement"`
-	Slots        []slot   `json:"slots"`
-	Error        string   `json:"error,omitempty"` // of slot 1
+	slot
+	imeisv, manufacturer, model, revision, agreement string
+	slots                                            []slot
 }
 
 type slot struct {
-	Slot   int      `json:"slot"`
-	IMEI   string   `json:"imei,omitempty"`
-	Text   string   `json:"text,omitempty"` // the answer as sent, when it is no IMEI
-	SVN    string   `json:"svn,omitempty"`
-	ReadBy []string `json:"read_by"`
-	Error  string   `json:"error,omitempty"`
+	number    int
+	imei, svn string
+	text      string // the answer as sent, when it is no IMEI
+	readBy    []string
+	err       string // a word of the modem's README
 }
 
 func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, error) {
@@ -47,13 +40,13 @@ func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, err
 	}
 	id := newIdentity(reading)
 	if *asJSON {
-		if err := writeJSON(stdout, id); err != nil {
+		if err := writeJSON(stdout, id.json()); err != nil {
 			return 0, fail(exitFailed, err)
 		}
 	} else {
-		printIdentity(stdout, id)
+		id.print(stdout)
 	}
-	if id.Error != "" || reading.Agreement == modem.AgreementConflict {
+	if id.err != "" || reading.Agreement == modem.AgreementConflict {
 		return exitUndecided, nil
 	}
 	return exitYes, nil
@@ -85,37 +78,36 @@ func openModem(ctx context.Context, path string) (*serialport.Port, error) {
 }
 
 func newIdentity(r modem.Reading) identity {
-	id := identity{Manufacturer: r.Manufacturer, Model: r.Model, Revision: r.Revision, Agreement: r.Agreement.String(), ReadBy: []string{}}
+	id := identity{manufacturer: r.Manufacturer, model: r.Model, revision: r.Revision, agreement: r.Agreement.String()}
 	for _, s := range r.Slots {
-		methods := s.Methods.Strings()
-		if methods == nil {
-			methods = []string{}
-		}
-		id.Slots = append(id.Slots, slot{Slot: s.Number, IMEI: s.IMEI.Digits(), Text: s.Text, SVN: string(s.SVN), ReadBy: methods, Error: s.Word})
+		id.slots = append(id.slots, slot{number: s.Number, imei: s.IMEI.Digits(), svn: string(s.SVN), text: s.Text,
+			readBy: s.Methods.Strings(), err: s.Word})
 	}
-	if len(id.Slots) > 0 {
-		first := id.Slots[0]
-		id.IMEI, id.SVN, id.ReadBy, id.Error = first.IMEI, first.SVN, first.ReadBy, first.Error
-		if first.SVN != "" && first.IMEI != "" {
-			id.IMEISV = r.Slots[0].IMEI.Body() + first.SVN
+	if len(id.slots) > 0 {
+		id.slot = id.slots[0]
+		if first := r.Slots[0]; first.SVN != "" && !first.IMEI.IsZero() {
+			id.imeisv = imei.IMEISV{IMEI: first.IMEI, SVN: first.SVN}.Digits()
 		}
 	}
 	return id
 }
 
-func printIdentity(w io.Writer, id identity) {
+func (id *identity) json() object {
+	slots := make([]object, 0, len(id.slots))
+	for _, s := range id.slots {
+		slots = append(slots, object{{"slot", s.number}, {"imei", s.imei}, {"text", s.text}, {"svn", s.svn}, {"read_by", s.readBy}, {"error", s.err}})
+	}
+	return object{{"imei", id.imei}, {"imeisv", id.imeisv}, {"svn", id.svn}, {"read_by", id.readBy}, {"manufacturer", id.manufacturer},
+		{"model", id.model}, {"revision", id.revision}, {"agreement", id.agreement}, {"slots", slots}, {"error", id.err}}
+}
+
+func (id *identity) print(w io.Writer) {
 	for _, line := range []struct{ name, value string }{
-		{"IMEI", id.IMEI}, {"IMEISV", id.IMEISV}, {"manufacturer", id.Manufacturer}, {"model", id.Model},
-		{"revision", id.Revision}, {"agreement", id.Agreement}, {"read by", fmt.Sprint(id.ReadBy)}, {"error", id.Error},
+		{"IMEI", id.imei}, {"IMEISV", id.imeisv}, {"manufacturer", id.manufacturer}, {"model", id.model}, {"revision", id.revision},
+		{"agreement", id.agreement}, {"read by", strings.Join(id.readBy, " ")}, {"answer", id.text}, {"error", id.err},
 	} {
 		if line.value != "" {
 			fmt.Fprintf(w, "%-13s %s\n", line.name, line.value)
 		}
 	}
-}
-
-func writeJSON(w io.Writer, v any) error {
-	encoder := json.NewEncoder(w)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(v)
 }

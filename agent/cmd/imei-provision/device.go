@@ -1,0 +1,212 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"imei-attest/agent"
+	"imei-attest/agent/provision"
+	"imei-attest/agent/softvault"
+	"imei-attest/agent/tpmvault"
+	"imei-attest/agent/tpmvault/tpmdev"
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+	"imei-attest/attest/tpmprofile"
+)
+
+var (
+	_ provision.Provisioner   = (*tpmvault.Factory)(nil)
+	_ provision.SoftwareVault = (*softvault.Folder)(nil)
+	_ agent.Vault             = (*tpmvault.Vault)(nil)
+	_ agent.Vault             = (*softvault.Vault)(nil)
+)
+
+// softwarePrefix begins the name of a vault in a folder; the others begin with tpmdev.Prefix.
+const softwarePrefix = "software:"
+
+// defaultPCRs are firmware code, option ROMs, boot loader and secure boot state (TCG PC Client Platform Firmware
+// Profile section 3.3.4).
+const defaultPCRs = "sha256:0,2,4,7"
+
+var deviceCommand = command{
+	example: `  imei-provision device --oem /secure/oem --vault tpm:/dev/tpmrm0 --imei 352099001761481 --serial 1 --model router-5g --approvals approvals
+  imei-provision device --oem oem --vault tpm:unix:/run/swtpm/sock --imei 352099001761481 --pcrs "" --approvals approvals
+  imei-provision device --oem oem --vault software:/var/lib/imei-agent/vault --imei 352099001761481
+`,
+	declare: func(flags *flag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
+		var f deviceFlags
+		flags.StringVar(&f.oem, "oem", "", "`folder` of the manufacturer's keys, made by oem-key")
+		flags.StringVar(&f.vault, "vault", "", "secure storage, `SPEC`: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
+		flags.StringVar(&f.imei, "imei", "", "IMEI of slot 1, 15 `digits`")
+		flags.StringVar(&f.slot2, "slot2", "", "IMEI of slot 2, 15 `digits`")
+		flags.Uint64Var(&f.serial, "serial", 1, "serial `number` of the credential, rising when IMEIs are provisioned again")
+		flags.StringVar(&f.model, "model", "unspecified", "hardware model, at most 32 bytes")
+		flags.UintVar(&f.class, "class", 3, "IMS client class the device ships, `N`: 1, 2 or 3 for 2.1, 2.2 or 2.3")
+		flags.StringVar(&f.pcrs, "pcrs", defaultPCRs, "registers of the boot approval, `list`; \"\" means that the boot is not measured")
+		flags.StringVar(&f.nv, "nv", "auto", "who creates the NV index: auto, platform or owner")
+		flags.StringVar(&f.kind, "tpm-kind", "auto", "discrete or firmware; auto asks the maker; an emulator is always tpm-emulated")
+		flags.BoolVar(&f.rollback, "rollback-protected", false, "vouch that this TPM cannot be set back (a discrete one always counts as such)")
+		flags.StringVar(&f.approvals, "approvals", "", "`folder` of the boot approvals, for the devices of this release")
+		return f.run
+	},
+}
+
+// deviceFlags are the command line of "device".
+type deviceFlags struct {
+	oem, vault, imei, slot2, model, pcrs, nv, kind, approvals string
+	serial                                                    uint64
+	class                                                     uint
+	rollback                                                  bool
+}
+
+func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	unit, err := f.unit()
+	if err != nil {
+		return err
+	}
+	options, err := f.options(stderr)
+	if err != nil {
+		return err
+	}
+	oem, err := loadOEM(f.oem)
+	if err != nil {
+		return err
+	}
+	provisionOne := f.tpm
+	if strings.HasPrefix(f.vault, softwarePrefix) {
+		provisionOne = f.software
+	}
+	result, err := provisionOne(ctx, oem, unit, options)
+	if err != nil {
+		return err
+	}
+	f.summary(stdout, result)
+	return nil
+}
+
+func (f *deviceFlags) unit() (provision.Unit, error) {
+	u := provision.Unit{Model: f.model, Serial: f.serial, Class: uint8(f.class)}
+	if f.imei == "" || f.oem == "" || f.vault == "" {
+		return u, usagef("--oem, --vault and --imei are needed")
+	}
+	if f.class < 1 || f.class > 3 || f.model == "" || len(f.model) > 32 {
+		return u, usagef("want --class 1, 2 or 3, and --model of 1 to 32 bytes")
+	}
+	for _, text := range []string{f.imei, f.slot2} {
+		if text == "" {
+			continue
+		}
+		id, err := imei.Parse(text)
+		if err != nil {
+			return u, usageError{err}
+		}
+		u.Slots = append(u.Slots, id)
+	}
+	if f.slot2 != "" && u.Slots[0] == u.Slots[1] {
+		return u, usagef("--slot2 repeats the IMEI of slot 1")
+	}
+	return u, nil
+}
+
+func (f *deviceFlags) options(stderr io.Writer) (provision.Options, error) {
+	o := provision.Options{Now: time.Now(), RollbackProtected: f.rollback}
+	var known bool
+	if o.Variant, known = map[string]attest.NVVariant{"auto": 0, "platform": attest.NVPlatform, "owner": attest.NVOwner}[f.nv]; !known {
+		return o, usagef("--nv %q: want auto, platform or owner", f.nv)
+	}
+	kinds := map[string]attest.StorageKind{"auto": 0, "discrete": attest.StorageTPMDiscrete, "firmware": attest.StorageTPMFirmware}
+	if o.Kind, known = kinds[f.kind]; !known {
+		return o, usagef("--tpm-kind %q: want auto, discrete or firmware", f.kind)
+	}
+	var err error
+	if o.PCRs, err = tpmprofile.ParsePCRs(f.pcrs); err != nil {
+		return o, usageError{err}
+	}
+	o.Progress = func(step provision.Step, detail string) { fmt.Fprintf(stderr, "%-16s %s\n", step, detail) }
+	return o, nil
+}
+
+func loadOEM(folder string) (*provision.OEM, error) {
+	oem, err := provision.LoadOEM(folder)
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--oem: %w", err)}
+	}
+	return oem, nil
+}
+
+func (f *deviceFlags) tpm(ctx context.Context, oem *provision.OEM, unit provision.Unit, options provision.Options) (*provision.Result, error) {
+	if f.approvals == "" {
+		return nil, usagef("--approvals is needed with a TPM: the device's agent reads the boot approvals there")
+	}
+	if err := os.MkdirAll(f.approvals, 0o755); err != nil {
+		return nil, usageError{err}
+	}
+	var err error
+	if options.Approvals, err = tpmprofile.LoadApprovals(os.DirFS(f.approvals)); err != nil {
+		return nil, usageError{fmt.Errorf("--approvals: %w", err)}
+	}
+	options.SaveApproval = func(a tpmprofile.BootApproval) error { return provision.SaveApproval(f.approvals, a) }
+	conn, err := tpmdev.Open(ctx, f.vault)
+	if errors.Is(err, tpmdev.ErrSpec) {
+		return nil, usageError{fmt.Errorf("--vault: %w, or software:DIR", err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Close()
+	factory, err := tpmvault.NewFactory(ctx, conn)
+	if err != nil {
+		return nil, err
+	}
+	options.OpenVault = func(ctx context.Context, approvals []tpmprofile.BootApproval) (agent.Vault, error) {
+		return tpmvault.Open(ctx, conn, tpmvault.Config{Approvals: approvals})
+	}
+	return provision.TPM(ctx, factory, oem, unit, options)
+}
+
+func (f *deviceFlags) software(ctx context.Context, oem *provision.OEM, unit provision.Unit, options provision.Options) (*provision.Result, error) {
+	folder := strings.TrimPrefix(f.vault, softwarePrefix)
+	if folder == "" {
+		return nil, usagef("--vault software: names no folder")
+	}
+	vault, err := softvault.Create(folder)
+	if err != nil {
+		return nil, err
+	}
+	options.OpenVault = func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) { return softvault.Open(folder) }
+	return provision.Software(ctx, vault, oem, unit, options)
+}
+
+func (f *deviceFlags) summary(w io.Writer, r *provision.Result) {
+	c := r.Credential
+	for i, id := range c.Slots {
+		fmt.Fprintf(w, "slot%d     %s\n", i+1, id)
+	}
+	fmt.Fprintf(w, "vault     %s (%s)\n", f.vault, c.Storage.Kind)
+	fmt.Fprintf(w, "key       %s\n", attest.KeyIDOf(c.Key))
+	fmt.Fprintf(w, "serial    %d\n", c.Serial)
+	if c.Storage.Kind.IsTPM() {
+		boot := "measured, " + f.pcrs
+		if c.Storage.Boot == attest.BootUnmeasured {
+			boot = "UNMEASURED: any software on the device may use the key"
+		}
+		fmt.Fprintf(w, "boot      %s\n", boot)
+		fmt.Fprintf(w, "approval  %s\n", filepath.Join(f.approvals, r.Approval.Name))
+	}
+	if r.NothingMeasured {
+		fmt.Fprintln(w, "warning   the registers hold their reset values: if no firmware measures, provision with --pcrs \"\" instead")
+	}
+	if c.Storage.Kind == attest.StorageSoftware || c.Storage.Kind == attest.StorageTPMEmulated {
+		fmt.Fprintln(w, "warning   this storage can be copied: verifiers affirm it under a laboratory's anchor at most")
+	}
+	if r.Resumed {
+		fmt.Fprintln(w, "resumed   the record of an earlier run was kept as it is")
+	}
+}

@@ -1,0 +1,133 @@
+// Command imei-provision is the manufacturer's tool: it makes the manufacturer's keys and puts a signed IMEI into a
+// device's secure storage. It never ships on a device. README.md is its manual.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"imei-attest/agent"
+	"imei-attest/agent/provision"
+	"imei-attest/agent/tpmvault"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes of all programs of this project; this one uses four.
+const (
+	exitYes     = 0
+	exitUsage   = 3 // usage or configuration
+	exitCannot  = 4 // could not, through no fault of the device
+	exitRefused = 5 // the device or its vault refused
+)
+
+const usage = `imei-provision makes a manufacturer's keys and puts signed IMEIs into devices.
+
+Usage:
+  imei-provision oem-key [flags] --out DIR     make the manufacturer's keys and its anchor
+  imei-provision device [flags]                provision one device
+  imei-provision COMMAND -h                    the flags of a command
+  imei-provision --version
+
+Exit codes: 0 done, 3 usage or configuration, 4 could not, 5 the device refused.
+`
+
+// command is a subcommand: it declares its flags and returns what to do once they are parsed.
+type command struct {
+	example string
+	declare func(*flag.FlagSet) func(ctx context.Context, out, progress io.Writer) error
+}
+
+var commands = map[string]command{
+	"oem-key": oemKeyCommand,
+	"device":  deviceCommand,
+}
+
+// run is main without the process around it.
+func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+	if len(args) == 0 {
+		fmt.Fprint(stderr, usage)
+		return exitUsage
+	}
+	switch args[0] {
+	case "-h", "-help", "--help", "help":
+		fmt.Fprint(stdout, usage)
+		return exitYes
+	case "-version", "--version":
+		fmt.Fprintln(stdout, "imei-provision", version())
+		return exitYes
+	}
+	c, known := commands[args[0]]
+	if !known {
+		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", args[0], usage)
+		return exitUsage
+	}
+	return c.run(ctx, args[0], args[1:], stdout, stderr)
+}
+
+func (c command) run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
+	flags := flag.NewFlagSet(name, flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	do := c.declare(flags)
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "Usage of imei-provision %s:\n", name)
+		flags.PrintDefaults()
+		fmt.Fprintf(flags.Output(), "\nExample:\n%s", c.example)
+	}
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return exitYes
+	case err != nil:
+		return exitUsage
+	case flags.NArg() > 0:
+		fmt.Fprintf(stderr, "imei-provision %s: unexpected argument; all of them are flags\n", name)
+		return exitUsage
+	}
+	if err := do(ctx, stdout, stderr); err != nil {
+		fmt.Fprintf(stderr, "imei-provision %s: %v\n", name, err)
+		return exitCode(err)
+	}
+	return exitYes
+}
+
+// usageError is a mistake on the command line or in a file that it names.
+type usageError struct{ err error }
+
+func (e usageError) Error() string { return e.err.Error() }
+func (e usageError) Unwrap() error { return e.err }
+
+func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
+
+func exitCode(err error) int {
+	if errors.As(err, new(usageError)) {
+		return exitUsage
+	}
+	for _, refusal := range []error{
+		provision.ErrRefused, agent.ErrKeyMismatch, agent.ErrNotProvisioned,
+		tpmvault.ErrBootState, tpmvault.ErrRecordChanged, tpmvault.ErrLockout, tpmvault.ErrAuthClosed,
+	} {
+		if errors.Is(err, refusal) {
+			return exitRefused
+		}
+	}
+	return exitCannot
+}
+
+func version() string {
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(unknown)"
+}

@@ -1,0 +1,163 @@
+package provision
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+
+	"go.yaml.in/yaml/v4"
+
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+)
+
+// AnchorFile is the name of the manufacturer's anchor: what a verifier's trust folder takes.
+const AnchorFile = "oem-anchor.yaml"
+
+// Anchor is what a manufacturer declares beside its keys.
+type Anchor struct {
+	Issuer string // URI, 1..64 bytes
+	OEMID  attest.OEMID
+	TACs   []string // Type Allocation Codes it may endorse, 8 digits each; "*" stands for all
+	// Development adds the kinds "software" and "tpm-emulated" to those it may vouch for, and marks the anchor.
+	Development bool
+}
+
+// anchorFile is the text form, strict YAML with these keys.
+type anchorFile struct {
+	Issuer         string   `yaml:"issuer"`
+	OEMID          string   `yaml:"oemid"`
+	CredentialKeys []string `yaml:"credential_keys"`
+	NVKey          string   `yaml:"nv_key"`
+	BootKey        string   `yaml:"boot_key"`
+	BootKeyStandby string   `yaml:"boot_key_standby"`
+	TACs           []string `yaml:"tacs"`
+	StorageKinds   []string `yaml:"storage_kinds"`
+	Development    bool     `yaml:"development,omitempty"`
+}
+
+// ErrAnchor means that what a manufacturer declares of itself is not well formed.
+var ErrAnchor = errors.New("the manufacturer's anchor")
+
+func (a Anchor) check() error {
+	const maxIssuer = 64
+	if a.Issuer == "" || len(a.Issuer) > maxIssuer {
+		return fmt.Errorf("%w: issuer of %d bytes: want a URI of 1 to %d", ErrAnchor, len(a.Issuer), maxIssuer)
+	}
+	if a.OEMID.IsZero() {
+		return fmt.Errorf("%w: the OEM id is missing", ErrAnchor)
+	}
+	if len(a.TACs) == 0 {
+		return fmt.Errorf("%w: no TAC: want 8 digits each, or *", ErrAnchor)
+	}
+	for _, tac := range a.TACs {
+		if tac != "*" && !isTAC(tac) {
+			return fmt.Errorf("%w: TAC %q: want 8 digits, or * for all", ErrAnchor, tac)
+		}
+	}
+	return nil
+}
+
+// isTAC asks the IMEI reader whether the text begins an IMEI (TS 23.003 clause 6.2.1).
+func isTAC(text string) bool {
+	const anySerial = "000001"
+	id, err := imei.FromBody(text + anySerial)
+	return err == nil && string(id.TAC()) == text
+}
+
+func (a Anchor) storageKinds() []string {
+	kinds := []attest.StorageKind{attest.StorageTPMDiscrete, attest.StorageTPMFirmware}
+	if a.Development {
+		kinds = append(kinds, attest.StorageSoftware, attest.StorageTPMEmulated)
+	}
+	names := make([]string, len(kinds))
+	for i, kind := range kinds {
+		names[i] = kind.String()
+	}
+	return names
+}
+
+// encode gives the anchor's file for the keys of o.
+func (a Anchor) encode(o *OEM) ([]byte, error) {
+	f := anchorFile{
+		Issuer: a.Issuer, OEMID: a.OEMID.String(), CredentialKeys: make([]string, 1),
+		TACs: a.TACs, StorageKinds: a.storageKinds(), Development: a.Development,
+	}
+	for _, k := range []struct {
+		into *string
+		key  *ecdsa.PublicKey
+	}{
+		{&f.CredentialKeys[0], publicKey(o.Credential)},
+		{&f.NVKey, publicKey(o.NV)},
+		{&f.BootKey, publicKey(o.Boot)},
+		{&f.BootKeyStandby, publicKey(o.Standby)},
+	} {
+		text, err := publicPEM(k.key)
+		if err != nil {
+			return nil, err
+		}
+		*k.into = text
+	}
+	body, err := yaml.Dump(f)
+	if err != nil {
+		return nil, err
+	}
+	return append([]byte(anchorComment(a.Development)), body...), nil
+}
+
+func anchorComment(development bool) string {
+	if development {
+		return "# Anchor for development: it vouches for software and emulated storage. Never put it into an operator's trust folder.\n"
+	}
+	return "# Anchor of a manufacturer: put it into the trust folder of a verifier. It holds public keys only.\n"
+}
+
+// adoptAnchor takes issuer and OEM id from the anchor and checks that it is for the keys of o.
+func (o *OEM) adoptAnchor(text []byte) error {
+	var f anchorFile
+	if err := yaml.Load(text, &f, yaml.WithKnownFields()); err != nil {
+		return err
+	}
+	id, err := attest.ParseOEMID(f.OEMID)
+	if err != nil {
+		return err
+	}
+	a := Anchor{Issuer: f.Issuer, OEMID: id, TACs: f.TACs, Development: f.Development}
+	if err := a.check(); err != nil {
+		return err
+	}
+	own, err := publicPEM(publicKey(o.Credential))
+	if err != nil {
+		return err
+	}
+	listed := false
+	for _, key := range f.CredentialKeys {
+		listed = listed || key == own
+	}
+	want := []*ecdsa.PublicKey{publicKey(o.NV), publicKey(o.Boot), publicKey(o.Standby)}
+	for i, text := range []string{f.NVKey, f.BootKey, f.BootKeyStandby} {
+		own, err := publicPEM(want[i])
+		if err != nil {
+			return err
+		}
+		listed = listed && text == own
+	}
+	if !listed {
+		return errors.New("the anchor lists other public keys than those of the private keys beside it: verifiers would refuse the devices")
+	}
+	o.Issuer, o.ID = f.Issuer, id
+	return nil
+}
+
+func publicPEM(key *ecdsa.PublicKey) (string, error) {
+	der, err := x509.MarshalPKIXPublicKey(key)
+	if err != nil {
+		return "", fmt.Errorf("public key: %w", err)
+	}
+	var text bytes.Buffer
+	err = pem.Encode(&text, &pem.Block{Type: pemPublic, Bytes: der})
+	return text.String(), err
+}

@@ -1,0 +1,108 @@
+package provision
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/big"
+
+	"imei-attest/agent"
+	"imei-attest/attest"
+	"imei-attest/attest/tpmprofile"
+)
+
+// persist is a convenience of the device, so its failure is no failure of the unit.
+func (j *job) persist(ctx context.Context) error {
+	err := j.tpm.Persist(ctx, j.profile, j.record.Binding)
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		return ctxErr
+	}
+	j.result.Persistent = err == nil
+	if err != nil {
+		j.progress(StepPersist, "left out, the device derives its key at each start: %v", err)
+		return nil
+	}
+	j.progress(StepPersist, "the device key is at handle %#x", uint32(tpmprofile.KeyHandle))
+	return nil
+}
+
+// approve signs the boot state the TPM is in, unless an approval exists.
+func (j *job) approve(ctx context.Context) error {
+	digest, err := j.tpm.ReadPCRs(ctx, j.PCRs)
+	if err != nil {
+		return err
+	}
+	if !j.PCRs.IsEmpty() && digest == j.PCRs.ResetDigest() {
+		j.result.NothingMeasured = true
+		j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot", j.PCRs)
+	}
+	for _, a := range j.Approvals {
+		if a.PCRs == j.PCRs && a.Keys.Equal(j.oem.BootKeys()) && a.Fits(digest) {
+			j.result.Approval = a
+			j.progress(StepApprove, "%s fits", a.Name)
+			return nil
+		}
+	}
+	a, err := j.oem.ApproveBoot(tpmprofile.RolePrimary, j.PCRs, digest)
+	if err != nil {
+		return err
+	}
+	a.Name = a.FileName()
+	if err := j.SaveApproval(a); err != nil {
+		return fmt.Errorf("keeping the boot approval: %w", err)
+	}
+	j.result.Approval = a
+	if j.PCRs.IsEmpty() {
+		j.progress(StepApprove, "%s: boot UNMEASURED, any software may use the key", a.Name)
+		return nil
+	}
+	j.progress(StepApprove, "%s: %s as they are now", a.Name, j.PCRs)
+	return nil
+}
+
+func (j *job) readBack(ctx context.Context) error {
+	state, record, err := j.tpm.ReadIndex(ctx, j.profile)
+	if err != nil {
+		return err
+	}
+	if state != tpmprofile.IndexLocked || record.Binding != j.record.Binding || !bytes.Equal(record.Credential, j.record.Credential) {
+		return fmt.Errorf("%w: the NV index is %s and does not hold what was written: the TPM is faulty", ErrRefused, state)
+	}
+	j.progress(StepReadBack, "locked and as written")
+	return nil
+}
+
+// selfTest has the finished vault sign something, as it will on the device.
+func (j *job) selfTest(ctx context.Context) error {
+	vault, err := j.OpenVault(ctx, []tpmprofile.BootApproval{j.result.Approval})
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	err = signAndVerify(vault.Signer(ctx), j.result.Credential.Key)
+	if err := errors.Join(err, vault.Close()); err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	j.progress(StepSelfTest, "the device key signs, and the signature verifies")
+	return nil
+}
+
+// signAndVerify signs random content. Its first bytes keep it from ever being a Sig_structure, which begins with a
+// CBOR array, so that no token can be made of it.
+func signAndVerify(signer attest.Signer, key *ecdsa.PublicKey) error {
+	content := append([]byte("imei-attest-self-test-v1"), make([]byte, 32)...)
+	_, _ = rand.Read(content[len(content)-32:]) // never fails (crypto/rand)
+	raw, err := signer.Sign(rand.Reader, content)
+	if err != nil {
+		return err
+	}
+	half := len(raw) / 2
+	digest := sha256.Sum256(content)
+	if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])) {
+		return agent.ErrKeyMismatch
+	}
+	return nil
+}

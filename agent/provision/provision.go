@@ -1,0 +1,161 @@
+package provision
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+
+	"imei-attest/agent"
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+	"imei-attest/attest/tpmprofile"
+)
+
+// Provisioner is what [TPM] needs of a TPM. Each method is done wholly or not at all.
+type Provisioner interface {
+	// Engine says what the TPM is.
+	Engine() tpmprofile.Engine
+	// IsOpen reports whether the hierarchy of a variant can be used.
+	IsOpen(ctx context.Context, variant attest.NVVariant) (bool, error)
+	// ReadIndex tells how far the index has come, with the record once it is written.
+	ReadIndex(ctx context.Context, p tpmprofile.Profile) (tpmprofile.IndexState, tpmprofile.Record, error)
+	// ReadPCRs returns the digest of the registers' values now.
+	ReadPCRs(ctx context.Context, selection tpmprofile.PCRSelection) ([32]byte, error)
+	// CreateKey derives the device key; the same arguments give the same key.
+	CreateKey(ctx context.Context, p tpmprofile.Profile, binding [32]byte) (*ecdsa.PublicKey, error)
+	// Define creates the index.
+	Define(ctx context.Context, p tpmprofile.Profile) error
+	// Write writes the record with the NV key's signature.
+	Write(ctx context.Context, p tpmprofile.Profile, record []byte, signature [tpmprofile.SignatureBytes]byte) error
+	// Lock locks the record with the NV key's signature.
+	Lock(ctx context.Context, p tpmprofile.Profile, signature [tpmprofile.SignatureBytes]byte) error
+	// Persist makes the device key permanent.
+	Persist(ctx context.Context, p tpmprofile.Profile, binding [32]byte) error
+}
+
+// ErrRefused means that the device is not fit for what was asked: it holds another IMEI, or something that is not
+// this manufacturer's. Nothing was changed.
+var ErrRefused = errors.New("the device was refused")
+
+// Unit is what the manufacturer says of one device.
+type Unit struct {
+	Slots  []imei.IMEI // 1..4, slot 1 first
+	Model  string      // hwmodel, 1..32 bytes
+	Serial uint64      // rising when a set of IMEIs is provisioned again
+	Class  uint8       // client class 1..3 (2.1, 2.2, 2.3 of the discussion paper)
+}
+
+// Step is one of the steps of provisioning, in this order.
+type Step string
+
+// The steps.
+const (
+	StepPlan       Step = "plan"
+	StepKey        Step = "create key"
+	StepCredential Step = "sign credential"
+	StepDefine     Step = "define"
+	StepWrite      Step = "write"
+	StepLock       Step = "lock"
+	StepPersist    Step = "persist"
+	StepApprove    Step = "approve boot"
+	StepReadBack   Step = "read back"
+	StepSelfTest   Step = "self-test"
+)
+
+// Options are the choices of a production line.
+type Options struct {
+	// Now dates the Credential.
+	Now time.Time
+	// Rand is the source of record ids; nil means crypto/rand.
+	Rand io.Reader
+	// PCRs are the registers of the boot approval; the empty selection means that the boot is not measured, and the
+	// Credential says so.
+	PCRs tpmprofile.PCRSelection
+	// Variant says who creates the NV index; 0 tries the platform, then the owner.
+	Variant attest.NVVariant
+	// Kind is the storage kind to vouch for, discrete or firmware; 0 asks the TPM's maker. An emulator's is always
+	// tpm-emulated.
+	Kind attest.StorageKind
+	// RollbackProtected says that the storage cannot be set back to an older state. A discrete TPM always is, software never.
+	RollbackProtected bool
+	// Approvals are those that exist; SaveApproval takes a new one when none of them fits.
+	Approvals    []tpmprofile.BootApproval
+	SaveApproval func(tpmprofile.BootApproval) error
+	// OpenVault opens the finished vault for the self-test.
+	OpenVault func(ctx context.Context, approvals []tpmprofile.BootApproval) (agent.Vault, error)
+	// Progress is told each step after it is done, with a sentence for people; nil is allowed.
+	Progress func(step Step, detail string)
+}
+
+// Result is what came out for one unit.
+type Result struct {
+	Credential *attest.SignedCredential
+	Resumed    bool // the record was there already, from an earlier run
+	Persistent bool // the device key has a permanent place
+	Approval   tpmprofile.BootApproval
+	// NothingMeasured: the registers of the approval hold their reset values although the Credential says that the boot
+	// is measured. On a board that is not a bench, the firmware does not measure and the Credential claims too much.
+	NothingMeasured bool
+}
+
+func (o Options) progress(step Step, format string, args ...any) {
+	if o.Progress != nil {
+		o.Progress(step, fmt.Sprintf(format, args...))
+	}
+}
+
+func (u Unit) check() error {
+	if len(u.Slots) == 0 || len(u.Slots) > attest.MaxSlots {
+		return fmt.Errorf("%d IMEIs: a device has 1 to %d", len(u.Slots), attest.MaxSlots)
+	}
+	for i, id := range u.Slots {
+		if id.IsZero() {
+			return fmt.Errorf("slot %d has no IMEI", i+1)
+		}
+		for _, earlier := range u.Slots[:i] {
+			if id == earlier {
+				return fmt.Errorf("slot %d has the IMEI of another slot", i+1)
+			}
+		}
+	}
+	return nil
+}
+
+// slotsText shows the IMEIs without their serial numbers.
+func slotsText(slots []imei.IMEI) string {
+	texts := make([]string, len(slots))
+	for i, id := range slots {
+		texts[i] = id.String()
+	}
+	return strings.Join(texts, " and ")
+}
+
+// credential is what the manufacturer says, without key and storage.
+func (o *OEM) credential(u Unit, now time.Time) attest.Credential {
+	return attest.Credential{
+		Issuer: o.Issuer, IssuedAt: now.UTC().Truncate(time.Second), Slots: u.Slots, OEMID: o.ID,
+		HWModel: []byte(u.Model), Serial: u.Serial, ClientClass: u.Class,
+	}
+}
+
+// checkHeld decides whether a Credential that a device holds is the one that this run would make.
+func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
+	held, err := attest.DecodeCredential(raw)
+	if err != nil {
+		return nil, fmt.Errorf("%w: it holds a record that cannot be read: %w", ErrRefused, err)
+	}
+	if err := held.Verify(publicKey(o.Credential)); err != nil {
+		return nil, fmt.Errorf("%w: it holds a record that another credential key signed: %w", ErrRefused, err)
+	}
+	if !slices.Equal(held.Slots, u.Slots) {
+		return nil, fmt.Errorf("%w: it holds the record of IMEI %s, not of %s, and a record cannot be changed; "+
+			"take another unit, or have the record deleted with the manufacturer's NV key first",
+			ErrRefused, slotsText(held.Slots), slotsText(u.Slots))
+	}
+	return held, nil
+}

@@ -1,0 +1,207 @@
+package provision_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"imei-attest/agent"
+	"imei-attest/agent/provision"
+	"imei-attest/agent/softvault"
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
+	"imei-attest/attest/tpmprofile"
+)
+
+var anchor = provision.Anchor{
+	Issuer: "tag:example,2026:oem", OEMID: attest.PENOEMID(32473), TACs: []string{"49015420", "35693803"}, Development: true,
+}
+
+func generate(t *testing.T) (*provision.OEM, string) {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "oem")
+	oem, err := provision.GenerateOEM(folder, anchor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return oem, folder
+}
+
+func TestGeneratedKeysLoad(t *testing.T) {
+	made, folder := generate(t)
+	loaded, err := provision.LoadOEM(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if loaded.Issuer != anchor.Issuer || loaded.ID != anchor.OEMID || !loaded.BootKeys().Equal(made.BootKeys()) {
+		t.Errorf("loaded %q %s", loaded.Issuer, loaded.ID)
+	}
+	if err := loaded.Profile(attest.NVPlatform, attest.BootMeasured).Check(); err != nil {
+		t.Errorf("the keys make no profile: %v", err)
+	}
+	entries, err := os.ReadDir(folder)
+	if err != nil || len(entries) != 5 {
+		t.Errorf("the folder holds %v, %v; want four keys and the anchor", entries, err)
+	}
+	for _, entry := range entries {
+		if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v, %v; want 0600", entry.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestAnchorText(t *testing.T) {
+	_, folder := generate(t)
+	raw, err := os.ReadFile(filepath.Join(folder, provision.AnchorFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := string(raw)
+	for _, want := range []string{
+		"issuer: tag:example,2026:oem\n", "oemid: pen:32473\n", "credential_keys:\n", "nv_key: |\n", "boot_key: |\n", "boot_key_standby: |\n",
+		"49015420", "35693803", "tpm-discrete", "tpm-firmware", "software", "tpm-emulated", "development: true\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the anchor lacks %q:\n%s", want, text)
+		}
+	}
+	if strings.Count(text, "BEGIN PUBLIC KEY") != 4 || strings.Contains(text, "PRIVATE") {
+		t.Errorf("the anchor does not hold four public keys:\n%s", text)
+	}
+}
+
+func TestKeysAreNeverOverwritten(t *testing.T) {
+	_, folder := generate(t)
+	if _, err := provision.GenerateOEM(folder, anchor); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("GenerateOEM over keys: %v; want %v", err, fs.ErrExist)
+	}
+	if err := os.Remove(filepath.Join(folder, "credential.key")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := provision.GenerateOEM(folder, anchor); !errors.Is(err, fs.ErrExist) {
+		t.Errorf("GenerateOEM over some of the keys: %v; want %v", err, fs.ErrExist)
+	}
+}
+
+func TestGenerateRefusesAnAnchor(t *testing.T) {
+	for what, spoil := range map[string]func(*provision.Anchor){
+		"without issuer":         func(a *provision.Anchor) { a.Issuer = "" },
+		"with a long issuer":     func(a *provision.Anchor) { a.Issuer = strings.Repeat("x", 65) },
+		"without OEM id":         func(a *provision.Anchor) { a.OEMID = attest.OEMID{} },
+		"without TAC":            func(a *provision.Anchor) { a.TACs = nil },
+		"with a TAC of 7 digits": func(a *provision.Anchor) { a.TACs = []string{"4901542"} },
+		"with letters for a TAC": func(a *provision.Anchor) { a.TACs = []string{"4901542x"} },
+	} {
+		a, folder := anchor, filepath.Join(t.TempDir(), "oem")
+		spoil(&a)
+		if _, err := provision.GenerateOEM(folder, a); !errors.Is(err, provision.ErrAnchor) {
+			t.Errorf("an anchor %s: %v; want %v", what, err, provision.ErrAnchor)
+		}
+		if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("an anchor %s left a folder behind", what)
+		}
+	}
+}
+
+func TestLoadRefuses(t *testing.T) {
+	for what, c := range map[string]struct {
+		spoil func(folder string) error
+		says  string
+	}{
+		"a key others may read":    {func(f string) error { return os.Chmod(filepath.Join(f, "nv.key"), 0o644) }, "chmod 600"},
+		"a folder others may read": {func(f string) error { return os.Chmod(f, 0o755) }, "chmod 700"},
+		"a key that is missing":    {func(f string) error { return os.Remove(filepath.Join(f, "boot.key")) }, "oem-key"},
+		"keys that were swapped": {func(f string) error {
+			a, b, c := filepath.Join(f, "boot.key"), filepath.Join(f, "nv.key"), filepath.Join(f, "swap")
+			return errors.Join(os.Rename(a, c), os.Rename(b, a), os.Rename(c, b))
+		}, "other public keys"},
+		"an anchor with an unknown key": {func(f string) error {
+			path := filepath.Join(f, provision.AnchorFile)
+			raw, err := os.ReadFile(path)
+			return errors.Join(err, os.WriteFile(path, append(raw, "more: 1\n"...), 0o600))
+		}, "more"},
+	} {
+		_, folder := generate(t)
+		if err := c.spoil(folder); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := provision.LoadOEM(folder); err == nil || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("%s: %v; want an error with %q", what, err, c.says)
+		}
+	}
+}
+
+func software(t *testing.T, oem *provision.OEM, path string, digits string) (*provision.Result, error) {
+	t.Helper()
+	vault, err := softvault.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := provision.Unit{Slots: []imei.IMEI{attesttest.MustIMEI(digits)}, Model: "bench", Serial: 1, Class: 3}
+	return provision.Software(t.Context(), vault, oem, unit, provision.Options{
+		Now: time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC),
+		OpenVault: func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) {
+			return softvault.Open(path)
+		},
+	})
+}
+
+func TestSoftwareVault(t *testing.T) {
+	oem, _ := generate(t)
+	path := filepath.Join(t.TempDir(), "vault")
+	first, err := software(t, oem, path, attesttest.IMEI1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := first.Credential.Storage; s.Kind != attest.StorageSoftware || s.Boot != attest.BootUnmeasured || s.RollbackProtected {
+		t.Errorf("the credential claims %+v for software", s)
+	}
+	again, err := software(t, oem, path, attesttest.IMEI1)
+	if err != nil || !again.Resumed || string(again.Credential.Raw) != string(first.Credential.Raw) {
+		t.Errorf("the second run: resumed %v, %v", again != nil && again.Resumed, err)
+	}
+	if _, err := software(t, oem, path, attesttest.IMEI2); !errors.Is(err, provision.ErrRefused) {
+		t.Errorf("another IMEI: %v; want %v", err, provision.ErrRefused)
+	}
+}
+
+func TestUnitsAreChecked(t *testing.T) {
+	oem, _ := generate(t)
+	id := attesttest.MustIMEI(attesttest.IMEI1)
+	for what, slots := range map[string][]imei.IMEI{
+		"no IMEI": nil, "an empty IMEI": {{}}, "one IMEI twice": {id, id}, "five slots": {id, id, id, id, id},
+	} {
+		if _, err := provision.TPM(t.Context(), nil, oem, provision.Unit{Slots: slots}, provision.Options{}); err == nil {
+			t.Errorf("a unit with %s was provisioned", what)
+		}
+	}
+}
+
+func TestSavedApprovalsLoad(t *testing.T) {
+	oem, _ := generate(t)
+	selection, err := tpmprofile.ParsePCRs("sha256:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	for _, role := range []tpmprofile.BootRole{tpmprofile.RolePrimary, tpmprofile.RoleStandby} {
+		a, err := oem.ApproveBoot(role, selection, [32]byte{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := provision.SaveApproval(folder, a); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if got, err := tpmprofile.LoadApprovals(os.DirFS(folder)); err != nil || len(got) != 2 {
+		t.Errorf("%d approvals came back, %v; want 2", len(got), err)
+	}
+}

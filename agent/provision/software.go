@@ -1,0 +1,79 @@
+package provision
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+
+	"imei-attest/agent"
+	"imei-attest/attest"
+)
+
+// SoftwareVault is what [Software] needs of a vault in files.
+type SoftwareVault interface {
+	// Key is the device key.
+	Key() *ecdsa.PublicKey
+	// Credential is the one installed, or [agent.ErrNotProvisioned].
+	Credential() ([]byte, error)
+	// Install puts a Credential in.
+	Install(raw []byte) error
+}
+
+// Software provisions a vault without secure storage: sign credential, write, read back, self-test. Of options it
+// uses Now, Rand, OpenVault and Progress. Run again, it keeps the Credential of the same IMEIs and refuses others.
+func Software(ctx context.Context, vault SoftwareVault, oem *OEM, unit Unit, options Options) (*Result, error) {
+	if err := unit.check(); err != nil {
+		return nil, err
+	}
+	if options.Rand == nil {
+		options.Rand = rand.Reader
+	}
+	options.progress(StepPlan, "%s in software: verifiers do not affirm it", slotsText(unit.Slots))
+	options.progress(StepKey, "device key %s", attest.KeyIDOf(vault.Key()))
+	j := &job{oem: oem, unit: unit, Options: options}
+	raw, err := vault.Credential()
+	switch {
+	case err == nil:
+		if j.result.Credential, err = oem.checkHeld(raw, unit); err != nil {
+			return nil, err
+		}
+		j.result.Resumed = true
+		options.progress(StepCredential, "kept: the one of an earlier run, serial %d", j.result.Credential.Serial)
+	case errors.Is(err, agent.ErrNotProvisioned):
+		if err := j.installSoftware(vault); err != nil {
+			return nil, err
+		}
+	default:
+		return nil, err
+	}
+	j.result.Persistent = true
+	if err := j.selfTest(ctx); err != nil {
+		return nil, err
+	}
+	return &j.result, nil
+}
+
+func (j *job) installSoftware(vault SoftwareVault) error {
+	c := j.oem.credential(j.unit, j.Now)
+	c.Key = vault.Key()
+	c.Storage = attest.Storage{Kind: attest.StorageSoftware, Boot: attest.BootUnmeasured}
+	if _, err := io.ReadFull(j.Rand, c.Storage.RecordID[:]); err != nil {
+		return err
+	}
+	raw, err := j.oem.signCredential(c)
+	if err != nil {
+		return err
+	}
+	if j.result.Credential, err = attest.DecodeCredential(raw); err != nil {
+		return err
+	}
+	j.progress(StepCredential, "%d bytes, storage kind %s", len(raw), c.Storage.Kind)
+	if err := vault.Install(raw); err != nil {
+		return fmt.Errorf("installing the credential: %w", err)
+	}
+	j.progress(StepWrite, "%d bytes", len(raw))
+	return nil
+}

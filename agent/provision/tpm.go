@@ -1,0 +1,223 @@
+package provision
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+
+	"imei-attest/agent"
+	"imei-attest/attest"
+	"imei-attest/attest/tpmprofile"
+)
+
+// job is one run of [TPM].
+type job struct {
+	oem  *OEM
+	tpm  Provisioner
+	unit Unit
+	Options
+
+	profile tpmprofile.Profile
+	state   tpmprofile.IndexState
+	record  tpmprofile.Record // once made or found
+	result  Result
+}
+
+// TPM provisions one unit: plan, create key, sign credential, define, write, lock, persist, approve boot, read back,
+// self-test. After an interruption, run it again with the same IMEIs: a record that is written is kept with the
+// Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
+func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
+	if err := unit.check(); err != nil {
+		return nil, err
+	}
+	if options.Rand == nil {
+		options.Rand = rand.Reader
+	}
+	j := &job{oem: oem, tpm: tpm, unit: unit, Options: options}
+	steps := []func(context.Context) error{j.plan, j.prepare, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return &j.result, nil
+}
+
+func (j *job) boot() attest.BootKind {
+	if j.PCRs.IsEmpty() {
+		return attest.BootUnmeasured
+	}
+	return attest.BootMeasured
+}
+
+// plan looks at the TPM and settles the variant.
+func (j *job) plan(ctx context.Context) error {
+	wanted := []attest.NVVariant{attest.NVPlatform, attest.NVOwner}
+	if j.Variant != 0 {
+		wanted = []attest.NVVariant{j.Variant}
+	}
+	for _, variant := range wanted {
+		p := j.oem.Profile(variant, j.boot())
+		if err := p.Check(); err != nil {
+			return err
+		}
+		state, record, err := j.tpm.ReadIndex(ctx, p)
+		if err != nil {
+			return err
+		}
+		switch state {
+		case tpmprofile.IndexForeign:
+			return fmt.Errorf("%w: NV index %#x is not one that this manufacturer's keys define; "+
+				"delete it (tpm2_nvundefine %#x) if nobody needs it, or use the keys it was made with",
+				ErrRefused, uint32(p.Index()), uint32(p.Index()))
+		case tpmprofile.IndexAbsent:
+			continue
+		}
+		j.profile, j.state, j.record = p, state, record
+		j.progress(StepPlan, "%s; NV index %#x is %s", slotsText(j.unit.Slots), uint32(p.Index()), state)
+		return nil
+	}
+	return j.chooseVariant(ctx, wanted)
+}
+
+// chooseVariant takes the first variant whose hierarchy is open.
+func (j *job) chooseVariant(ctx context.Context, wanted []attest.NVVariant) error {
+	for _, variant := range wanted {
+		open, err := j.tpm.IsOpen(ctx, variant)
+		if err != nil {
+			return err
+		}
+		if open {
+			j.profile, j.state = j.oem.Profile(variant, j.boot()), tpmprofile.IndexAbsent
+			j.progress(StepPlan, "%s; NV index %#x is to be made", slotsText(j.unit.Slots), uint32(j.profile.Index()))
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: the hierarchies that could create the NV index are closed (an authorisation value was set); "+
+		"provision before the firmware closes the platform hierarchy, or clear the TPM in the firmware to open the owner's", ErrRefused)
+}
+
+// prepare makes key and Credential, or checks those of the record that is there.
+func (j *job) prepare(ctx context.Context) error {
+	if j.state >= tpmprofile.IndexWritten {
+		return j.resume(ctx)
+	}
+	c := j.oem.credential(j.unit, j.Now)
+	c.Storage = j.storage()
+	if _, err := io.ReadFull(j.Rand, c.Storage.RecordID[:]); err != nil {
+		return err
+	}
+	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
+	if err != nil {
+		return err
+	}
+	if c.Key, err = j.tpm.CreateKey(ctx, j.profile, binding); err != nil {
+		return err
+	}
+	if c.Storage.KeyName, err = j.profile.KeyName(c.Key, binding); err != nil {
+		return err
+	}
+	j.progress(StepKey, "device key %s", attest.KeyIDOf(c.Key))
+	raw, err := j.oem.signCredential(c)
+	if err != nil {
+		return err
+	}
+	j.record = tpmprofile.Record{Binding: binding, Credential: raw}
+	if j.result.Credential, err = attest.DecodeCredential(raw); err != nil {
+		return err
+	}
+	j.progress(StepCredential, "%d bytes, storage kind %s", len(raw), c.Storage.Kind)
+	return nil
+}
+
+// storage is what the manufacturer vouches for. An emulator is one whatever was asked for.
+func (j *job) storage() attest.Storage {
+	engine := j.tpm.Engine()
+	kind := engine.Kind()
+	if j.Kind != 0 && !engine.IsEmulator() {
+		kind = j.Kind
+	}
+	return attest.Storage{
+		Kind: kind, Boot: j.profile.Boot, NV: j.profile.Variant, EKNameHash: engine.EKNameHash[:],
+		RollbackProtected: j.RollbackProtected || kind == attest.StorageTPMDiscrete,
+	}
+}
+
+// resume checks that the record in the TPM is this unit's and that the key it endorses is this TPM's.
+func (j *job) resume(ctx context.Context) error {
+	held, err := j.oem.checkHeld(j.record.Credential, j.unit)
+	if err != nil {
+		return err
+	}
+	if held.Storage.Boot != j.profile.Boot {
+		return fmt.Errorf("%w: its record says boot kind %d (1 measured, 2 unmeasured), this run asks for %d; "+
+			"run again with the PCRs of the first run", ErrRefused, held.Storage.Boot, j.profile.Boot)
+	}
+	key, err := j.tpm.CreateKey(ctx, j.profile, j.record.Binding)
+	if err != nil {
+		return err
+	}
+	if !key.Equal(held.Key) {
+		return fmt.Errorf("%w: its record endorses the key of another TPM: %w", ErrRefused, agent.ErrKeyMismatch)
+	}
+	j.result.Credential, j.result.Resumed = held, true
+	j.progress(StepCredential, "kept: the record of an earlier run, serial %d", held.Serial)
+	return nil
+}
+
+func (j *job) define(ctx context.Context) error {
+	if j.state != tpmprofile.IndexAbsent {
+		return nil
+	}
+	if err := j.tpm.Define(ctx, j.profile); err != nil {
+		return err
+	}
+	j.state = tpmprofile.IndexDefined
+	j.progress(StepDefine, "NV index %#x", uint32(j.profile.Index()))
+	return nil
+}
+
+func (j *job) write(ctx context.Context) error {
+	if j.state != tpmprofile.IndexDefined {
+		return nil
+	}
+	raw, err := j.record.Encode()
+	if err != nil {
+		return err
+	}
+	content, err := j.profile.WriteContent(raw)
+	if err != nil {
+		return err
+	}
+	signature, err := j.oem.signNV(content)
+	if err != nil {
+		return err
+	}
+	if err := j.tpm.Write(ctx, j.profile, raw, signature); err != nil {
+		return err
+	}
+	j.state = tpmprofile.IndexWritten
+	j.progress(StepWrite, "%d bytes", len(raw))
+	return nil
+}
+
+func (j *job) lock(ctx context.Context) error {
+	if j.state != tpmprofile.IndexWritten {
+		return nil
+	}
+	content, err := j.profile.LockContent()
+	if err != nil {
+		return err
+	}
+	signature, err := j.oem.signNV(content)
+	if err != nil {
+		return err
+	}
+	if err := j.tpm.Lock(ctx, j.profile, signature); err != nil {
+		return err
+	}
+	j.state = tpmprofile.IndexLocked
+	j.progress(StepLock, "the record is final")
+	return nil
+}

@@ -1,0 +1,151 @@
+package submit_test
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+
+	"imei-attest/agent/submit"
+	"imei-attest/attest"
+)
+
+// The real verifier is met in the tests of whole programs; here it is what a verifier may do wrong.
+
+func TestNewRefusesWhatIsNoAddress(t *testing.T) {
+	for _, address := range []string{"", "verifier", "ftp://verifier", "http://", "unix:/x", "http://%zz"} {
+		if _, err := submit.New(address); err == nil || !strings.Contains(err.Error(), "http") {
+			t.Errorf("New(%q): error %v", address, err)
+		}
+	}
+}
+
+// serve answers every request the same way and returns the client and the last request.
+func serve(t *testing.T, status int, header map[string]string, body string) (*submit.Client, *http.Request) {
+	t.Helper()
+	last := new(http.Request)
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		*last = *r
+		content, _ := io.ReadAll(r.Body)
+		last.Body = io.NopCloser(strings.NewReader(string(content)))
+		for k, v := range header {
+			w.Header().Set(k, v)
+		}
+		w.WriteHeader(status)
+		fmt.Fprint(w, body)
+	}))
+	t.Cleanup(s.Close)
+	c, err := submit.New(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, last
+}
+
+func TestNewSession(t *testing.T) {
+	location := map[string]string{"Location": "session/abc"}
+	for _, tt := range []struct {
+		name   string
+		status int
+		header map[string]string
+		body   string
+		nonce  string // "" if an error is wanted
+		text   string
+	}{
+		{"base64url", 201, location, `{"nonce":"_-8A"}`, "\xff\xef\x00", ""},
+		{"padded base64", 201, location, `{"nonce":"/+8="}`, "\xff\xef", ""},
+		{"no nonce", 201, location, `{}`, "", "nonce"},
+		{"no location", 201, nil, `{"nonce":"AAAA"}`, "", "session"},
+		{"a location on another host", 201, map[string]string{"Location": "http://elsewhere.example/x"}, `{"nonce":"AAAA"}`, "", "same host"},
+		{"no JSON", 201, location, `<html>`, "", "verifier's?"},
+		{"refused with a detail", 429, nil, `{"detail":"come back later"}`, "", "come back later"},
+		{"refused without", 500, nil, ``, "", "500"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, _ := serve(t, tt.status, tt.header, tt.body)
+			s, err := c.NewSession(context.Background())
+			if tt.nonce == "" {
+				if err == nil || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("error %v, want %q", err, tt.text)
+				}
+				return
+			}
+			if err != nil || string(s.Nonce) != tt.nonce {
+				t.Errorf("session %+v, %v, want the nonce %x", s, err, tt.nonce)
+			}
+		})
+	}
+}
+
+func ear(payload string) string {
+	return `{"result":"e30.` + base64.RawURLEncoding.EncodeToString([]byte(payload)) + `.c2ln"}`
+}
+
+func TestSubmitReadsTheVerdict(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		body    string
+		status  attest.Status
+		reasons []attest.Reason
+		text    string // of the error, "" if none is wanted
+	}{
+		{"with dots", ear(`{"submods":{"slot1":{"ear.status":"affirming","imei-attest.reasons":["imei-consistent"]}}}`), attest.StatusAffirming, []attest.Reason{"imei-consistent"}, ""},
+		{"with underscores", ear(`{"submods":{"slot1":{"ear_status":"warning","imei_attest_reasons":["stale"]}}}`), attest.StatusWarning, []attest.Reason{"stale"}, ""},
+		{"the worst of two", ear(`{"submods":{"slot1":{"ear.status":"affirming"},"slot2":{"ear.status":"contraindicated"}}}`), attest.StatusContraindicated, nil, ""},
+		{"a status nobody knows affirms nothing", ear(`{"submods":{"slot1":{"ear.status":"splendid"}}}`), attest.StatusNone, nil, ""},
+		{"no submods", ear(`{}`), 0, nil, "no EAR"},
+		{"no JWT", `{"result":"x"}`, 0, nil, "no EAR"},
+		{"no result", `{}`, 0, nil, "no EAR"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			c, last := serve(t, 200, nil, tt.body)
+			v, err := c.Submit(context.Background(), session(t), []byte("token"), "urn:gsma:imei:49015420-323751-0")
+			if tt.text != "" {
+				if err == nil || !strings.Contains(err.Error(), tt.text) {
+					t.Errorf("error %v, want %q", err, tt.text)
+				}
+				return
+			}
+			if err != nil || v.Status != tt.status || !slices.Equal(v.Reasons, tt.reasons) {
+				t.Errorf("%+v, %v, want %v %v", v, err, tt.status, tt.reasons)
+			}
+			if body, _ := io.ReadAll(last.Body); last.URL.Path != "/v1/appraise" || !strings.Contains(string(body), `"front":"device"`) {
+				t.Errorf("asked %s with %s", last.URL.Path, body)
+			}
+		})
+	}
+}
+
+func session(t *testing.T) *submit.Session {
+	t.Helper()
+	c, _ := serve(t, 201, map[string]string{"Location": "session/abc"}, `{"nonce":"AAAA"}`)
+	s, err := c.NewSession(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestAVerifierThatIsNotThere(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	address := s.URL
+	s.Close()
+	c, err := submit.New(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.NewSession(context.Background()); err == nil || !strings.Contains(err.Error(), "does not answer") {
+		t.Errorf("error %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := c.NewSession(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want the context's", err)
+	}
+}

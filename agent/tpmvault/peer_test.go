@@ -1,0 +1,90 @@
+package tpmvault_test
+
+import (
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/pem"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"imei-attest/agent/tpmvault/tpmtest"
+	"imei-attest/attest"
+	"imei-attest/attest/tpmprofile"
+)
+
+// peer runs a program that nobody of this project wrote.
+func peer(t *testing.T, u *unit, name string, args ...string) string {
+	t.Helper()
+	if _, err := exec.LookPath(name); err != nil {
+		if os.Getenv(tpmtest.RequireVariable) == "1" {
+			t.Fatal(err)
+		}
+		t.Skipf("needs %s: %v", name, err)
+	}
+	command := exec.CommandContext(t.Context(), name, args...)
+	command.Env = append(os.Environ(), "TPM2TOOLS_TCTI=swtpm:path="+u.engine.Socket())
+	command.Dir = t.TempDir()
+	out, err := command.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", name, args, err, out)
+	}
+	return string(out)
+}
+
+// tpm2-tools and OpenSSL agree on the Names and on a signature.
+func TestPeersAgree(t *testing.T) {
+	u := newUnit(t)
+	result := u.provision(imei1)
+	content := []byte("content")
+	signature, err := u.open().Signer(t.Context()).Sign(nil, content)
+	u.must(err)
+	u.must(u.conn.Close()) // swtpm serves one program at a time
+
+	p := u.oem.Profile(attest.NVPlatform, attest.BootMeasured)
+	index, err := p.NVName(tpmprofile.IndexLocked)
+	u.must(err)
+	wantIn(t, peer(t, u, "tpm2_nvreadpublic", "0x1400e10"), "name: "+hex.EncodeToString(index))
+	wantIn(t, peer(t, u, "tpm2_readpublic", "-c", "0x81000e10"), "name: "+hex.EncodeToString(result.Credential.Storage.KeyName))
+
+	folder := t.TempDir()
+	write := func(name string, data []byte) string {
+		path := filepath.Join(folder, name)
+		u.must(os.WriteFile(path, data, 0o600))
+		return path
+	}
+	der, err := x509.MarshalPKIXPublicKey(p.BootPrimary)
+	u.must(err)
+	bootKey := write("boot.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	boot, err := tpmprofile.KeyNameOf(p.BootPrimary)
+	u.must(err)
+	wantIn(t, peer(t, u, "tpm2_loadexternal", "-C", "e", "-G", "ecc", "-u", bootKey, "-c", filepath.Join(folder, "ctx")), "name: "+hex.EncodeToString(boot))
+
+	der, err = x509.MarshalPKIXPublicKey(result.Credential.Key)
+	u.must(err)
+	deviceKey := write("device.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	wantIn(t, peer(t, u, "openssl", "dgst", "-sha256", "-verify", deviceKey,
+		"-signature", write("signature", asn1Signature(signature)), write("content", content)), "Verified OK")
+}
+
+// asn1Signature turns R||S into the ECDSA-Sig-Value of RFC 3279.
+func asn1Signature(raw []byte) []byte {
+	integer := func(b []byte) []byte {
+		b = []byte(strings.TrimLeft(string(b), "\x00"))
+		if b[0]&0x80 != 0 {
+			b = append([]byte{0}, b...)
+		}
+		return append([]byte{2, byte(len(b))}, b...)
+	}
+	body := append(integer(raw[:32]), integer(raw[32:])...)
+	return append([]byte{0x30, byte(len(body))}, body...)
+}
+
+func wantIn(t *testing.T, got, want string) {
+	t.Helper()
+	if !strings.Contains(got, want) {
+		t.Errorf("the peer says %s; want %q in it", got, want)
+	}
+}

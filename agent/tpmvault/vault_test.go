@@ -1,0 +1,341 @@
+package tpmvault_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/google/go-tpm/tpm2"
+
+	"imei-attest/agent"
+	"imei-attest/agent/tpmvault"
+	"imei-attest/agent/tpmvault/tpmtest"
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/attest/tpmprofile"
+)
+
+func TestVaultSignsTokens(t *testing.T) {
+	u := newUnit(t)
+	result := u.provision(imei1, imei2)
+	v := u.open()
+	credential, err := v.Credential(t.Context())
+	u.must(err)
+	if !bytes.Equal(credential, result.Credential.Raw) {
+		t.Error("the vault gives another credential than was provisioned")
+	}
+	claims := attesttest.Claims()
+	token, err := attest.SignEvidence(nil, claims, v.Signer(t.Context()), attest.KeyIDOf(v.Describe().Key), attest.Enclosure{Credential: credential})
+	u.must(err)
+	evidence, err := attest.DecodeEvidence(token)
+	u.must(err)
+	if err := evidence.Verify(result.Credential.Key); err != nil {
+		t.Errorf("the token does not verify under the credential's key: %v", err)
+	}
+	if proof, err := v.Evidence(t.Context(), [32]byte{}); proof != nil || err != nil {
+		t.Errorf("Evidence = %x, %v; want none", proof, err)
+	}
+	u.wantClean()
+}
+
+func TestDescribe(t *testing.T) {
+	u := newUnit(t)
+	result := u.provision(imei1)
+	got := u.open().Describe()
+	want := agent.Description{
+		Kind: attest.StorageTPMEmulated, Manufacturer: "IBM", Firmware: got.Firmware,
+		BootBound: true, StorageBound: true, Key: result.Credential.Key,
+	}
+	if !got.Key.Equal(want.Key) {
+		t.Error("Describe gives another key than the credential")
+	}
+	if want.Key = got.Key; got != want || strings.Count(got.Firmware, ".") != 3 {
+		t.Errorf("Describe = %+v, want %+v", got, want)
+	}
+}
+
+// The budget is 9 TPM commands a token after the first.
+func TestCommandsPerToken(t *testing.T) {
+	for _, c := range []struct {
+		name, pcrs string
+		content    int
+		want       int
+	}{
+		{"measured boot", "sha256:0,2,4,7", 300, 7},
+		{"measured boot, content above 1024 bytes", "sha256:0,2,4,7", 2000, 9},
+		{"unmeasured boot", "", 300, 6},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u := newUnit(t)
+			options := u.options()
+			options.PCRs = pcrs(t, c.pcrs)
+			_, err := u.tryProvision(options, imei1)
+			u.must(err)
+			v := u.open()
+			u.must(sign(v, make([]byte, c.content)))
+			for range 3 {
+				u.tpm.Commands()
+				u.must(sign(v, bytes.Repeat([]byte{0x84}, c.content)))
+				if sent := u.tpm.Commands(); len(sent) != c.want {
+					t.Errorf("a token took %d TPM commands %v, want %d", len(sent), sent, c.want)
+				}
+			}
+			u.wantClean()
+		})
+	}
+}
+
+func TestSignsContentOfEveryLength(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	for _, n := range []int{0, 1, 1023, 1024, 1025, 2048, 2049, 5000} {
+		if err := sign(v, bytes.Repeat([]byte{0x84}, n)); err != nil {
+			t.Errorf("content of %d bytes: %v", n, err)
+		}
+	}
+	u.wantClean()
+}
+
+// A restricted key signs nothing that looks like a structure of the TPM's own.
+func TestRefusesContentThatLooksLikeAnAttestation(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	for _, n := range []int{100, 3000} {
+		content := append([]byte{0xFF, 'T', 'C', 'G'}, make([]byte, n)...)
+		if err := sign(v, content); !errors.Is(err, tpm2.TPMRCTicket) {
+			t.Errorf("content of %d bytes that begins with TPM_GENERATED_VALUE: %v; want %v", len(content), err, tpm2.TPMRCTicket)
+		}
+	}
+	u.must(sign(v, []byte("honest")))
+	u.wantClean()
+}
+
+func TestManyGoroutinesSign(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	var group sync.WaitGroup
+	for i := range 8 {
+		group.Go(func() {
+			for j := range 4 {
+				if err := sign(v, fmt.Appendf(nil, "content %d %d", i, j)); err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	group.Wait()
+	u.wantClean()
+}
+
+func TestEmptyTPMIsNotProvisioned(t *testing.T) {
+	if _, err := newUnit(t).tryOpen(); !errors.Is(err, agent.ErrNotProvisioned) {
+		t.Errorf("Open: %v; want %v", err, agent.ErrNotProvisioned)
+	}
+}
+
+func TestSurvivesPowerFailure(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	u.cutPower()
+	u.powerOn()
+	u.must(sign(u.open(), []byte("after the power came back")))
+}
+
+// go-tpm leaves a session behind when its policy fails; three of them shut everybody out.
+func TestFailingPoliciesLeaveNoSession(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	u.must(sign(v, []byte("before")))
+	broken := errors.New("the cable was pulled")
+	for name, fault := range map[string]func(tpm2.TPMCC) ([]byte, error){
+		"the policy is refused": tpmtest.Refuse(tpm2.TPMCCPolicyNV, tpm2.TPMRCPolicy),
+		"the key refuses":       tpmtest.Refuse(tpm2.TPMCCSign, tpm2.TPMRCPolicyFail),
+		"the transport fails in the policy": func(sent tpm2.TPMCC) ([]byte, error) {
+			if sent == tpm2.TPMCCPolicyOR {
+				return nil, broken
+			}
+			return nil, nil
+		},
+		"the transport fails at the signature": func(sent tpm2.TPMCC) ([]byte, error) {
+			if sent == tpm2.TPMCCSign {
+				return nil, broken
+			}
+			return nil, nil
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u.tpm.Fault(fault)
+			for range 50 {
+				if err := sign(v, []byte("content")); err == nil {
+					t.Fatal("signing succeeded in spite of the fault")
+				}
+			}
+			u.tpm.Fault(nil)
+			u.wantClean()
+			if err := sign(v, []byte("content")); err != nil {
+				t.Errorf("signing after 50 failures: %v", err)
+			}
+		})
+	}
+}
+
+func TestCancelledSigningLeavesNoSession(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	for _, last := range []tpm2.TPMCC{tpm2.TPMCCStartAuthSession, tpm2.TPMCCPolicyPCR, tpm2.TPMCCPolicyNV} {
+		ctx, cancel := context.WithCancel(t.Context())
+		u.tpm.Fault(func(sent tpm2.TPMCC) ([]byte, error) {
+			if sent == last {
+				cancel()
+			}
+			return nil, nil
+		})
+		if _, err := v.Signer(ctx).Sign(nil, []byte("content")); !errors.Is(err, context.Canceled) {
+			t.Errorf("cancelled at %v: %v; want %v", last, err, context.Canceled)
+		}
+		cancel()
+		u.tpm.Fault(nil)
+		u.wantClean()
+	}
+	u.must(sign(v, []byte("content")))
+}
+
+func TestOpenFreesWhatACrashedProgramLeft(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	for range 3 {
+		_, _, err := tpm2.PolicySession(u.conn, tpm2.TPMAlgSHA256, 16)
+		u.must(err)
+		_, err = tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHOwner, InPublic: tpm2.New2B(tpm2.ECCSRKTemplate)}.Execute(u.conn)
+		u.must(err)
+	}
+	u.must(sign(u.open(), []byte("content")))
+	u.wantClean()
+}
+
+func TestRefusalsOfTheTPMAreExplained(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	u.must(sign(v, []byte("before")))
+	for _, c := range []struct {
+		code tpm2.TPMRC
+		want error
+		says string
+	}{
+		{tpm2.TPMRCLockout, tpmvault.ErrLockout, "tpm2_dictionarylockout"},
+		{tpm2.TPMRCPolicyFail, tpmvault.ErrRecordChanged, "provision"},
+		{tpm2.TPMRCFailure, tpm2.TPMRCFailure, "power the device off"},
+		{tpm2.TPMRCObjectMemory, tpm2.TPMRCObjectMemory, "/dev/tpmrm0"},
+		{tpm2.TPMRCPCRChanged, tpm2.TPMRCPCRChanged, "tried"},
+	} {
+		u.tpm.Fault(tpmtest.Refuse(tpm2.TPMCCSign, c.code))
+		if err := sign(v, []byte("content")); !errors.Is(err, c.want) || !strings.Contains(err.Error(), c.says) {
+			t.Errorf("the TPM says %v: %v; want %v with %q", c.code, err, c.want, c.says)
+		}
+	}
+	u.tpm.Fault(nil)
+	u.must(sign(v, []byte("after")))
+}
+
+// A register that no approval is about may be extended at any time, also between policy and signature.
+func TestSignsWhileOtherRegistersMove(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	v := u.open()
+	u.must(sign(v, []byte("before")))
+	extended := false
+	u.tpm.Fault(func(sent tpm2.TPMCC) ([]byte, error) {
+		if sent == tpm2.TPMCCSign && !extended {
+			extended = true
+			return nil, tpmtest.PCRExtend(u.conn, 10, [32]byte{1})
+		}
+		return nil, nil
+	})
+	if err := sign(v, []byte("content")); err != nil || !extended {
+		t.Errorf("signing while PCR 10 moves: %v", err)
+	}
+	u.wantClean()
+}
+
+func TestClosedOwnerKeepsTheKeyInASlot(t *testing.T) {
+	u := newUnit(t)
+	u.must(tpmtest.CloseOwner(u.conn))
+	if result := u.provision(imei1); result.Persistent {
+		t.Error("the key was made persistent without the owner's authorisation")
+	}
+	v := u.open()
+	u.must(sign(v, []byte("content")))
+	u.must(v.Close())
+	u.wantClean()
+}
+
+func TestForeignKeyAtThePersistentHandle(t *testing.T) {
+	u := newUnit(t)
+	other, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHOwner, InPublic: tpm2.New2B(tpm2.ECCSRKTemplate)}.Execute(u.conn)
+	u.must(err)
+	_, err = tpm2.EvictControl{
+		Auth: tpm2.TPMRHOwner, ObjectHandle: tpm2.NamedHandle{Handle: other.ObjectHandle, Name: other.Name}, PersistentHandle: tpmprofile.KeyHandle,
+	}.Execute(u.conn)
+	u.must(err)
+	if result := u.provision(imei1); result.Persistent {
+		t.Error("somebody else's key was replaced")
+	}
+	u.must(sign(u.open(), []byte("content")))
+}
+
+// Chips differ in how much of an index one command may read.
+func TestReadsTheRecordPieceByPiece(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	asked := 0
+	u.tpm.Fault(func(sent tpm2.TPMCC) ([]byte, error) {
+		const nvBufferMax = 4 // the fourth question of Open, after sessions, objects and maker
+		if sent == tpm2.TPMCCGetCapability {
+			asked++
+		}
+		if sent != tpm2.TPMCCGetCapability || asked != nvBufferMax {
+			return nil, nil
+		}
+		return []byte{
+			0x80, 0x01, 0, 0, 0, 27, 0, 0, 0, 0, // header
+			0, 0, 0, 0, 6, 0, 0, 0, 1, // no more data, TPM_CAP_TPM_PROPERTIES, one property
+			0, 0, 0x01, 0x2C, 0, 0, 1, 0, // TPM_PT_NV_BUFFER_MAX = 256
+		}, nil
+	})
+	u.tpm.Commands()
+	v := u.open()
+	reads := 0
+	for _, sent := range u.tpm.Commands() {
+		if sent == tpm2.TPMCCNVRead {
+			reads++
+		}
+	}
+	if reads != tpmprofile.RecordSize/256 {
+		t.Errorf("the record was read in %d pieces, want %d", reads, tpmprofile.RecordSize/256)
+	}
+	u.must(sign(v, []byte("content")))
+}
+
+// BenchmarkSign is one token's signature, TPM included.
+func BenchmarkSign(b *testing.B) {
+	u := newUnit(b)
+	u.provision(imei1)
+	v := u.open()
+	content := bytes.Repeat([]byte{0x84}, 300)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := v.Signer(b.Context()).Sign(nil, content); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
