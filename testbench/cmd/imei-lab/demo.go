@@ -1,0 +1,102 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"imei-attest/agent/tpmvault/tpmtest"
+	"imei-attest/testbench"
+)
+
+type demo struct {
+	vault, out string
+	asJSON     bool
+}
+
+func newDemo() *cobra.Command {
+	var d demo
+	c := &cobra.Command{
+		Use:   "demo [--vault tpm|software] [--out DIR] [--json]",
+		Short: "Show devices proving their IMEI, and lies being caught",
+		Long: `Play every scenario of the demonstration: emulated modems on terminals, a TPM engine (swtpm) or a software vault
+for each device, and a verifier on loopback HTTP. Tokens, results and AT transcripts are kept in a folder.
+The exit code is 0 only if each scenario came out as it must.`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return d.run(c.Context(), c.OutOrStdout(), c.ErrOrStderr())
+		},
+	}
+	c.Flags().StringVar(&d.vault, "vault", string(testbench.VaultTPM), "secure storage of the devices: tpm or software")
+	c.Flags().StringVar(&d.out, "out", "", "`folder` to keep tokens, results and transcripts in; empty or new (default: a temporary one)")
+	c.Flags().BoolVar(&d.asJSON, "json", false, "print JSON")
+	return c
+}
+
+func (d *demo) run(ctx context.Context, stdout, stderr io.Writer) error {
+	kind := testbench.VaultKind(d.vault)
+	if kind != testbench.VaultTPM && kind != testbench.VaultSoftware {
+		return fail(exitUsage, fmt.Errorf("--vault %q: want tpm or software", d.vault))
+	}
+	dir, err := outFolder(d.out)
+	if err != nil {
+		return fail(exitUsage, fmt.Errorf("--out: %w", err))
+	}
+	if kind == testbench.VaultSoftware && !d.asJSON {
+		fmt.Fprintln(stdout, "*** SOFTWARE VAULT: keys and IMEIs are kept in files. Nothing is affirmed, and what only a TPM shows is skipped. ***")
+	}
+	show := func(r testbench.Row) {
+		if !d.asJSON {
+			fmt.Fprintln(stdout, r.String())
+		}
+	}
+	rows, err := testbench.RunDemo(ctx, dir, kind, show)
+	if errors.Is(err, tpmtest.ErrNoEngine) {
+		return fail(exitError, fmt.Errorf("%w; or run with --vault software", err))
+	}
+	if err != nil {
+		return fail(exitError, err)
+	}
+	return d.finish(stdout, stderr, dir, rows)
+}
+
+func (d *demo) finish(stdout, stderr io.Writer, dir string, rows []testbench.Row) error {
+	if d.asJSON {
+		encoder := json.NewEncoder(stdout)
+		encoder.SetIndent("", "  ")
+		if err := encoder.Encode(rows); err != nil {
+			return fail(exitError, err)
+		}
+	}
+	wrong := 0
+	for _, r := range rows {
+		if !r.Right() {
+			wrong++
+		}
+	}
+	fmt.Fprintf(stderr, "%d scenarios, %d as they must be; tokens, results and transcripts are in %s\n", len(rows), len(rows)-wrong, dir)
+	if wrong > 0 {
+		return fail(exitFail, nil)
+	}
+	return nil
+}
+
+// outFolder takes an empty folder, so that nothing of an earlier run is mistaken for this one's.
+func outFolder(dir string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", "imei-lab-demo-")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return "", err
+	}
+	entries, err := os.ReadDir(dir)
+	if err == nil && len(entries) > 0 {
+		err = fmt.Errorf("%s is not empty: name a new folder", dir)
+	}
+	return dir, err
+}

@@ -1,0 +1,160 @@
+package testbench
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"imei-attest/agent"
+	"imei-attest/agent/provision"
+	"imei-attest/agent/softvault"
+	"imei-attest/agent/tpmvault"
+	"imei-attest/agent/tpmvault/tpmdev"
+	"imei-attest/agent/tpmvault/tpmtest"
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+	"imei-attest/attest/tpmprofile"
+	"imei-attest/modem"
+	"imei-attest/modem/modemtest"
+	"imei-attest/modem/serialport"
+)
+
+// bootPCRs are the registers that the devices' keys depend on.
+const bootPCRs = "sha256:0,2,4,7"
+
+// Device is a provisioned device: an emulated modem on a terminal, and a vault.
+type Device struct {
+	Name  string
+	IMEI  imei.IMEI // provisioned in slot 1
+	Modem *modemtest.Emulator
+	Vault agent.Vault
+	TPM   *tpmdev.Conn // nil with a software vault
+
+	port string // path of the modem's terminal
+}
+
+// NewDevice makes a device with the World's kind of vault and provisions it. Its AT transcript goes into the World's folder.
+func (w *World) NewDevice(ctx context.Context, name string, id imei.IMEI) (*Device, error) {
+	return w.NewDeviceWith(ctx, name, id, w.Kind)
+}
+
+// NewDeviceWith makes a device with a vault of its own kind.
+func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, kind VaultKind) (*Device, error) {
+	d := &Device{Name: name, IMEI: id}
+	if err := w.startModem(ctx, d); err != nil {
+		return nil, fmt.Errorf("device %s: modem: %w", name, err)
+	}
+	provisionDevice := w.provisionTPM
+	if kind == VaultSoftware {
+		provisionDevice = w.provisionSoftware
+	}
+	if err := provisionDevice(ctx, d); err != nil {
+		return nil, fmt.Errorf("device %s: vault: %w", name, err)
+	}
+	w.close = append(w.close, d.Vault.Close)
+	return d, nil
+}
+
+func (w *World) startModem(ctx context.Context, d *Device) error {
+	transcript, err := os.Create(filepath.Join(w.Dir, d.Name+".at.jsonl"))
+	if err != nil {
+		return err
+	}
+	w.close = append(w.close, transcript.Close)
+	if d.Modem, err = modemtest.New(modemtest.Config{IMEI: d.IMEI.Digits(), Transcript: transcript}); err != nil {
+		return err
+	}
+	pty, err := modemtest.OpenPTY("")
+	if err != nil {
+		return err
+	}
+	d.port = pty.Path
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	go func() { ended <- d.Modem.Serve(ctx, pty) }()
+	w.close = append(w.close, func() error {
+		cancel()
+		err := pty.Close()
+		<-ended // a modem that was switched off has no more to say
+		return err
+	})
+	return nil
+}
+
+func (w *World) provisionTPM(ctx context.Context, d *Device) error {
+	engine, err := tpmtest.Start(ctx, filepath.Join(w.Dir, d.Name+".tpm"))
+	if err != nil {
+		return err
+	}
+	w.close = append(w.close, engine.Stop)
+	if d.TPM, err = tpmdev.Open(ctx, engine.Spec()); err != nil {
+		return err
+	}
+	w.close = append(w.close, d.TPM.Close)
+	factory, err := tpmvault.NewFactory(ctx, d.TPM)
+	if err != nil {
+		return err
+	}
+	pcrs, err := tpmprofile.ParsePCRs(bootPCRs)
+	if err != nil {
+		return err
+	}
+	var approvals []tpmprofile.BootApproval
+	open := func(ctx context.Context, approvals []tpmprofile.BootApproval) (agent.Vault, error) {
+		return tpmvault.Open(ctx, d.TPM, tpmvault.Config{Approvals: approvals})
+	}
+	_, err = provision.TPM(ctx, factory, w.oem, d.unit(), provision.Options{
+		Now: time.Now(), PCRs: pcrs, OpenVault: open,
+		SaveApproval: func(a tpmprofile.BootApproval) error { approvals = append(approvals, a); return nil },
+	})
+	if err != nil {
+		return err
+	}
+	d.Vault, err = open(ctx, approvals)
+	return err
+}
+
+func (w *World) provisionSoftware(ctx context.Context, d *Device) error {
+	dir := filepath.Join(w.Dir, d.Name+".vault")
+	folder, err := softvault.Create(dir)
+	if err != nil {
+		return err
+	}
+	_, err = provision.Software(ctx, folder, w.oem, d.unit(), provision.Options{
+		Now:       time.Now(),
+		OpenVault: func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) { return softvault.Open(dir) },
+	})
+	if err != nil {
+		return err
+	}
+	d.Vault, err = softvault.Open(dir)
+	return err
+}
+
+func (d *Device) unit() provision.Unit {
+	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: 1, Class: 3}
+}
+
+// Attest runs the agent: it reads the modem over the terminal and signs with the vault.
+func (d *Device) Attest(ctx context.Context, nonce attest.Nonce) ([]byte, error) {
+	return d.attestWith(ctx, d.Vault, nonce)
+}
+
+func (d *Device) attestWith(ctx context.Context, vault agent.Vault, nonce attest.Nonce) ([]byte, error) {
+	port, err := serialport.Open(ctx, d.port, serialport.Config{})
+	if err != nil {
+		return nil, err
+	}
+	defer port.Close()
+	a, err := agent.New(agent.Config{Reader: modem.NewReader(port, modem.Config{}), Vault: vault, Now: time.Now})
+	if err != nil {
+		return nil, err
+	}
+	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: true})
+	if err != nil {
+		return nil, err
+	}
+	return attestation.Token, nil
+}
