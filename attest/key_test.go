@@ -114,6 +114,7 @@ func TestOtherKeysAreRefused(t *testing.T) {
 			t.Errorf("KeySet took %s", public.Params().Name)
 		}
 	}
+	//lint:ignore SA1019 only raw coordinates make a point that is not on the curve
 	offCurve := &ecdsa.PublicKey{Curve: elliptic.P256(), X: big.NewInt(1), Y: big.NewInt(1)}
 	if err := new(attest.KeySet[int]).Add(offCurve, 1); err == nil {
 		t.Error("KeySet took a point that is not on its curve")

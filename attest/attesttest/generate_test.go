@@ -58,7 +58,6 @@ type frame struct {
 	unprotected any
 	payload     any
 	key         *ecdsa.PrivateKey
-	hash384     bool
 	signature   func([]byte) []byte
 	wrap        func(protected, unprotected, payload, signature []byte) []byte
 }

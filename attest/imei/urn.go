@@ -6,10 +6,10 @@ import (
 )
 
 // ErrNotIMEIURN means the text is no IMEI URN at all, for instance the UUID URN of a device without an IMEI.
-var ErrNotIMEIURN = errors.New("not an IMEI URN (RFC 7254): it does not begin with " + urnPrefix)
+var ErrNotIMEIURN = errors.New("not an IMEI URN, which begins with " + urnPrefix + " (RFC 7254)")
 
 // ErrURNSyntax means the text begins as an IMEI URN but does not hold 8-6-1 decimal digits.
-var ErrURNSyntax = errors.New("malformed IMEI URN (RFC 7254 clause 4.2): want " + urnPrefix + "TAC-SNR-0 with 8, 6 and 1 decimal digits")
+var ErrURNSyntax = errors.New("malformed IMEI URN: want " + urnPrefix + "TAC-SNR-0 with 8, 6 and 1 decimal digits (RFC 7254 clause 4.2)")
 
 const urnPrefix = "urn:gsma:imei:"
 

@@ -4,6 +4,7 @@ package programs
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"net"
 	"os"
@@ -32,9 +33,16 @@ const root = "../.."
 // bin holds the programs as they are shipped, for all tests of this package.
 var bin string
 
-func TestMain(m *testing.M) { os.Exit(run(m)) }
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
 
+// run builds the programs first, unless the tests are to be short: then they skip.
 func run(m *testing.M) int {
+	if testing.Short() {
+		return m.Run()
+	}
 	dir, err := os.MkdirTemp("", "programs")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -66,7 +74,16 @@ func build(name, path string, flags ...string) error {
 	return nil
 }
 
+// needPrograms skips a test that runs the programs where there was no time to build them.
+func needPrograms(t *testing.T) {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("builds all programs: not in short tests")
+	}
+}
+
 func TestScripts(t *testing.T) {
+	needPrograms(t)
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata",
 		Setup: func(e *testscript.Env) error {

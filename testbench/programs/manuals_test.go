@@ -1,0 +1,104 @@
+package programs
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"imei-attest/modem/modemtest"
+)
+
+// manuals are the programs whose manual is checked here, with the commands that have flags. Imei-provision's is checked beside it.
+var manuals = map[string][]string{
+	"imei-agent": {"identify", "attest"},
+	"imei-lab":   {"demo", "emulate", "corpus"},
+}
+
+// Each manual lists the flags that its program has, each once, and no others.
+func TestManualsListTheFlags(t *testing.T) {
+	inHelp := regexp.MustCompile(`(?m)^ +(?:-h, )?--?([a-z0-9-]+)`)
+	inManual := regexp.MustCompile("(?m)^\\| `--([a-z0-9-]+)`")
+	for program, commands := range manuals {
+		manual := readManual(t, program)
+		for _, command := range commands {
+			_, section, found := strings.Cut(manual, "## OPTIONS of "+command+"\n")
+			if !found {
+				t.Errorf("the manual of %s has no options of %s", program, command)
+				continue
+			}
+			section, _, _ = strings.Cut(section, "\n## ")
+			got, want := names(inManual, section), names(inHelp, help(t, program, command, "-h"))
+			want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
+			if len(want) == 0 || !slices.Equal(got, want) {
+				t.Errorf("flags of %s %s: the manual has %q, the program %q", program, command, got, want)
+			}
+		}
+	}
+}
+
+// Each manual lists the commands and the exit codes that the program's help tells.
+func TestManualsListCommandsAndExitCodes(t *testing.T) {
+	for program, commands := range manuals {
+		manual, usage := readManual(t, program), help(t, program, "-h")
+		for _, command := range commands {
+			if !strings.Contains(usage, command) || !strings.Contains(manual, "    "+program+" "+command+" ") {
+				t.Errorf("%s %s is not in both the help and the manual's synopsis", program, command)
+			}
+		}
+		_, codes, _ := strings.Cut(usage, "Exit codes: ")
+		codes, _, _ = strings.Cut(codes, "\n")
+		_, section, _ := strings.Cut(manual, "## EXIT STATUS\n")
+		section, _, _ = strings.Cut(section, "\n## ")
+		want := names(regexp.MustCompile(`(\d) `), codes)
+		if got := names(regexp.MustCompile(`(?m)^\| (\d) \|`), section); len(want) == 0 || !slices.Equal(got, want) {
+			t.Errorf("exit codes of %s: the manual has %q, the program %q", program, got, want)
+		}
+	}
+}
+
+func TestDocumentsListTheProfiles(t *testing.T) {
+	row := regexp.MustCompile("(?m)^\\| `([a-z0-9]+)` \\|")
+	want := slices.Sorted(slices.Values(modemtest.Profiles()))
+	page := read(t, "testbench/README.md")
+	_, section, _ := strings.Cut(page, "## Emulated modems\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	if got := names(row, section); !slices.Equal(got, want) {
+		t.Errorf("profiles: testbench/README.md has %q, the emulator %q", got, want)
+	}
+}
+
+func readManual(t *testing.T, program string) string {
+	t.Helper()
+	return read(t, filepath.Join(mains[program], "README.md"))
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(root, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(raw)
+}
+
+func help(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, err := exec.Command(filepath.Join(bin, program), args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+	}
+	return string(out)
+}
+
+func names(pattern *regexp.Regexp, text string) []string {
+	var found []string
+	for _, match := range pattern.FindAllStringSubmatch(text, -1) {
+		found = append(found, match[1])
+	}
+	slices.Sort(found)
+	return found
+}
