@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
@@ -14,7 +15,8 @@ import (
 type Evidence struct {
 	Claims Claims
 	KeyID  KeyID // hint at the device key
-	// Credential is the token's kcwt as received, nil when the token carries none.
+	// Credential is the token's kcwt, nil when the token carries none. In a header it travels without the tag of
+	// COSE_Sign1 (RFC 9528 allows both): common decoders take no tag there. Here it has its tag again.
 	Credential []byte
 	// TPMProof is the encoded proof of profiles B and C, nil in profile A.
 	TPMProof []byte
@@ -38,7 +40,11 @@ func SignEvidence(rand io.Reader, claims Claims, signer Signer, kid KeyID, enclo
 	}
 	unprotected := map[any]cbor.RawMessage{}
 	if enclosed.Credential != nil {
-		unprotected[headerKCWT] = enclosed.Credential
+		untagged, ok := bytes.CutPrefix(enclosed.Credential, []byte(sign1Head))
+		if !ok {
+			return nil, errors.New("the Credential to enclose is no tagged COSE_Sign1")
+		}
+		unprotected[headerKCWT] = untagged
 	}
 	if enclosed.TPMProof != nil {
 		unprotected[headerTPMProof] = enclosed.TPMProof
@@ -58,8 +64,10 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	if m.header.Algorithm != ES256 {
 		return nil, formatError(ClassAlgorithm, "protected header", "device keys are on P-256 and sign with ES256 (-7), not %d", m.header.Algorithm)
 	}
-	e := &Evidence{KeyID: m.keyID, message: m,
-		Credential: m.Unprotected[uint64(headerKCWT)], TPMProof: m.Unprotected[int64(headerTPMProof)]}
+	e := &Evidence{KeyID: m.keyID, message: m, TPMProof: m.Unprotected[int64(headerTPMProof)]}
+	if untagged, ok := m.Unprotected[uint64(headerKCWT)]; ok {
+		e.Credential = append([]byte(sign1Head), untagged...)
+	}
 	if e.Claims, err = decodeClaims(m.Payload); err != nil {
 		return nil, err
 	}
@@ -88,8 +96,12 @@ func (e *Evidence) Verify(key *ecdsa.PublicKey) error {
 	if KeyIDOf(key) != e.KeyID {
 		return fmt.Errorf("the key id is another key's: %w", ErrSignature)
 	}
-	return e.message.verify(key)
+	return e.VerifySignature(key)
 }
+
+// VerifySignature is [Evidence.Verify] for a caller that found the key by the token's key id and so knows it to be that
+// key's. The error is [ErrSignature].
+func (e *Evidence) VerifySignature(key *ecdsa.PublicKey) error { return e.message.verify(key) }
 
 // ClassOf returns the class of a decoding error, or "" for any other.
 func ClassOf(err error) Class {

@@ -123,7 +123,7 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonIMEISpareDigit:    {"The modem sends the spare digit 0 in place of the check digit; the 14 digits count.", "TS 23.003 clause 6.2.1", nil, noFloor},
 	ReasonIMEICheckDigit:    {"The modem sends a wrong check digit; the 14 digits count.", "TS 23.003 Annex B", nil, noFloor},
 	ReasonSlotsSwapped:      {"The modem reports the provisioned IMEIs in another order of slots.", "TS 22.016 clause 2", nil, noFloor},
-	ReasonMeasresContradict: {"The agent's comparison contradicts what it observed: a faulty agent.", "RFC 9711 section 4.2.16", nil, StatusWarning},
+	ReasonMeasresContradict: {"The agent's claims contradict each other or the manufacturer's statement: a faulty agent.", "RFC 9711 section 4.2.16", nil, StatusWarning},
 
 	ReasonNotEndorsed:       {"No manufacturer has endorsed this IMEI to this verifier.", "RFC 9334 section 4.1", nil, StatusNone},
 	ReasonKeyUnknown:        {"The key that signed is not known here, or its manufacturer is not trusted here.", "RFC 9334 section 4.1", nil, StatusWarning},

@@ -55,6 +55,12 @@ type protectedHeader struct {
 	Type      uint64          `cbor:"16,keyasint,omitempty"`
 }
 
+// Heads of CBOR items (RFC 8949 section 3).
+const (
+	majorTag  = 6
+	sign1Head = "\xd2" // tag 18
+)
+
 // message is a decoded COSE_Sign1 whose signature has not been looked at.
 type message struct {
 	sign1
@@ -67,7 +73,6 @@ func decodeMessage(raw []byte) (*message, error) {
 	if len(raw) > MaxTokenBytes {
 		return nil, formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
 	}
-	const majorTag = 6 // RFC 8949 section 3.1
 	if len(raw) > 0 && raw[0]>>5 != majorTag {
 		return nil, formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
 	}
@@ -143,23 +148,19 @@ func (h *protectedHeader) checkCritical() error {
 	return nil
 }
 
-// checkUnprotected proves that the values nobody reads are deterministic and free of tags too. The Credential in
-// kcwt is a message of its own, with its tag, and is decoded as one when its turn comes.
+// checkUnprotected proves that the values nobody reads are deterministic and free of tags too.
 func (m *message) checkUnprotected() error {
 	for label, raw := range m.Unprotected {
-		mode := decMode
 		switch label {
 		case uint64(headerAlg), uint64(headerCrit), uint64(headerKeyID), uint64(headerType):
 			return formatError(ClassStructure, "unprotected header", "parameter %v must be protected", label)
-		case uint64(headerKCWT):
-			mode = decAny
 		}
 		switch label.(type) {
 		case uint64, int64, string:
 		default:
 			return formatError(ClassStructure, "unprotected header", "a label is neither integer nor text (RFC 9052 section 1.5)")
 		}
-		if err := requireDeterministic("unprotected header", mode, raw); err != nil {
+		if err := requireDeterministic("unprotected header", decMode, raw); err != nil {
 			return err
 		}
 	}
@@ -173,15 +174,24 @@ func (m *message) verify(key *ecdsa.PublicKey) error {
 	}
 	half := len(m.Signature) / signatureHalves
 	r, s := new(big.Int).SetBytes(m.Signature[:half]), new(big.Int).SetBytes(m.Signature[half:])
-	if !ecdsa.Verify(key, digest(m.header.Algorithm, sigStructure(m.Protected, m.Payload)), r, s) {
+	if !ecdsa.Verify(key, digest(m.header.Algorithm, toBeSigned(m.Protected, m.Payload)), r, s) {
 		return ErrSignature
 	}
 	return nil
 }
 
-// sigStructure encodes what is signed (RFC 9052 section 4.4), with no external data.
-func sigStructure(protected, payload []byte) []byte {
-	return must(encMode.Marshal([]any{"Signature1", protected, []byte{}, payload}))
+// sigStructure is what is signed (RFC 9052 section 4.4).
+type sigStructure struct {
+	_         struct{} `cbor:",toarray"`
+	Context   string
+	Protected []byte
+	External  []byte
+	Payload   []byte
+}
+
+// toBeSigned encodes the Sig_structure of a COSE_Sign1 without external data.
+func toBeSigned(protected, payload []byte) []byte {
+	return must(encMode.Marshal(sigStructure{Context: "Signature1", Protected: protected, External: []byte{}, Payload: payload}))
 }
 
 // signMessage builds and signs a COSE_Sign1.
@@ -201,7 +211,7 @@ func signMessage(rand io.Reader, signer Signer, header protectedHeader, unprotec
 	if m.Payload, err = encMode.Marshal(payload); err != nil {
 		return nil, fmt.Errorf("encoding the claims: %w", err)
 	}
-	if m.Signature, err = signer.Sign(rand, sigStructure(m.Protected, m.Payload)); err != nil {
+	if m.Signature, err = signer.Sign(rand, toBeSigned(m.Protected, m.Payload)); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	if len(m.Signature) != want {

@@ -142,7 +142,7 @@ func framesAndHeaders(good []byte, e func(string, string, string, any, []byte) a
 		return func(s []byte) []byte { s = bytes.Clone(s); s[at] ^= 1; return s }
 	}
 	return []attesttest.Vector{
-		e("E001", "with the Credential in kcwt", "RFC 9528", "ok", ev(func(f *frame) { f.unprotected = claims{13: cbor.RawMessage(credential().bytes())} })),
+		e("E001", "with the Credential in kcwt", "RFC 9528", "ok", ev(func(f *frame) { f.unprotected = claims{13: cbor.RawMessage(credential().bytes()[1:])} })),
 		e("E002", "an unknown unprotected parameter", "RFC 9052 section 3", "ok", ev(func(f *frame) { f.unprotected = claims{-99999: "x", "y": 1} })),
 		e("E003", "a critical parameter that is understood", "RFC 9052 section 3.1", "ok", evHeader(claims{2: []any{16}})),
 		e("E004", "with a proof of the storage", profile, "ok", ev(func(f *frame) { f.unprotected = claims{-70004: []any{1, bstr("carried"), bstr("value"), bstr("sig")}} })),
@@ -217,8 +217,9 @@ func framesAndHeaders(good []byte, e func(string, string, string, any, []byte) a
 		e("E050", "unprotected parameters in another order", rfc8949, attest.ClassNonPreferred, ev(func(f *frame) { f.unprotected = []byte{0xa2, 0x18, 0x65, 1, 0x18, 0x64, 1} })),
 		e("E051", "random bytes", rfc9052, attest.ClassNotCBOR, []byte{0xd2, 0x84, 0x1c, 0xff, 0x00}),
 		e("E052", "a Credential in kcwt in more bytes than it needs", rfc8949, attest.ClassNonPreferred, ev(func(f *frame) {
-			f.unprotected = append([]byte{0xa1, 13, 0xd8, 18}, credential().bytes()[1:]...)
+			f.unprotected = append([]byte{0xa1, 13, 0x98, 4}, credential().bytes()[2:]...)
 		})),
+		e("E054", "a Credential in kcwt with its tag", profile, attest.ClassTag, ev(func(f *frame) { f.unprotected = claims{13: cbor.RawMessage(credential().bytes())} })),
 		e("E053", "an unprotected label that is a byte string", "RFC 9052 section 1.5", attest.ClassStructure, ev(func(f *frame) { f.unprotected = claims{bstr("x"): 1} })),
 
 		e("E061", "the signature's first bit flipped", rfc9052, "signature", ev(func(f *frame) { f.signature = flip(0) })),
