@@ -39,7 +39,9 @@ func New(address string) (*Client, error) {
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("verifier address %q: want http://HOST:PORT or https://HOST:PORT", address)
 	}
-	return &Client{base: base, http: &http.Client{Timeout: requestTime}}, nil
+	// A redirect would carry the token, and so the IMEI, to an address that nobody configured.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: base, http: &http.Client{Timeout: requestTime, CheckRedirect: stay}}, nil
 }
 
 // Session is a challenge of the verifier.

@@ -66,6 +66,7 @@ func TestNewSession(t *testing.T) {
 		{"no JSON", 201, location, `<html>`, "", "verifier's?"},
 		{"refused with a detail", 429, nil, `{"detail":"come back later"}`, "", "come back later"},
 		{"refused without", 500, nil, ``, "", "500"},
+		{"a redirect is not followed", 307, map[string]string{"Location": "http://127.0.0.1:1/"}, ``, "", "307"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c, _ := serve(t, tt.status, tt.header, tt.body)

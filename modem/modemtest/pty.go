@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -31,8 +32,8 @@ type PTY struct {
 
 var _ io.ReadWriteCloser = (*PTY)(nil)
 
-// OpenPTY makes a pair and, unless link is empty, publishes it there. A link that is left over is replaced; any other
-// file is not.
+// OpenPTY makes a pair and, unless link is empty, publishes it there. A link to a terminal, left over from an earlier
+// run, is replaced; anything else is not.
 func OpenPTY(link string) (*PTY, error) {
 	fd, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
 	if err != nil {
@@ -88,8 +89,9 @@ func setRaw(f *os.File) error {
 
 // publish replaces the link in one step, so that its name always leads somewhere.
 func publish(path, link string) error {
-	if st, err := os.Lstat(link); err == nil && st.Mode()&fs.ModeSymlink == 0 {
-		return fmt.Errorf("%s is there and is no symbolic link: choose another name or remove it", link)
+	target, err := os.Readlink(link)
+	if !errors.Is(err, fs.ErrNotExist) && !strings.HasPrefix(target, "/dev/pts/") {
+		return fmt.Errorf("%s is there and is no link to a terminal: choose another name or remove it", link)
 	}
 	next := fmt.Sprintf("%s.%d", link, os.Getpid())
 	if err := os.Symlink(path, next); err != nil {
@@ -154,12 +156,7 @@ func (p *PTY) close() error {
 	return err
 }
 
-// ServePTY makes a terminal, publishes it at link and serves it until ctx ends or the modem hangs up; then the link is
-// gone.
-func (e *Emulator) ServePTY(ctx context.Context, link string) error {
-	p, err := OpenPTY(link)
-	if err != nil {
-		return err
-	}
+// ServePTY serves a terminal until ctx ends or the modem hangs up; then terminal and link are gone.
+func (e *Emulator) ServePTY(ctx context.Context, p *PTY) error {
 	return errors.Join(e.Serve(ctx, p), p.Close())
 }

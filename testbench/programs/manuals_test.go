@@ -1,6 +1,8 @@
 package programs
 
 import (
+	"encoding/json"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +22,7 @@ var manuals = map[string][]string{
 
 // Each manual lists the flags that its program has, each once, and no others.
 func TestManualsListTheFlags(t *testing.T) {
+	needPrograms(t)
 	inHelp := regexp.MustCompile(`(?m)^ +(?:-h, )?--?([a-z0-9-]+)`)
 	inManual := regexp.MustCompile("(?m)^\\| `--([a-z0-9-]+)`")
 	for program, commands := range manuals {
@@ -42,6 +45,7 @@ func TestManualsListTheFlags(t *testing.T) {
 
 // Each manual lists the commands and the exit codes that the program's help tells.
 func TestManualsListCommandsAndExitCodes(t *testing.T) {
+	needPrograms(t)
 	for program, commands := range manuals {
 		manual, usage := readManual(t, program), help(t, program, "-h")
 		for _, command := range commands {
@@ -58,6 +62,51 @@ func TestManualsListCommandsAndExitCodes(t *testing.T) {
 			t.Errorf("exit codes of %s: the manual has %q, the program %q", program, got, want)
 		}
 	}
+}
+
+// What a manual says of --json is what the program prints, member by member.
+func TestManualsNameTheJSONMembers(t *testing.T) {
+	needPrograms(t)
+	port, vault, oem := startModem(t), filepath.Join(t.TempDir(), "vault"), filepath.Join(t.TempDir(), "oem")
+	output(t, filepath.Join(bin, "imei-provision"), "oem-key", "--development", "--out", oem)
+	output(t, filepath.Join(bin, "imei-provision"), "device", "--oem", oem, "--vault", "software:"+vault, "--imei", documentIMEI)
+	for _, c := range []struct {
+		program, command string
+		without          []string // members of another run than this one
+		args             []string
+	}{
+		{"imei-agent", "identify", nil, []string{"--port", port}},
+		{"imei-agent", "attest", []string{"status", "reasons", "result"}, []string{"--port", port, "--vault", "software:" + vault, "--nonce", "0001020304050607", "--out", os.DevNull}},
+		{"imei-lab", "demo", nil, []string{"--vault", "software", "--out", filepath.Join(t.TempDir(), "demo")}},
+	} {
+		_, section, _ := strings.Cut(readManual(t, c.program), "## OPTIONS of "+c.command+"\n")
+		_, text, _ := strings.Cut(section, "JSON")
+		_, text, _ = strings.Cut(text, ": ")
+		text, _, _ = strings.Cut(text, "|")
+		text, _, _ = strings.Cut(text, ".")
+		var want []string
+		for _, name := range strings.Split(strings.TrimSpace(text), ", ") {
+			if !slices.Contains(c.without, name) {
+				want = append(want, name)
+			}
+		}
+		got := members(t, output(t, filepath.Join(bin, c.program), append([]string{c.command, "--json"}, c.args...)...))
+		if slices.Sort(want); !slices.Equal(got, want) {
+			t.Errorf("%s %s --json: the manual names %q, the program prints %q", c.program, c.command, want, got)
+		}
+	}
+}
+
+// members are the names in an object, or in the first one of a list.
+func members(t *testing.T, raw []byte) []string {
+	t.Helper()
+	var object map[string]any
+	if list := []map[string]any{}; json.Unmarshal(raw, &list) == nil && len(list) > 0 {
+		object = list[0]
+	} else if err := json.Unmarshal(raw, &object); err != nil {
+		t.Fatalf("%v in %s", err, raw)
+	}
+	return slices.Sorted(maps.Keys(object))
 }
 
 func TestDocumentsListTheProfiles(t *testing.T) {

@@ -41,8 +41,12 @@ func (e *emulate) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return fail(exitUsage, err)
 	}
+	pty, err := modemtest.OpenPTY(e.link)
+	if err != nil {
+		return fail(exitUsage, err)
+	}
 	fmt.Fprintf(stderr, "a %s modem answers at %s; interrupt to end\n", e.profile, e.link)
-	if err := modem.ServePTY(ctx, e.link); err != nil && !errors.Is(err, context.Canceled) {
+	if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
 		return fail(exitError, err)
 	}
 	return nil
