@@ -21,8 +21,8 @@ func Observe(r *attest.Result) Answer {
 func label(r *attest.Result) string {
 	status := r.Status()
 	for _, reason := range r.Reasons() {
-		var alone attest.Submod
-		alone.Add(reason)
+		var alone attest.Submod // what this reason makes of a device that is otherwise in order
+		alone.Add(attest.ReasonIMEIConsistent, reason)
 		if alone.Status == status {
 			return status.String() + ":" + string(reason)
 		}

@@ -32,10 +32,11 @@ func newAppraisal(in Input, trust *Trust) *appraisal {
 	return a
 }
 
-// exempt answers what is never judged: emergencies, which are never refused, and deregistrations.
+// exempt answers what is never judged: emergencies, which are never refused, and deregistrations. The device's own word
+// for either does not count.
 func (a *appraisal) exempt() bool {
 	r := a.in.Registration
-	if r == nil {
+	if !r.isSeenByNetwork() {
 		return false
 	}
 	if r.Emergency {
@@ -106,7 +107,8 @@ func (v *Verifier) appraiseAbsence(ctx context.Context, a *appraisal) error {
 	if err != nil {
 		return err
 	}
-	if subscriber == "" || !found || a.in.Now.Sub(prior.At) > priorLife || prior.Generation != a.trust.Generation {
+	if subscriber == "" || !a.in.Registration.isSeenByNetwork() || !found ||
+		a.in.Now.Sub(prior.At) > priorLife || prior.Generation != a.trust.Generation {
 		a.reg.Add(attest.ReasonEvidenceMissing)
 		return nil
 	}
@@ -141,10 +143,7 @@ func (v *Verifier) appraiseEvidence(ctx context.Context, a *appraisal) error {
 	if err != nil {
 		return err
 	}
-	if refusal == "" && a.evidence.Verify(a.endorsement.credential.Key) != nil {
-		refusal = attest.ReasonSignatureInvalid
-	}
-	if refusal == "" && !a.provisionedAsEndorsed() {
+	if refusal == "" && a.evidence.VerifySignature(a.endorsement.credential.Key) != nil {
 		refusal = attest.ReasonSignatureInvalid
 	}
 	if refusal == "" {
@@ -161,20 +160,8 @@ func (v *Verifier) appraiseEvidence(ctx context.Context, a *appraisal) error {
 	return v.commit(ctx, a)
 }
 
-// provisionedAsEndorsed: P in the token must be the Credential's IMEIs. The key that signed cannot be used for others,
-// so a difference means that the key did not make these claims.
-func (a *appraisal) provisionedAsEndorsed() bool {
-	claimed, endorsed := a.evidence.Claims.Provisioned, a.endorsement.credential.Slots
-	if len(claimed) != len(endorsed) {
-		return false
-	}
-	for i := range claimed {
-		if claimed[i] != endorsed[i] {
-			return false
-		}
-	}
-	return true
-}
+// provisioned is P: the Credential's IMEIs. What the token says of them is checked against it and used for nothing.
+func (a *appraisal) provisioned() []imei.IMEI { return a.endorsement.credential.Slots }
 
 // checkNonce is step 3: the nonce is the one expected and has not expired. That it was not used is settled when the
 // decision is committed.
@@ -212,7 +199,7 @@ func (a *appraisal) expected() attest.Nonce {
 
 func (a *appraisal) derivedNonce() attest.Nonce {
 	r := a.in.Registration
-	if r == nil || r.Challenge401 == "" || !r.ChallengeOutstanding {
+	if !r.isSeenByNetwork() || r.Challenge401 == "" || !r.ChallengeOutstanding {
 		return nil
 	}
 	return attest.NonceFrom401(r.Challenge401)
@@ -243,7 +230,7 @@ func (a *appraisal) judgeSubscriber() {
 // claimedSubscriber is the subscriber that the device names in the slot that registers.
 func (a *appraisal) claimedSubscriber() []byte {
 	for i, o := range a.evidence.Claims.Observed {
-		if a.signalled.IsZero() || i < len(a.evidence.Claims.Provisioned) && a.evidence.Claims.Provisioned[i] == a.signalled {
+		if a.signalled.IsZero() || i < len(a.provisioned()) && a.provisioned()[i] == a.signalled {
 			return o.Subscriber
 		}
 	}
@@ -302,6 +289,8 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 	case done.Replay:
 		a.slots, a.reg = nil, freshRegistration(a.reg)
 		a.request(attest.ReasonNonceReused)
+	default:
+		v.endorsements.put(a.evidence.KeyID, a.endorsement)
 	}
 	return nil
 }
@@ -310,7 +299,7 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 // device's. What was found about a spoofed registration must not stain the device's next honest one.
 func (a *appraisal) mayLast() bool {
 	r := a.in.Registration
-	return r.Subscriber() != "" && r.Front != FrontDevice && a.isProvisioned(a.signalled)
+	return r.isSeenByNetwork() && r.Subscriber() != "" && a.isProvisioned(a.signalled)
 }
 
 // freshRegistration drops what was found about a registration whose evidence turned out to be a replay.

@@ -1,6 +1,8 @@
 package verifier
 
 import (
+	"slices"
+
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
 )
@@ -9,12 +11,14 @@ import (
 // digits (TS 22.016 clause 3).
 func (a *appraisal) compare() {
 	claims := &a.evidence.Claims
-	slots := max(len(claims.Provisioned), len(claims.Observed))
-	swapped := isSwapped(claims)
-	a.slots = make([]attest.Submod, slots)
+	swapped := isSwapped(a.provisioned(), claims.Observed)
+	a.slots = make([]attest.Submod, max(len(a.provisioned()), len(claims.Observed)))
 	for i := range a.slots {
 		a.slots[i].Name = attest.SlotName(i + 1)
 		a.slots[i].Add(a.judgeSlot(i, swapped)...)
+	}
+	if !slices.Equal(claims.Provisioned, a.provisioned()) {
+		a.device(attest.ReasonMeasresContradict) // an agent that is faulty, or has not read the Credential anew after a repair
 	}
 	if a.reg != nil && !a.signalled.IsZero() {
 		a.reg.Add(a.judgeRegistration(swapped)...)
@@ -24,12 +28,11 @@ func (a *appraisal) compare() {
 // slot returns P and what was observed; P is zero for a slot that was not provisioned, and a slot nobody observed
 // counts as not read.
 func (a *appraisal) slot(i int) (p imei.IMEI, o attest.Observed) {
-	claims := &a.evidence.Claims
-	if i < len(claims.Provisioned) {
-		p = claims.Provisioned[i]
+	if i < len(a.provisioned()) {
+		p = a.provisioned()[i]
 	}
-	if i < len(claims.Observed) {
-		return p, claims.Observed[i]
+	if observed := a.evidence.Claims.Observed; i < len(observed) {
+		return p, observed[i]
 	}
 	return p, attest.Observed{Error: "not observed"}
 }
@@ -119,27 +122,20 @@ func (a *appraisal) judgeRegistration(swapped bool) []attest.Reason {
 	return []attest.Reason{attest.ReasonRegistrationSpoofed}
 }
 
-func (a *appraisal) isProvisioned(id imei.IMEI) bool {
-	for _, p := range a.evidence.Claims.Provisioned {
-		if p == id {
-			return true
-		}
-	}
-	return false
-}
+func (a *appraisal) isProvisioned(id imei.IMEI) bool { return slices.Contains(a.provisioned(), id) }
 
 // isSwapped reports that the modem gives the provisioned IMEIs, all of them, in another order.
-func isSwapped(claims *attest.Claims) bool {
-	if len(claims.Observed) != len(claims.Provisioned) {
+func isSwapped(provisioned []imei.IMEI, observed []attest.Observed) bool {
+	if len(observed) != len(provisioned) {
 		return false
 	}
-	seen := make(map[imei.IMEI]bool, len(claims.Provisioned))
+	seen := make(map[imei.IMEI]bool, len(provisioned))
 	moved := false
-	for i, o := range claims.Observed {
+	for i, o := range observed {
 		seen[o.IMEI] = true
-		moved = moved || o.IMEI != claims.Provisioned[i]
+		moved = moved || o.IMEI != provisioned[i]
 	}
-	for _, p := range claims.Provisioned {
+	for _, p := range provisioned {
 		if !seen[p] {
 			return false
 		}

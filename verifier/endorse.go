@@ -17,7 +17,8 @@ type endorsement struct {
 }
 
 // endorse is step 2: find the Credential of the key that signed and see that its manufacturer may vouch for it. The
-// reason is empty if so. A Credential that verified is not verified again until the trust changes.
+// reason is empty if so. A Credential that a committed decision rested on is not verified again until the trust
+// changes; anybody can present a genuine but outdated one, so before that nothing is remembered of it.
 func (v *Verifier) endorse(ctx context.Context, a *appraisal) (attest.Reason, error) {
 	carried := a.evidence.Credential
 	if known := v.endorsements.get(a.evidence.KeyID); known != nil && known.generation == a.trust.Generation &&
@@ -33,13 +34,13 @@ func (v *Verifier) endorse(ctx context.Context, a *appraisal) (attest.Reason, er
 		}
 	}
 	e, refusal := a.trust.endorse(carried)
+	if refusal == "" && attest.KeyIDOf(e.credential.Key) != a.evidence.KeyID {
+		refusal = attest.ReasonSignatureInvalid // the Credential is of another key than the one that says it signed
+	}
 	if refusal != "" {
 		return refusal, nil
 	}
 	a.endorsement = e
-	if attest.KeyIDOf(e.credential.Key) == a.evidence.KeyID {
-		v.endorsements.put(a.evidence.KeyID, e)
-	}
 	return "", nil
 }
 
@@ -78,6 +79,9 @@ func (c *endorsementCache) get(key attest.KeyID) *endorsement {
 func (c *endorsementCache) put(key attest.KeyID, e *endorsement) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.young[key] == e {
+		return
+	}
 	if c.young == nil || len(c.young) >= cacheHalf {
 		c.old, c.young = c.young, make(map[attest.KeyID]*endorsement)
 	}

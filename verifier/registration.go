@@ -54,6 +54,10 @@ func (r *Registration) Subscriber() string {
 	return r.SUPI
 }
 
+// isSeenByNetwork tells what the network saw from a device's statement about itself, which can only worsen a result: it
+// opens no challenge, claims no exemption and rests on no earlier result.
+func (r *Registration) isSeenByNetwork() bool { return r != nil && r.Front != FrontDevice }
+
 // signalled returns the IMEI the registration shows, if it shows one, and what is remarkable about how.
 func (r *Registration) signalled() (imei.IMEI, []attest.Reason) {
 	switch {

@@ -60,8 +60,11 @@ func (v *Verifier) SetTrust(t *Trust) { v.trust.Store(t) }
 
 // MintNonce makes a nonce that this verifier will accept once until expiry; size is in bytes.
 func (v *Verifier) MintNonce(rand io.Reader, now time.Time, size int) (n attest.Nonce, expiry time.Time, err error) {
-	n, err = v.nonces.Mint(rand, now, size)
-	return n, now.Add(attest.NonceLife), err
+	if n, err = v.nonces.Mint(rand, now, size); err != nil {
+		return nil, time.Time{}, err
+	}
+	expiry, err = v.nonces.Check(n, now) // whole seconds, as the nonce carries it
+	return n, expiry, err
 }
 
 // CheckNonce tells whether a nonce is this verifier's and when it expires. The error is attest.ErrNonceForeign or

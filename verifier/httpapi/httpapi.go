@@ -87,9 +87,9 @@ func readBody(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	case errors.As(err, &tooLong):
 		refuse(w, http.StatusRequestEntityTooLarge, "the body is longer than %d bytes; a token has at most %d", maxBodyBytes, attest.MaxTokenBytes)
 	case err != nil:
-		refuse(w, http.StatusBadRequest, "the body could not be read")
+		refuse(w, http.StatusBadRequest, "the body could not be read: send it again")
 	case len(body) == 0:
-		refuse(w, http.StatusBadRequest, "the body is empty")
+		refuse(w, http.StatusBadRequest, "the body is empty: send the evidence, or the question, as the body")
 	default:
 		return body, true
 	}
@@ -110,13 +110,18 @@ func isEvidence(contentType string) bool {
 func (a *api) judge(ctx context.Context, w http.ResponseWriter, in verifier.Input) (attest.Result, bool) {
 	result, err := a.Verifier.Appraise(ctx, in)
 	if err != nil {
-		a.Log.ErrorContext(ctx, "no judgement", "error", err)
-		w.Header().Set("Retry-After", "1")
-		refuse(w, http.StatusServiceUnavailable, "no judgement was possible; nothing was decided: try again")
+		a.unavailable(ctx, w, "no judgement", err)
 		return result, false
 	}
 	a.Log.InfoContext(ctx, "judged", "status", result.Status().String(), "reasons", result.Reasons(), "evidence_bytes", len(in.Evidence))
 	return result, true
+}
+
+// unavailable answers a failure of ours.
+func (a *api) unavailable(ctx context.Context, w http.ResponseWriter, what string, err error) {
+	a.Log.ErrorContext(ctx, what, "error", err)
+	w.Header().Set("Retry-After", "1") // seconds
+	refuse(w, http.StatusServiceUnavailable, "nothing was decided: try again")
 }
 
 type discovery struct {

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -45,7 +46,7 @@ func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
 	}
 	n, expiry, err := a.Verifier.MintNonce(a.Rand, a.Now(), size)
 	if err != nil {
-		refuse(w, http.StatusBadRequest, "%v", err)
+		a.unavailable(r.Context(), w, "no nonce", err)
 		return
 	}
 	w.Header().Set("Location", "session/"+n.String())
@@ -56,25 +57,28 @@ func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
 func nonceSize(query url.Values) (size, status int, detail string) {
 	switch asked := query.Get("nonceSize"); {
 	case query.Has("nonce") && query.Has("nonceSize"):
-		return 0, http.StatusBadRequest, "nonce and nonceSize exclude each other"
+		return 0, http.StatusBadRequest, "nonce and nonceSize exclude each other: leave nonce out"
 	case query.Has("nonce"):
 		return 0, http.StatusForbidden, "this server chooses the nonce: leave it out, or ask for a nonceSize"
 	case asked == "":
 		return attest.DefaultNonceBytes, 0, ""
 	default:
 		size, err := strconv.Atoi(asked)
-		if err != nil {
-			return 0, http.StatusBadRequest, "nonceSize is not a number"
+		if err != nil || size < attest.MinMintedNonce || size > attest.MaxMintedNonce {
+			return 0, http.StatusBadRequest, fmt.Sprintf("nonceSize must be %d to %d bytes, because a nonce carries its own proof",
+				attest.MinMintedNonce, attest.MaxMintedNonce)
 		}
 		return size, 0, ""
 	}
 }
 
+const noSession = "no such session here: open one with POST /challenge-response/v1/newSession"
+
 // openSession finds the nonce of a session, or refuses: 404 for one that is not ours, 410 for one that has expired.
 func (a *api) openSession(w http.ResponseWriter, r *http.Request) (attest.Nonce, time.Time, bool) {
 	n, err := base64.RawURLEncoding.DecodeString(r.PathValue("id"))
 	if err != nil {
-		refuse(w, http.StatusNotFound, "no such session")
+		refuse(w, http.StatusNotFound, noSession)
 		return nil, time.Time{}, false
 	}
 	expiry, err := a.Verifier.CheckNonce(n, a.Now())
@@ -82,7 +86,7 @@ func (a *api) openSession(w http.ResponseWriter, r *http.Request) (attest.Nonce,
 	case errors.Is(err, attest.ErrNonceExpired):
 		refuse(w, http.StatusGone, "the session expired at %s: open a new one", expiry.Format(time.RFC3339))
 	case err != nil:
-		refuse(w, http.StatusNotFound, "no such session")
+		refuse(w, http.StatusNotFound, noSession)
 	default:
 		return n, expiry, true
 	}
@@ -120,10 +124,11 @@ func (a *api) getSession(w http.ResponseWriter, r *http.Request) {
 	result, found, err := a.Verifier.Presented(r.Context(), n)
 	switch {
 	case err != nil:
-		a.Log.ErrorContext(r.Context(), "session", "error", err)
-		refuse(w, http.StatusServiceUnavailable, "the store does not answer: try again")
+		a.unavailable(r.Context(), w, "session", err)
 	case !found:
 		writeJSON(w, http.StatusOK, typeSession, newSessionObject("waiting", n, expiry))
+	case len(result.Submods) == 0: // used up by DELETE, and nothing was judged
+		refuse(w, http.StatusGone, "the session was closed: open a new one")
 	default:
 		a.writeSession(w, newSessionObject("complete", n, expiry), result)
 	}
@@ -147,8 +152,7 @@ func (a *api) deleteSession(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if err := a.Verifier.Revoke(r.Context(), n, a.Now()); err != nil {
-		a.Log.ErrorContext(r.Context(), "session", "error", err)
-		refuse(w, http.StatusServiceUnavailable, "the store does not answer: try again")
+		a.unavailable(r.Context(), w, "session", err)
 		return
 	}
 	w.WriteHeader(http.StatusNoContent)

@@ -20,6 +20,7 @@ import (
 
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
+	"imei-attest/attest/tpmprofile"
 	"imei-attest/verifier"
 )
 
@@ -123,6 +124,11 @@ func (f *file) anchor() (*verifier.Anchor, error) {
 		if *k.key, err = parseKey(k.text); err != nil {
 			return nil, fmt.Errorf("%s: %w", k.name, err)
 		}
+	}
+	// Keys that no TPM takes would make every honest device's key Name a mismatch.
+	profile := tpmprofile.Profile{NVKey: a.NVKey, BootPrimary: a.BootKey, BootStandby: a.BootKeyStandby, Variant: attest.NVPlatform}
+	if err := profile.Check(); err != nil {
+		return nil, fmt.Errorf("nv_key, boot_key, boot_key_standby: %w", err)
 	}
 	return a, nil
 }

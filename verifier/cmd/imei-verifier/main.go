@@ -83,6 +83,10 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
+		// Help that nobody asked for must not end with 0, which says yes.
+		RunE: func(*cobra.Command, []string) error {
+			return fail(exitUsage, errors.New("want a command, serve or appraise; --help tells more"))
+		},
 	}
 	root.SetVersionTemplate("imei-verifier {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true

@@ -45,7 +45,7 @@ func openState(dir string) (*serverKeys, error) {
 	}
 	keys := &serverKeys{}
 	if keys.result, err = parseResultKey(result); err != nil {
-		return nil, fmt.Errorf("state file %s: %w", resultKeyFile, err)
+		return nil, fmt.Errorf("state file %s: %w; remove it to make a new one, which Relying Parties must then learn", resultKeyFile, err)
 	}
 	if keys.nonce, err = hex.DecodeString(strings.TrimSpace(string(nonce))); err != nil || len(keys.nonce) != nonceKeyBytes {
 		return nil, fmt.Errorf("state file %s: want %d hex digits; remove it to make a new one, which ends open sessions", nonceKeyFile, 2*nonceKeyBytes)

@@ -1,0 +1,232 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/attest/tpmprofile"
+)
+
+// asProgram makes the test binary behave as the program, for the tests that send it signals.
+const asProgram = "IMEI_VERIFIER_TEST_AS_PROGRAM"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		main()
+	}
+	os.Exit(m.Run())
+}
+
+// outcome is what a command line left behind.
+type outcome struct {
+	code           int
+	stdout, stderr string
+}
+
+func execute(stdin string, args ...string) outcome {
+	var stdout, stderr bytes.Buffer
+	code := run(context.Background(), args, strings.NewReader(stdin), &stdout, &stderr)
+	return outcome{code, stdout.String(), stderr.String()}
+}
+
+// write makes a file in a new folder and returns its path.
+func write(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, content, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// trustFolder trusts the sample manufacturer, for everything.
+func trustFolder(t *testing.T) string {
+	t.Helper()
+	anchor := "issuer: " + attesttest.Credential().Issuer + "\noemid: " + attesttest.Credential().OEMID.String() +
+		"\ntacs: [\"*\"]\nstorage_kinds: [tpm-discrete, software]\ndevelopment: true\n"
+	for field, name := range map[string]string{
+		"credential_keys:\n  - ": "oem credential", "nv_key: ": "nv", "boot_key: ": "boot", "boot_key_standby: ": "standby",
+	} {
+		der, err := x509.MarshalPKIXPublicKey(&attesttest.Key(name).PublicKey)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := strings.TrimSpace(string(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der})))
+		anchor += field + "|\n    " + strings.ReplaceAll(text, "\n", "\n    ") + "\n"
+	}
+	return filepath.Dir(write(t, "oem.yaml", []byte(anchor)))
+}
+
+// token is the sample device's with a TPM, or in a file, honest but for the edits.
+func token(t *testing.T, kind attest.StorageKind, n attest.Nonce, edits ...func(*attest.Claims)) []byte {
+	t.Helper()
+	credential, claims := attesttest.Credential(), attesttest.Claims()
+	if kind.IsTPM() {
+		storage := &credential.Storage
+		storage.Kind, storage.Boot, storage.NV = kind, attest.BootMeasured, attest.NVPlatform
+		binding, err := attest.BindingHash(credential.OEMID, credential.Slots, storage.RecordID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		profile := tpmprofile.Profile{NVKey: &attesttest.Key("nv").PublicKey, BootPrimary: &attesttest.Key("boot").PublicKey,
+			BootStandby: &attesttest.Key("standby").PublicKey, Variant: storage.NV, Boot: storage.Boot}
+		if storage.KeyName, err = profile.KeyName(credential.Key, binding); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claims.Nonce = n
+	for _, edit := range edits {
+		edit(&claims)
+	}
+	return attesttest.Token(claims, attesttest.SignedCredential(credential))
+}
+
+// reprogrammed is a modem that reports another IMEI, told honestly.
+func reprogrammed(c *attest.Claims) {
+	c.Observed[0].IMEI, c.Measurements[0] = attesttest.MustIMEI(attesttest.OtherIMEI), attest.MeasuredDifferent
+}
+
+func TestGeneralCommandLines(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		args   []string
+		code   int
+		stdout string
+		stderr string
+	}{
+		{"--version names the version", []string{"--version"}, 0, "imei-verifier ", ""},
+		{"--help lists the commands", []string{"--help"}, 0, "appraise", ""},
+		{"help of a command lists its flags", []string{"help", "serve"}, 0, "--listen", ""},
+		{"-h of a command lists its flags", []string{"appraise", "-h"}, 0, "--nonce", ""},
+		{"no command is a mistake, not a yes", nil, 3, "", "--help"},
+		{"an unknown command is a mistake", []string{"judge"}, 3, "", `unknown command "judge"`},
+		{"an unknown flag is a mistake", []string{"serve", "--port", "1"}, 3, "", "unknown flag: --port"},
+		{"a missing flag is a mistake", []string{"serve"}, 3, "", `"listen", "state", "trust" not set`},
+		{"an argument is a mistake", []string{"appraise", "token.cose", "--trust", "t", "--evidence", "e", "--nonce", "00"}, 3, "", "token.cose"},
+		{"completion is no command", []string{"completion"}, 3, "", "unknown command"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := execute("", c.args...)
+			if got.code != c.code || !strings.Contains(got.stdout, c.stdout) || !strings.Contains(got.stderr, c.stderr) ||
+				(c.stdout == "") != (got.stdout == "") || (c.stderr == "") != (got.stderr == "") {
+				t.Errorf("got %+v, want %d, %q, %q", got, c.code, c.stdout, c.stderr)
+			}
+		})
+	}
+}
+
+func TestAppraiseJudges(t *testing.T) {
+	const nonce = "000102030405060708090a0b0c0d0e0f"
+	n, err := hex.DecodeString(nonce)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := trustFolder(t)
+	good := token(t, attest.StorageTPMDiscrete, n)
+	const text = "status        affirming\nslot1         affirming\n"
+	for _, c := range []struct {
+		name  string
+		token []byte
+		args  []string
+		code  int
+		want  string // standard output begins with it
+	}{
+		{"a good token is a yes", good, nil, 0, text},
+		{"a good token for the IMEI that was shown is a yes", good, []string{"--signalled", "urn:gsma:imei:49015420-323751-0"}, 0,
+			text + "registration  affirming\n"},
+		{"a good token for another IMEI is a no", good, []string{"--signalled", "urn:gsma:imei:86871907-660344-0"}, 1,
+			"status        contraindicated\nslot1         affirming\nregistration  contraindicated\n"},
+		{"another IMEI in the modem is a no", token(t, attest.StorageTPMDiscrete, n, reprogrammed), nil, 1, "status        contraindicated\n"},
+		{"a key in a file is undecided", token(t, attest.StorageSoftware, n), nil, 2, "status        warning\n"},
+		{"another nonce is undecided", token(t, attest.StorageTPMDiscrete, attesttest.Nonce()), nil, 2, "status        none\n"},
+		{"a token cut short is undecided", good[:len(good)-1], nil, 2, "status        none\n"},
+		{"an empty file is undecided", nil, nil, 2, "status        none\n"},
+		{"a huge file is undecided", make([]byte, 1<<20), nil, 2, "status        none\n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			args := append([]string{"appraise", "--trust", folder, "--evidence", write(t, "token", c.token), "--nonce", nonce}, c.args...)
+			got := execute("", args...)
+			if got.code != c.code || got.stderr != "" || !strings.HasPrefix(got.stdout, c.want) {
+				t.Errorf("got %d\n%s%s, want %d\n%s", got.code, got.stdout, got.stderr, c.code, c.want)
+			}
+			for _, digits := range []string{attesttest.IMEI1, attesttest.OtherIMEI} {
+				if strings.Contains(got.stdout, digits[:14]) {
+					t.Errorf("an IMEI in %s", got.stdout)
+				}
+			}
+		})
+	}
+	t.Run("standard input is a file too", func(t *testing.T) {
+		if got := execute(string(good), "appraise", "--trust", folder, "--evidence", "-", "--nonce", nonce); got.code != exitYes {
+			t.Errorf("got %+v", got)
+		}
+	})
+	t.Run("--json says the same in full", func(t *testing.T) {
+		got := execute("", "appraise", "--trust", folder, "--evidence", write(t, "token", good), "--nonce", nonce, "--json")
+		var v verdict
+		decoder := json.NewDecoder(strings.NewReader(got.stdout))
+		decoder.DisallowUnknownFields()
+		if err := decoder.Decode(&v); err != nil {
+			t.Fatalf("%v: %s", err, got.stdout)
+		}
+		reasons := []attest.Reason{attest.ReasonIMEIConsistent, attest.ReasonHardwareVault, attest.ReasonBootApproved}
+		want := verdict{Status: "affirming", Tier: "none", Submods: []submod{{Name: "slot1", Status: "affirming", Reasons: reasons,
+			Vector: map[string]int{"instance-identity": 2, "executables": 3, "hardware": 2, "storage-opaque": 2}}}}
+		for _, r := range reasons {
+			want.Reasons = append(want.Reasons, finding{r, r.Info().Sentence, r.Info().Clause})
+		}
+		if got.code != exitYes || !reflect.DeepEqual(v, want) {
+			t.Errorf("got %d %+v, want %+v", got.code, v, want)
+		}
+	})
+}
+
+func TestAppraiseRefusesWhatItCannotUse(t *testing.T) {
+	folder, evidence := trustFolder(t), write(t, "token", nil)
+	broken := filepath.Dir(write(t, "oem.yaml", []byte("issuer: [\n")))
+	for _, c := range []struct {
+		name                   string
+		trust, evidence, nonce string
+		want                   string
+	}{
+		{"a missing trust folder", filepath.Join(folder, "absent"), evidence, "00", "oem-anchor.yaml"},
+		{"an empty trust folder", t.TempDir(), evidence, "00", "oem-anchor.yaml"},
+		{"an unreadable trust file", broken, evidence, "00", "mended or removed"},
+		{"a trust folder that is a file", evidence, evidence, "00", "oem-anchor.yaml"},
+		{"a missing evidence file", folder, filepath.Join(folder, "absent"), "00", "--evidence: open"},
+		{"evidence that is a folder", folder, folder, "00", "--evidence: read"},
+		{"a nonce that is not hex", folder, evidence, "nonce", "--nonce: want the hex"},
+		{"a nonce of half a byte", folder, evidence, "0", "--nonce: want the hex"},
+		{"an empty nonce", folder, evidence, "", "--nonce: want the hex"},
+	} {
+		t.Run(c.name+" ends with 3", func(t *testing.T) {
+			got := execute("", "appraise", "--trust", c.trust, "--evidence", c.evidence, "--nonce", c.nonce)
+			if got.code != exitUsage || got.stdout != "" || !strings.HasPrefix(got.stderr, "imei-verifier: ") || !strings.Contains(got.stderr, c.want) {
+				t.Errorf("got %+v, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+func TestStatusesHaveExitCodes(t *testing.T) {
+	for status, want := range map[attest.Status]int{attest.StatusAffirming: 0, attest.StatusContraindicated: 1, attest.StatusWarning: 2, attest.StatusNone: 2, 7: 2} {
+		got := exitYes
+		if err := judged(status); err != nil {
+			got = err.(*failure).code
+		}
+		if got != want {
+			t.Errorf("%s: exit code %d, want %d", status, got, want)
+		}
+	}
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// section is a part of the man page, from its heading to the next.
+func section(t *testing.T, heading string) string {
+	t.Helper()
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, rest, found := strings.Cut(string(readme), "\n## "+heading+"\n")
+	if !found {
+		t.Fatalf("README.md has no section %s", heading)
+	}
+	text, _, _ := strings.Cut(rest, "\n## ")
+	return text
+}
+
+func matches(pattern, text string) (found []string) {
+	for _, m := range regexp.MustCompile(pattern).FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	slices.Sort(found)
+	return found
+}
+
+// TestTheManPageListsTheFlags: each once, and no others.
+func TestTheManPageListsTheFlags(t *testing.T) {
+	for _, command := range []string{"serve", "appraise"} {
+		want := matches(`(?m)^ +(?:-h, )?--([a-z]+)`, execute("", command, "-h").stdout)
+		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
+		got := matches("(?m)^\\| `--([a-z]+)`", section(t, "OPTIONS of "+command))
+		if len(want) == 0 || !slices.Equal(got, want) {
+			t.Errorf("%s: the man page has %q, -h has %q", command, got, want)
+		}
+		if use := "    imei-verifier " + command + " --trust DIR"; !strings.Contains(section(t, "SYNOPSIS"), use) {
+			t.Errorf("the synopsis has no %q", use)
+		}
+	}
+}
+
+func TestTheManPageListsTheExitCodes(t *testing.T) {
+	_, codes, _ := strings.Cut(execute("", "--help").stdout, "Exit codes: ")
+	codes, _, _ = strings.Cut(codes, "\n")
+	want := matches(`(\d) `, codes)
+	if got := matches(`(?m)^\| (\d) \|`, section(t, "EXIT STATUS")); len(want) != exitFailed+1 || !slices.Equal(got, want) {
+		t.Errorf("the man page has %q, --help has %q", got, want)
+	}
+}
+
+// TestTheManPageListsTheFiles of the state folder.
+func TestTheManPageListsTheFiles(t *testing.T) {
+	for _, name := range []string{resultKeyFile, nonceKeyFile} {
+		if !strings.Contains(section(t, "FILES"), "`STATE/"+name+"`") {
+			t.Errorf("the man page has no %s", name)
+		}
+	}
+}

@@ -1,0 +1,231 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
+	"imei-attest/verifier"
+	"imei-attest/verifier/ear"
+	"imei-attest/verifier/httpapi"
+	"imei-attest/verifier/store"
+)
+
+const (
+	typeSession = "application/vnd.veraison.challenge-response-session+json"
+	typeProblem = "application/problem+json"
+	newSession  = "/challenge-response/v1/newSession"
+)
+
+// server is the interface on loopback, with a log that tests can read and a store that they can fail.
+type server struct {
+	t      *testing.T
+	url    string
+	log    *bytes.Buffer
+	store  *brokenStore
+	random *brokenReader
+	now    time.Time
+}
+
+var resultKey = attesttest.Key("results")
+
+func serve(t *testing.T) *server {
+	t.Helper()
+	s := &server{t: t, log: new(bytes.Buffer), store: &brokenStore{Memory: store.NewMemory()},
+		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now}
+	trust := &verifier.Trust{Generation: 1}
+	anchor := &verifier.Anchor{Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
+		StorageKinds: []attest.StorageKind{attest.StorageSoftware}}
+	nonces, err := attest.NewNonceKeys(0, make([]byte, 32), nil)
+	results, signerErr := ear.NewSigner(resultKey, "test")
+	if err := errors.Join(err, signerErr, trust.Keys.Add(&attesttest.OEMKey.PublicKey, anchor)); err != nil {
+		t.Fatal(err)
+	}
+	v, err := verifier.New(verifier.Config{Store: s.store, Nonces: nonces, Trust: trust})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: s.random, Now: func() time.Time { return s.now },
+		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	loopback := httptest.NewServer(handler)
+	t.Cleanup(loopback.Close)
+	s.url = loopback.URL
+	return s
+}
+
+var errBroken = errors.New("the disk is gone")
+
+// brokenStore fails in every method while broken.
+type brokenStore struct {
+	*store.Memory
+	broken bool
+}
+
+func (s *brokenStore) err() error {
+	if s.broken {
+		return errBroken
+	}
+	return nil
+}
+
+func (s *brokenStore) Credential(ctx context.Context, key attest.KeyID) ([]byte, bool, error) {
+	raw, found, err := s.Memory.Credential(ctx, key)
+	return raw, found, errors.Join(err, s.err())
+}
+
+func (s *brokenStore) Attested(ctx context.Context, id imei.IMEI) (bool, error) {
+	found, err := s.Memory.Attested(ctx, id)
+	return found, errors.Join(err, s.err())
+}
+
+func (s *brokenStore) Presented(ctx context.Context, n attest.Nonce) (attest.Result, bool, error) {
+	r, found, err := s.Memory.Presented(ctx, n)
+	return r, found, errors.Join(err, s.err())
+}
+
+func (s *brokenStore) Commit(ctx context.Context, d verifier.Decision) (verifier.Commitment, error) {
+	if s.broken {
+		return verifier.Commitment{}, errBroken
+	}
+	return s.Memory.Commit(ctx, d)
+}
+
+type brokenReader struct {
+	io.Reader
+	broken bool
+}
+
+func (r *brokenReader) Read(p []byte) (int, error) {
+	if r.broken {
+		return 0, errBroken
+	}
+	return r.Reader.Read(p)
+}
+
+// reply is an answer, read.
+type reply struct {
+	status int
+	header http.Header
+	body   []byte
+}
+
+// do sends a request with headers in pairs.
+func (s *server) do(method, path string, body io.Reader, headers ...string) reply {
+	s.t.Helper()
+	request, err := http.NewRequest(method, s.url+path, body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for i := 0; i < len(headers); i += 2 {
+		request.Header.Set(headers[i], headers[i+1])
+	}
+	response, err := http.DefaultClient.Do(request)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer response.Body.Close()
+	raw, err := io.ReadAll(response.Body)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return reply{response.StatusCode, response.Header, raw}
+}
+
+// session is the object of challenge-response, as a client reads it.
+type session struct {
+	Status   string    `json:"status"`
+	Nonce    string    `json:"nonce"`
+	Expiry   time.Time `json:"expiry"`
+	Accept   []string  `json:"accept"`
+	Evidence *struct {
+		Type  string `json:"type"`
+		Value []byte `json:"value"`
+	} `json:"evidence"`
+	Result string `json:"result"`
+}
+
+func (s *server) read(r reply, into any) {
+	s.t.Helper()
+	decoder := json.NewDecoder(bytes.NewReader(r.body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(into); err != nil {
+		s.t.Fatalf("%d %s: %v", r.status, r.body, err)
+	}
+}
+
+// open opens a session: its path, and its nonce.
+func (s *server) open() (path string, n attest.Nonce) {
+	s.t.Helper()
+	r := s.do("POST", newSession, nil)
+	var object session
+	s.read(r, &object)
+	raw := nonceOf(s.t, object.Nonce)
+	if r.status != http.StatusCreated || r.header.Get("Location") != "session/"+raw.String() {
+		s.t.Fatalf("newSession: %d, Location %q", r.status, r.header.Get("Location"))
+	}
+	return "/challenge-response/v1/" + r.header.Get("Location"), raw
+}
+
+func (s *server) submit(path string, token []byte) reply {
+	s.t.Helper()
+	return s.do("POST", path, bytes.NewReader(token), "Content-Type", attest.EvidenceMediaType)
+}
+
+// verdict is status and reasons in a result of either dialect, after its signature was checked.
+func (s *server) verdict(token string) string {
+	s.t.Helper()
+	result, err := ear.Verify(token, &resultKey.PublicKey, s.now)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	text := result.Status.String() + ":"
+	for _, name := range []string{"slot1", "registration"} {
+		for _, reason := range result.Submods[name].Reasons {
+			text += " " + string(reason)
+		}
+	}
+	return text
+}
+
+// token is the sample device's, in a file, for a nonce.
+func token(n attest.Nonce) []byte {
+	c := attesttest.Claims()
+	c.Nonce = n
+	return attesttest.Token(c, attesttest.SignedCredential(attesttest.Credential()))
+}
+
+// good is what the sample device gets: its key is in a file.
+const good = "warning: imei-consistent software-vault"
+
+// wantProblem checks a refusal: a problem document (RFC 9457) whose detail holds the words that help.
+func (s *server) wantProblem(r reply, status int, remedy string) {
+	s.t.Helper()
+	var got, want problem
+	s.read(r, &got)
+	want = problem{"about:blank", http.StatusText(status), status, got.Detail}
+	if r.status != status || r.header.Get("Content-Type") != typeProblem || got != want || !strings.Contains(got.Detail, remedy) {
+		s.t.Errorf("got %d %s %s; want %d with %q", r.status, r.header.Get("Content-Type"), r.body, status, remedy)
+	}
+}
+
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}

@@ -1,0 +1,96 @@
+package verifier_test
+
+import (
+	"testing"
+	"time"
+
+	"imei-attest/verifier"
+)
+
+// TestPrior is steps 2 and 6 without evidence: when an earlier result of the same subscriber may stand in for it.
+func TestPrior(t *testing.T) {
+	alice := by("alice@example")
+	for _, c := range priors {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			earlier := registering(id1, alice)
+			if c.earlier != nil {
+				c.earlier(earlier)
+			}
+			l.judge(l.token(credential()), earlier)
+			l.now = l.now.Add(c.after)
+			if c.retrust {
+				later := trusting(anchor())
+				later.Generation = 2
+				l.SetTrust(later)
+			}
+			later := registering(id1, alice)
+			if c.later != nil {
+				c.later(later)
+			}
+			if got := l.judge(nil, later); got != c.want {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+const (
+	missing = "registration warning: evidence-missing"
+	resting = device + "registration warning: imei-consistent subscriber-unbound"
+)
+
+var priors = []struct {
+	name           string
+	earlier, later func(*verifier.Registration) // changes to alice's initial registrations, with evidence and without
+	after          time.Duration
+	retrust        bool
+	want           string
+}{
+	{"a re-registration may rest on it", nil, again, time.Hour, false, resting},
+	{"a re-registration may rest on it for a day", nil, again, 24 * time.Hour, false, resting},
+	{"after a day it is too old", nil, again, 24*time.Hour + time.Second, false, missing},
+	{"an initial registration gets no better than a warning", nil, nil, time.Hour, false,
+		device + "registration warning: imei-consistent subscriber-unbound stale"},
+	{"another subscriber does not rest on it", nil, both(again, by("mallory@example")), time.Hour, false, missing},
+	{"nobody does not rest on it", nil, both(again, by("")), time.Hour, false, missing},
+	{"a device's own statement does not rest on it", nil, both(again, fromDevice), time.Hour, false, missing},
+	{"a device's own statement leaves none", fromDevice, again, time.Hour, false, missing},
+	{"a registration that names nobody leaves none", by(""), again, time.Hour, false, missing},
+	{"a spoofed registration leaves none for the device", showingIMEI(stranger.Body()), again, time.Hour, false, missing},
+	{"a spoofed registration leaves none for what it showed", showingIMEI(stranger.Body()), both(again, showingIMEI(stranger.Body())),
+		time.Hour, false, "registration none: not-endorsed"},
+	{"another generation of trust judges anew", nil, again, time.Hour, true, missing},
+	{"an IMEI that never attested is not endorsed", nil, both(again, showingIMEI(id2.Body())), time.Hour, false, "registration none: not-endorsed"},
+	{"no IMEI rests on nothing", nil, both(again, showingIMEI("")), time.Hour, false, "registration none: unbound"},
+	{"the PEI of the same IMEI rests on it", nil, both(again, showingIMEI(id1.Digits())), time.Hour, false, resting},
+}
+
+func showingIMEI(digits string) func(*verifier.Registration) {
+	return func(r *verifier.Registration) { r.InstanceID, r.IMEI = "", digits }
+}
+
+func TestABadPriorStaysBad(t *testing.T) {
+	l := newLab(t)
+	l.judge(l.token(credential(), modem(says(stranger))), registering(id1, by("alice@example")))
+	const want = "slot1 contraindicated: imei-tampered" + good + " | registration warning: subscriber-unbound"
+	if got := l.judge(nil, registering(id1, by("alice@example"), again)); got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestAnAffirmedPriorAffirmsTheReRegistration(t *testing.T) {
+	l := newLab(t)
+	l.judge(challengeAnswered())
+	if got, want := l.judge(nil, registering(id1, by("alice@example"), again)), bound; got != want {
+		t.Errorf("\n got %s\nwant %s", got, want)
+	}
+}
+
+func TestNothingToJudgeIsNone(t *testing.T) {
+	l := newLab(t)
+	result := l.ask(verifier.Input{Now: l.now})
+	if got := result.Status().String() + summary(result); got != "none" {
+		t.Errorf("got %s, want none", got)
+	}
+}

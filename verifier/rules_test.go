@@ -1,0 +1,227 @@
+package verifier_test
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
+	"imei-attest/verifier"
+	"imei-attest/verifier/store"
+)
+
+// challengeAnswered is a registration under AKA and the evidence that answers its challenge.
+func challengeAnswered() ([]byte, *verifier.Registration) {
+	return answering(attest.NonceFrom401(text401), credential()), challenged("AKAv1-MD5")
+}
+
+// state is everything that is kept about the victim.
+type state struct {
+	Credential []byte
+	Attested   [3]bool // id1, id2, the stranger's
+	Prior      verifier.Prior
+}
+
+func (l *lab) state() (s state) {
+	l.t.Helper()
+	ctx := context.Background()
+	var errs [5]error
+	s.Credential, _, errs[0] = l.store.Credential(ctx, deviceKID)
+	for i, id := range []imei.IMEI{id1, id2, stranger} {
+		s.Attested[i], errs[1+i] = l.store.Attested(ctx, id)
+	}
+	s.Prior, _, errs[4] = l.store.Prior(ctx, id1, "alice@example")
+	if err := errors.Join(errs[:]...); err != nil {
+		l.t.Fatal(err)
+	}
+	return s
+}
+
+// TestRule1OthersCannotHarmTheVictim: only evidence that verifies under the key endorsed for an IMEI changes what is
+// kept about the device, or what it gets later.
+func TestRule1OthersCannotHarmTheVictim(t *testing.T) {
+	outdated := credential(kind(attest.StorageSoftware)) // genuine; the manufacturer has reissued it since
+	mallorys := func(l *lab) []byte {
+		own := endorsed(func(c *attest.Credential) { c.Key, c.Slots = &mallory.PublicKey, []imei.IMEI{id2} })
+		claims := attesttest.Claims()
+		claims.Nonce = l.mint()
+		provisioned(id2)(&claims)
+		modem(says(id2))(&claims)
+		raw, err := attest.SignEvidence(nil, claims, attesttest.Signer(mallory), attest.KeyIDOf(&mallory.PublicKey),
+			attest.Enclosure{Credential: attesttest.SignedCredential(own)})
+		if err != nil {
+			panic(err)
+		}
+		return raw
+	}
+	for _, c := range []struct {
+		name   string
+		attack func(l *lab, old []byte) // old is the victim's token that was judged already
+		grows  bool                     // mallory's own IMEI becomes known by it, as it should
+	}{
+		{"forged token", func(l *lab, _ []byte) { l.judge(forged(l.mint(), credential()), registering(id1, by("alice@example"))) }, false},
+		{"forged token that shows an outdated Credential", func(l *lab, _ []byte) { l.judge(forged(l.mint(), outdated), nil) }, false},
+		{"expired token that shows an outdated Credential", func(l *lab, _ []byte) {
+			l.judge(answering(attesttest.Nonce(), outdated), nil)
+		}, false},
+		{"token under the victim's key id with a Credential of one's own", func(l *lab, _ []byte) {
+			own := credential(func(c *attest.Credential) { c.Key = &mallory.PublicKey })
+			l.judge(forged(l.mint(), own), registering(id1, by("alice@example")))
+		}, false},
+		{"truncated token", func(l *lab, old []byte) { l.judge(old[:len(old)-1], registering(id1, by("alice@example"))) }, false},
+		{"replayed token", func(l *lab, old []byte) { l.judge(old, nil) }, false},
+		{"replayed token for one's own registration", func(l *lab, old []byte) { l.judge(old, registering(id1, by("mallory@example"))) }, false},
+		{"missing token", func(l *lab, _ []byte) { l.judge(nil, registering(id1, by("mallory@example"))) }, false},
+		{"missing token in the victim's name", func(l *lab, _ []byte) { l.judge(nil, registering(id1, by("alice@example"), fromDevice)) }, false},
+		{"another device's good token", func(l *lab, _ []byte) {
+			const want = "slot1 affirming: imei-consistent" + good +
+				" | registration contraindicated: registration-spoofed subscriber-unbound"
+			if got := l.judge(mallorys(l), registering(id1, by("alice@example"))); got != want {
+				l.t.Errorf("mallory got %s, want %s", got, want)
+			}
+		}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			l.judge(l.token(outdated), nil)
+			old, registration := challengeAnswered()
+			l.judge(old, registration)
+			want := l.state()
+			want.Attested[1] = c.grows
+
+			c.attack(l, old)
+
+			if got := l.state(); !reflect.DeepEqual(got, want) {
+				t.Errorf("what is kept is\n%+v, want\n%+v", got, want)
+			}
+			if got, want := l.judge(nil, registering(id1, by("alice@example"), again)), bound; got != want {
+				t.Errorf("the victim without evidence got %s, want %s", got, want)
+			}
+			if got := l.judge(l.token(nil), nil); got != affirmed {
+				t.Errorf("the victim with evidence got %s, want %s", got, affirmed)
+			}
+		})
+	}
+}
+
+// TestRule1StrangersLeaveNothing: what does not verify makes an unknown device no better known.
+func TestRule1StrangersLeaveNothing(t *testing.T) {
+	l := newLab(t)
+	l.judge(forged(l.mint(), credential()), registering(id1, by("alice@example")))
+	if got := l.state(); !reflect.DeepEqual(got, state{}) {
+		t.Errorf("a forged token left %+v", got)
+	}
+	if got := l.judge(l.token(nil), nil); got != keyUnknown {
+		t.Errorf("after it the device without its Credential got %s, want %s", got, keyUnknown)
+	}
+}
+
+// TestRule2AFaultOfReadingIsNotALie: it asks again or warns.
+func TestRule2AFaultOfReadingIsNotALie(t *testing.T) {
+	l := newLab(t)
+	tokens := map[string][]byte{
+		"expired nonce":   answering(attesttest.Nonce(), credential()),
+		"old reading":     l.token(credential(), aged(24*60*60*1e9)),
+		"unknown profile": {0xd2, 0x84},
+	}
+	for _, word := range []string{"timeout", "busy", "error", "cme:10", "cms:500", "restart", "not_observed", "conflict", "no carrier", "?"} {
+		tokens[word] = l.token(credential(), modem(saysNothing(word)))
+	}
+	restarted := saysNothing("timeout")
+	restarted.Flags = attest.FlagRestartSeen | attest.FlagSourcesDisagree
+	tokens["restart seen"] = l.token(credential(), modem(restarted))
+	for name, token := range tokens {
+		result := l.appraise(token, registering(id1))
+		if s := result.Status(); s != attest.StatusNone && s != attest.StatusWarning {
+			t.Errorf("%s: %s", name, summary(result))
+		}
+	}
+}
+
+// TestRule3ACloneWithoutEvidenceIsNotAffirmed, where the honest device with evidence is.
+func TestRule3ACloneWithoutEvidenceIsNotAffirmed(t *testing.T) {
+	for name, clone := range map[string]func(*verifier.Registration){
+		"as itself":                       by("mallory@example"),
+		"as itself, re-registering":       both(by("mallory@example"), again),
+		"as nobody":                       by(""),
+		"in the owner's name":             by("alice@example"),
+		"in the owner's name, by its own": both(by("alice@example"), again, fromDevice),
+	} {
+		l := newLab(t)
+		if got, want := l.judge(challengeAnswered()), bound; got != want {
+			t.Fatalf("the honest device got %s, want %s", got, want)
+		}
+		result := l.appraise(nil, registering(id1, clone))
+		if result.Status() != attest.StatusWarning {
+			t.Errorf("a clone %s got %s, want a warning", name, summary(result))
+		}
+	}
+}
+
+// TestAStoreThatFailsGivesNoJudgement at each place where the store is asked.
+func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
+	l := newLab(t)
+	down := &downStore{Memory: store.NewMemory()}
+	v, err := verifier.New(verifier.Config{Store: down, Nonces: l.nonces, Trust: trusting(anchor())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name string
+		in   verifier.Input
+	}{
+		{"credential", verifier.Input{Evidence: l.token(nil)}},
+		{"attested", verifier.Input{Registration: registering(id1)}},
+		{"prior", verifier.Input{Registration: registering(id1, by("alice@example"))}},
+		{"commit", verifier.Input{Evidence: l.token(credential())}},
+	} {
+		down.failing, c.in.Now = c.name, l.now
+		result, err := v.Appraise(context.Background(), c.in)
+		if !errors.Is(err, errDown) || !reflect.DeepEqual(result, attest.Result{}) {
+			t.Errorf("%s: got %s, %v; want no result and %v", c.name, summary(result), err, errDown)
+		}
+	}
+	down.failing = ""
+	if attested, _ := down.Memory.Attested(context.Background(), id1); attested {
+		t.Error("the decision that failed was kept")
+	}
+}
+
+var errDown = errors.New("the disk is gone")
+
+// downStore fails in one method.
+type downStore struct {
+	*store.Memory
+	failing string
+}
+
+func (s *downStore) Credential(ctx context.Context, key attest.KeyID) ([]byte, bool, error) {
+	if s.failing == "credential" {
+		return nil, false, errDown
+	}
+	return s.Memory.Credential(ctx, key)
+}
+
+func (s *downStore) Attested(ctx context.Context, id imei.IMEI) (bool, error) {
+	if s.failing == "attested" {
+		return false, errDown
+	}
+	return true, nil
+}
+
+func (s *downStore) Prior(ctx context.Context, id imei.IMEI, subscriber string) (verifier.Prior, bool, error) {
+	if s.failing == "prior" {
+		return verifier.Prior{}, false, errDown
+	}
+	return s.Memory.Prior(ctx, id, subscriber)
+}
+
+func (s *downStore) Commit(ctx context.Context, d verifier.Decision) (verifier.Commitment, error) {
+	if s.failing == "commit" {
+		return verifier.Commitment{}, errDown
+	}
+	return s.Memory.Commit(ctx, d)
+}
