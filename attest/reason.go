@@ -16,6 +16,7 @@ const (
 	ReasonIMEITestRange     Reason = "imei-test-range"
 	ReasonIMEIUnreadable    Reason = "imei-unreadable"
 	ReasonIMEINotRead       Reason = "imei-not-read"
+	ReasonIMEIAmbiguous     Reason = "imei-ambiguous"
 	ReasonIMEISpareDigit    Reason = "imei-spare-digit"
 	ReasonIMEICheckDigit    Reason = "imei-check-digit"
 	ReasonSlotsSwapped      Reason = "slots-swapped"
@@ -120,6 +121,7 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonIMEITestRange:     {"The modem reports an IMEI of the test range that is not the provisioned one.", "GSMA TS.06 (reporting body 00)", identity(ClaimContraindicated), StatusContraindicated},
 	ReasonIMEIUnreadable:    {"What the modem answers is no IMEI: the device or its modem profile needs attention.", "TS 27.007 clause 5.4", nil, StatusWarning},
 	ReasonIMEINotRead:       {"The modem's IMEI could not be read this time; ask again.", "TS 27.007 clause 5.4", nil, StatusNone},
+	ReasonIMEIAmbiguous:     {"The modem tells different IMEIs by different commands: one of its answers is not its own, or it has several IMEIs and no profile says which is which.", "TS 27.007 clause 5.4", nil, StatusWarning},
 	ReasonIMEISpareDigit:    {"The modem sends the spare digit 0 in place of the check digit; the 14 digits count.", "TS 23.003 clause 6.2.1", nil, noFloor},
 	ReasonIMEICheckDigit:    {"The modem sends a wrong check digit; the 14 digits count.", "TS 23.003 Annex B", nil, noFloor},
 	ReasonSlotsSwapped:      {"The modem reports the provisioned IMEIs in another order of slots.", "TS 22.016 clause 2", nil, noFloor},

@@ -50,7 +50,7 @@ var effects = func() map[attest.Reason]struct {
 	return map[attest.Reason]line{
 		attest.ReasonIMEIConsistent: {identity(2), affirm, affirm}, attest.ReasonIMEIReprogrammed: stained, attest.ReasonIMEITampered: stained,
 		attest.ReasonIMEIBlank: stained, attest.ReasonIMEIZero: stained, attest.ReasonIMEIRepeated: stained, attest.ReasonIMEITestRange: stained,
-		attest.ReasonIMEIUnreadable: warning, attest.ReasonIMEINotRead: ask, attest.ReasonIMEISpareDigit: remark, attest.ReasonIMEICheckDigit: remark,
+		attest.ReasonIMEIUnreadable: warning, attest.ReasonIMEIAmbiguous: warning, attest.ReasonIMEINotRead: ask, attest.ReasonIMEISpareDigit: remark, attest.ReasonIMEICheckDigit: remark,
 		attest.ReasonSlotsSwapped: remark, attest.ReasonMeasresContradict: warning,
 
 		attest.ReasonNotEndorsed: ask, attest.ReasonKeyUnknown: warning, attest.ReasonCredentialRevoked: stained, attest.ReasonKeyRevoked: stained,

@@ -101,7 +101,7 @@ func cmpError(err error) error {
 
 // shows is a registration that shows an IMEI.
 func shows(id imei.IMEI) verifier.Registration {
-	return verifier.Registration{InstanceID: "<" + id.URN() + ">", Initial: true, Front: verifier.FrontHTTP}
+	return verifier.Registration{InstanceID: "<" + id.URN() + ">", Front: verifier.FrontHTTP}
 }
 
 // attestAndAsk is the common course: challenge, attest, register.

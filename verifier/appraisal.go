@@ -116,6 +116,18 @@ func (v *Verifier) appraiseAbsence(ctx context.Context, a *appraisal) error {
 	return nil
 }
 
+// noteAbsence: bytes that are no evidence are no better than none.
+func (v *Verifier) noteAbsence(ctx context.Context, a *appraisal) error {
+	if a.signalled.IsZero() {
+		return nil
+	}
+	attested, err := v.store.Attested(ctx, a.signalled)
+	if attested {
+		a.reg.Add(attest.ReasonEvidenceMissing)
+	}
+	return err
+}
+
 // takePrior rests on an earlier result of the same subscriber. A re-registration may do so; an initial one gets no
 // better than a warning.
 func (a *appraisal) takePrior(prior Prior) {
@@ -126,7 +138,7 @@ func (a *appraisal) takePrior(prior Prior) {
 		}
 		a.reg.Add(s.Reasons...)
 	}
-	if a.in.Registration.Initial {
+	if a.in.Registration.isInitial() {
 		a.reg.Add(attest.ReasonStale)
 	}
 }
@@ -137,7 +149,7 @@ func (v *Verifier) appraiseEvidence(ctx context.Context, a *appraisal) error {
 	var err error
 	if a.evidence, err = attest.DecodeEvidence(a.in.Evidence); err != nil {
 		a.device(attest.ReasonUnexpectedEvidence)
-		return nil
+		return v.noteAbsence(ctx, a)
 	}
 	refusal, err := v.endorse(ctx, a)
 	if err != nil {
@@ -178,7 +190,7 @@ func (v *Verifier) checkNonce(a *appraisal) attest.Reason {
 		return attest.ReasonNonceExpired
 	}
 	var err error
-	if a.expiry, err = v.nonces.Check(got, a.in.Now); err != nil {
+	if a.expiry, err = v.CheckNonce(got, a.in.Now); err != nil {
 		return attest.ReasonNonceExpired
 	}
 	return ""

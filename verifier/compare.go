@@ -53,6 +53,9 @@ func (a *appraisal) judgeSlot(i int, swapped bool) []attest.Reason {
 	default:
 		found = append(found, a.judgeDifferent(o.IMEI)...)
 	}
+	if o.Flags&attest.FlagSourcesDisagree != 0 {
+		found = append(found, attest.ReasonIMEIAmbiguous)
+	}
 	if o.Flags&attest.FlagSpareDigit != 0 {
 		found = append(found, attest.ReasonIMEISpareDigit)
 	}

@@ -75,6 +75,10 @@ var comparisons = []row{
 	{"not read is the device's affair even if S is P", nil, claims(modem(saysNothing("timeout"))), registering(id1),
 		"slot1 none: imei-not-read" + good + " | registration none:"},
 
+	{"a modem that tells different IMEIs is not affirmed", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagSourcesDisagree})), nil,
+		"slot1 warning: imei-consistent imei-ambiguous" + good},
+	{"a modem that restarted meanwhile is affirmed", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagRestartSeen})), nil,
+		"slot1 affirming: imei-consistent" + good},
 	{"a spare digit is a remark", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagSpareDigit})), nil,
 		"slot1 affirming: imei-consistent imei-spare-digit" + good},
 	{"a wrong check digit is a remark", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagCheckDigitWrong})), nil,

@@ -160,7 +160,7 @@ func answering(n attest.Nonce, carried []byte, edits ...func(*attest.Claims)) []
 
 // registering is an initial registration that shows an IMEI in its instance-id.
 func registering(id imei.IMEI, edits ...func(*verifier.Registration)) *verifier.Registration {
-	r := &verifier.Registration{InstanceID: "<" + id.URN() + ">", Initial: true, Front: verifier.FrontSIP}
+	r := &verifier.Registration{InstanceID: "<" + id.URN() + ">", Front: verifier.FrontSIP}
 	both(edits...)(r)
 	return r
 }
@@ -178,7 +178,7 @@ func by(impi string) func(*verifier.Registration) {
 	return func(r *verifier.Registration) { r.IMPI = impi }
 }
 
-func again(r *verifier.Registration) { r.Initial = false }
+func again(r *verifier.Registration) { r.Initial = new(bool) }
 
 func fromDevice(r *verifier.Registration) { r.Front = verifier.FrontDevice }
 

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"reflect"
 	"testing"
 	"time"
@@ -156,5 +157,26 @@ func TestAResultSaysWhatItAnswersAndHowLongItHolds(t *testing.T) {
 	want := attest.Result{IssuedAt: attesttest.Now, ValidUntil: attesttest.Now.Add(5 * time.Minute), Nonce: n, Submods: []attest.Submod{slot}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("\n got %+v\nwant %+v", got, want)
+	}
+}
+
+// TestAStoreThatForgotTakesNoEarlierNonce: after a restart nobody knows which nonces were used.
+func TestAStoreThatForgotTakesNoEarlierNonce(t *testing.T) {
+	l := newLab(t)
+	token, nonce := l.token(credential()), l.mint()
+	restarted, err := verifier.New(verifier.Config{Store: l.store, Nonces: l.nonces, Trust: trusting(anchor()), Since: attesttest.Now.Add(time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := attesttest.Now.Add(2 * time.Second)
+	result, err := restarted.Appraise(context.Background(), verifier.Input{Evidence: token, Now: now})
+	if err != nil || summary(result) != "slot1 none: nonce-expired" {
+		t.Errorf("%s, %v", summary(result), err)
+	}
+	if _, err := restarted.CheckNonce(nonce, now); !errors.Is(err, attest.ErrNonceExpired) {
+		t.Errorf("CheckNonce: %v", err)
+	}
+	if _, _, err := restarted.MintNonce(l.random, now, attest.DefaultNonceBytes); err != nil {
+		t.Errorf("MintNonce: %v", err)
 	}
 }

@@ -34,7 +34,7 @@ type Registration struct {
 	IntegrityProtected   string `json:"integrity_protected,omitempty"` // as the P-CSCF says (TS 24.229 clause 5.2.2)
 	Challenge401         string `json:"challenge_401,omitempty"`       // the nonce text of the 401 that this request answers
 	ChallengeOutstanding bool   `json:"challenge_outstanding,omitempty"`
-	Initial              bool   `json:"initial,omitempty"` // not a re-registration
+	Initial              *bool  `json:"initial,omitempty"` // false is a re-registration; not said counts as initial
 	Expires              *int   `json:"expires,omitempty"` // seconds; 0 is a deregistration
 	CallID               string `json:"call_id,omitempty"`
 	CSeq                 uint32 `json:"cseq,omitempty"`
@@ -53,6 +53,9 @@ func (r *Registration) Subscriber() string {
 	}
 	return r.SUPI
 }
+
+// isInitial: a registration is one unless the network says otherwise, because a re-registration may rest on less.
+func (r *Registration) isInitial() bool { return r.Initial == nil || *r.Initial }
 
 // isSeenByNetwork tells what the network saw from a device's statement about itself, which can only worsen a result: it
 // opens no challenge, claims no exemption and rests on no earlier result.

@@ -30,17 +30,21 @@ const (
 	maxReadingAge = 15 * time.Minute
 )
 
-// Config is what a Verifier needs; every field is required.
+// Config is what a Verifier needs.
 type Config struct {
 	Store  Store
 	Nonces *attest.NonceKeys
 	Trust  *Trust
+	// Since, in whole seconds, is when a store that forgets began to remember: nonces minted before are taken for
+	// expired, because one that was used up would not be known. Zero for a store that forgets nothing.
+	Since time.Time
 }
 
 // Verifier appraises. It is safe for use by many goroutines.
 type Verifier struct {
 	store        Store
 	nonces       *attest.NonceKeys
+	since        time.Time
 	trust        atomic.Pointer[Trust]
 	endorsements endorsementCache
 }
@@ -50,7 +54,7 @@ func New(c Config) (*Verifier, error) {
 	if c.Store == nil || c.Nonces == nil || c.Trust == nil {
 		return nil, errors.New("a verifier needs a store, nonce keys and trust anchors")
 	}
-	v := &Verifier{store: c.Store, nonces: c.Nonces}
+	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since}
 	v.trust.Store(c.Trust)
 	return v, nil
 }
@@ -63,14 +67,18 @@ func (v *Verifier) MintNonce(rand io.Reader, now time.Time, size int) (n attest.
 	if n, err = v.nonces.Mint(rand, now, size); err != nil {
 		return nil, time.Time{}, err
 	}
-	expiry, err = v.nonces.Check(n, now) // whole seconds, as the nonce carries it
+	expiry, err = v.CheckNonce(n, now) // whole seconds, as the nonce carries it
 	return n, expiry, err
 }
 
 // CheckNonce tells whether a nonce is this verifier's and when it expires. The error is attest.ErrNonceForeign or
 // attest.ErrNonceExpired.
 func (v *Verifier) CheckNonce(n attest.Nonce, now time.Time) (expiry time.Time, err error) {
-	return v.nonces.Check(n, now)
+	expiry, err = v.nonces.Check(n, now)
+	if err == nil && expiry.Add(-attest.NonceLife).Before(v.since) {
+		err = attest.ErrNonceExpired
+	}
+	return expiry, err
 }
 
 // Presented returns the answer that was given when evidence with this nonce was presented, if it was.
@@ -80,7 +88,7 @@ func (v *Verifier) Presented(ctx context.Context, n attest.Nonce) (attest.Result
 
 // Revoke uses a nonce up: evidence that carries it will be refused as reused.
 func (v *Verifier) Revoke(ctx context.Context, n attest.Nonce, now time.Time) error {
-	expiry, err := v.nonces.Check(n, now)
+	expiry, err := v.CheckNonce(n, now)
 	if err != nil {
 		return err
 	}

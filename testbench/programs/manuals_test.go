@@ -16,8 +16,9 @@ import (
 
 // manuals are the programs whose manual is checked here, with the commands that have flags. Imei-provision's is checked beside it.
 var manuals = map[string][]string{
-	"imei-agent": {"identify", "attest"},
-	"imei-lab":   {"demo", "emulate", "corpus"},
+	"imei-agent":    {"identify", "attest"},
+	"imei-lab":      {"demo", "emulate", "corpus"},
+	"imei-verifier": {"serve", "appraise"},
 }
 
 // Each manual lists the flags that its program has, each once, and no others.

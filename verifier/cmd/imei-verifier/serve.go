@@ -60,7 +60,10 @@ type server struct{ trust, state, listen string }
 
 func (s *server) run(ctx context.Context, stderr io.Writer) error {
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	handler, err := s.handler(log)
+	// What the store knew ended with the last process: nonces of before are refused, and the second that both could
+	// have minted in is waited out.
+	since := time.Now().Truncate(time.Second).Add(time.Second)
+	handler, err := s.handler(log, since)
 	if err != nil {
 		return fail(exitUsage, err)
 	}
@@ -69,14 +72,15 @@ func (s *server) run(ctx context.Context, stderr io.Writer) error {
 		return fail(exitUsage, fmt.Errorf("--listen: %w", err))
 	}
 	log.Info("listening", "address", listener.Addr().String(), "version", versionText())
-	if err := serveUntil(ctx, listener, handler); err != nil {
+	waitUntil(ctx, since)
+	if err := serveUntil(ctx, listener, handler, log); err != nil {
 		return fail(exitFailed, err)
 	}
 	log.Info("stopped")
 	return nil
 }
 
-func (s *server) handler(log *slog.Logger) (http.Handler, error) {
+func (s *server) handler(log *slog.Logger, since time.Time) (http.Handler, error) {
 	anchors, list, err := trust.Load(s.trust)
 	if err != nil {
 		return nil, err
@@ -90,7 +94,7 @@ func (s *server) handler(log *slog.Logger) (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors})
+	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors, Since: since})
 	if err != nil {
 		return nil, err
 	}
@@ -111,11 +115,18 @@ func warn(log *slog.Logger, anchors []*verifier.Anchor) {
 	}
 }
 
+func waitUntil(ctx context.Context, t time.Time) {
+	select {
+	case <-time.After(time.Until(t)):
+	case <-ctx.Done():
+	}
+}
+
 // serveUntil serves until ctx is done, then lets requests under way finish.
-func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler) error {
+func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()

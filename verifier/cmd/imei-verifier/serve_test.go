@@ -175,9 +175,9 @@ func TestServeKeepsItsKeysOverARestart(t *testing.T) {
 	if again := second.key(); again != key {
 		t.Errorf("the result key was %+v and is %+v", key, again)
 	}
-	var session struct{ Status string }
-	if code := second.get(path, &session); code != http.StatusOK || session.Status != "waiting" {
-		t.Errorf("the first server's session: %d %s", code, session.Status)
+	var problem struct{ Detail string }
+	if code := second.get(path, &problem); code != http.StatusGone {
+		t.Errorf("the first server's session, whose use this one would not know: %d %s", code, problem.Detail)
 	}
 }
 

@@ -62,7 +62,10 @@ func keep(path string, fresh func() ([]byte, error)) ([]byte, error) {
 		if err != nil {
 			return nil, err
 		}
-		return content, writeSecret(path, content)
+		if err := writeSecret(path, content); !errors.Is(err, fs.ErrExist) {
+			return content, err
+		}
+		return os.ReadFile(path) // another server made it meanwhile
 	}
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
@@ -81,10 +84,10 @@ func writeSecret(path string, content []byte) error {
 	_, err = f.Write(content)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), path)
+		err = os.Link(f.Name(), path) // appears whole or not at all, and never replaces a key in use
 	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("state folder: %w", err), os.Remove(f.Name()))
+	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+		return fmt.Errorf("state folder: %w", err)
 	}
 	return nil
 }

@@ -37,7 +37,7 @@ func reprogram(ctx context.Context, dir string) (*testbench.Verdict, error) {
 		return nil, err
 	}
 	return w.Ask(ctx, token, verifier.Registration{
-		InstanceID: "<urn:gsma:imei:35693803-564380-0>", Initial: true, Front: verifier.FrontHTTP})
+		InstanceID: "<urn:gsma:imei:35693803-564380-0>", Front: verifier.FrontHTTP})
 }
 
 func main() {
