@@ -263,7 +263,7 @@ func (a *appraisal) judgeVault() {
 	case attest.StorageTPMDiscrete, attest.StorageTPMFirmware:
 		a.device(attest.ReasonHardwareVault)
 	case attest.StorageTPMEmulated:
-		if !a.endorsement.anchor.Development {
+		if !a.endorsement.anchor.vouches(storage.Kind) {
 			a.device(attest.ReasonEmulatedVault)
 		}
 	default:

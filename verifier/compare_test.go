@@ -145,7 +145,7 @@ var vaults = []row{
 
 func TestALaboratoryAnchorLiftsTheEmulation(t *testing.T) {
 	l, a := newLab(t), anchor()
-	a.Development = true
+	a.StorageKinds = append(a.StorageKinds, attest.StorageTPMEmulated)
 	l.SetTrust(trusting(a))
 	const want = "slot1 affirming: imei-consistent boot-approved"
 	if got := l.judge(l.token(credential(kind(attest.StorageTPMEmulated))), nil); got != want {

@@ -127,7 +127,7 @@ func TestAKindThatTheManufacturerMayNotVouchForIsInvalid(t *testing.T) {
 	l, a := newLab(t), anchor()
 	a.StorageKinds = []attest.StorageKind{attest.StorageTPMDiscrete}
 	l.SetTrust(trusting(a))
-	for _, k := range []attest.StorageKind{attest.StorageTPMFirmware, attest.StorageSoftware, attest.StorageOther, attest.StorageTPMEmulated} {
+	for _, k := range []attest.StorageKind{attest.StorageTPMFirmware, attest.StorageSoftware, attest.StorageOther} {
 		if got := l.judge(l.token(credential(kind(k))), nil); got != credentialInvalid {
 			t.Errorf("%s: got %s, want %s", k, got, credentialInvalid)
 		}

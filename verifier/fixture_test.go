@@ -57,7 +57,7 @@ func anchor() *verifier.Anchor {
 		Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
 		TACs: map[imei.TAC]bool{id1.TAC(): true, id2.TAC(): true},
 		StorageKinds: []attest.StorageKind{attest.StorageTPMDiscrete, attest.StorageTPMFirmware, attest.StorageSoftware,
-			attest.StorageOther, attest.StorageTPMEmulated},
+			attest.StorageOther},
 		NVKey: public("nv"), BootKey: public("boot"), BootKeyStandby: public("standby"),
 	}
 }
