@@ -3,6 +3,7 @@ package attest
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"imei-attest/attest/imei"
 )
@@ -210,6 +211,8 @@ func (w *wireClaims) checkScalars() error {
 		return formatError(ClassClaim, "claim modem", "empty")
 	case w.Modem != nil && (len(w.Modem.Manufacturer) > maxModemText || len(w.Modem.Model) > maxModemText || len(w.Modem.Revision) > maxModemText):
 		return formatError(ClassClaim, "claim modem", "a text is longer than %d bytes", maxModemText)
+	case w.Modem != nil && !utf8.ValidString(w.Modem.Manufacturer+w.Modem.Model+w.Modem.Revision):
+		return formatError(ClassClaim, "claim modem", "a text is not UTF-8") // as a signer would find it too late
 	}
 	return nil
 }
@@ -263,7 +266,7 @@ func (w *wireObserved) observed(slot int) (Observed, error) {
 func (w *wireObserved) decodeM(part string, o *Observed) error {
 	switch m := w.M.(type) {
 	case nil:
-		if *w.Error == "" || len(*w.Error) > maxObservedText {
+		if *w.Error == "" || len(*w.Error) > maxObservedText || !utf8.ValidString(*w.Error) {
 			return formatError(ClassClaim, part, "an error word has 1 to %d bytes", maxObservedText)
 		}
 		o.Error = *w.Error
@@ -274,7 +277,7 @@ func (w *wireObserved) decodeM(part string, o *Observed) error {
 		}
 		o.IMEI = id
 	case string:
-		if len(m) > maxObservedText {
+		if len(m) > maxObservedText || !utf8.ValidString(m) {
 			return formatError(ClassClaim, part, "text of %d bytes, at most %d", len(m), maxObservedText)
 		}
 		if _, _, err := imei.ParseSent(m); err == nil {

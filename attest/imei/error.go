@@ -50,6 +50,39 @@ func Redact(text string) string {
 	return redactDigits(text)
 }
 
+// RedactAll makes a message fit for a log that may quote what somebody typed: of every run of digits and hyphens with
+// at least the 14 digits that identify equipment, only the TAC and the last two stay.
+func RedactAll(text string) string {
+	out := []byte(text)
+	for start := 0; start < len(out); {
+		end := start
+		for end < len(out) && (out[end] >= '0' && out[end] <= '9' || out[end] == '-' && end > start) {
+			end++
+		}
+		redactRun(out[start:end])
+		start = max(end, start+1)
+	}
+	return string(out)
+}
+
+func redactRun(run []byte) {
+	const kept = 2
+	digits, seen := 0, 0
+	for _, c := range run {
+		if c != '-' {
+			digits++
+		}
+	}
+	for i, c := range run {
+		if c == '-' {
+			continue
+		}
+		if seen++; digits >= bodyLen && seen > tacLen && seen <= digits-kept {
+			run[i] = '*'
+		}
+	}
+}
+
 func redactDigits(s string) string {
 	const kept = 2
 	return s[:tacLen] + strings.Repeat("*", len(s)-tacLen-kept) + s[len(s)-kept:]

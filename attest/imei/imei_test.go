@@ -113,6 +113,19 @@ func TestNothingPrintedShowsTheSerialNumber(t *testing.T) {
 	}
 }
 
+func TestRedactAll(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "port 8080 of 127.0.0.1": "port 8080 of 127.0.0.1", "2026-11-21": "2026-11-21", "-": "-", "1234567890123": "1234567890123",
+		`unexpected argument "490154203237518"`:  `unexpected argument "49015420*****18"`,
+		"urn:gsma:imei:49015420-323751-0; other": "urn:gsma:imei:49015420-*****1-0; other",
+		"49015420323751 and 4901542032375101x":   "49015420****51 and 49015420******01x",
+	} {
+		if got := imei.RedactAll(text); got != want {
+			t.Errorf("RedactAll(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
 func TestParseIMEISV(t *testing.T) {
 	v, err := imei.ParseIMEISV("4901542032375101")
 	if err != nil || v.IMEI.Digits() != "490154203237518" || v.SVN != "01" || v.Digits() != "4901542032375101" {
@@ -143,7 +156,7 @@ func TestParseURN(t *testing.T) {
 		{text: "urn:gsma:imei:35693803-564380-0;svn=42", want: imei.URN{SVN: "42"}},
 		{text: "urn:gsma:imei:35693803-564380-0;svn=42;vers=0", want: imei.URN{SVN: "42", Version: "0"}},
 		{text: "urn:gsma:imei:35693803-564380-0;vers=0", want: imei.URN{Version: "0"}},
-		{text: "urn:gsma:imei:35693803-564380-1", err: imei.ErrURNSyntax},
+		{text: "urn:gsma:imei:35693803-564380-1", want: imei.URN{OtherDigit: true}},
 		{text: "urn:gsma:imei:35693803-56438-0", err: imei.ErrURNSyntax},
 		{text: "urn:gsma:imei:356938035643800", err: imei.ErrURNSyntax},
 		{text: "urn:gsma:imei:35693803-564380", err: imei.ErrURNSyntax},

@@ -18,6 +18,8 @@ type URN struct {
 	IMEI IMEI
 	// CheckDigitForm: the third field holds the right check digit. RFC 7254 clause 4.2.3 wants the spare digit 0.
 	CheckDigitForm bool
+	// OtherDigit: the third field holds neither the spare digit 0 nor the check digit. The 14 digits count all the same.
+	OtherDigit bool
 	// SVN and Version hold the `svn` and `vers` parameters, empty when absent. TS 23.003 clause 13.8 wants neither
 	// in an instance-id.
 	SVN     SVN
@@ -64,13 +66,9 @@ func parseURNValue(value string) (URN, error) {
 	if err != nil {
 		return URN{}, err
 	}
-	switch third := f[2][0]; third {
-	case '0':
-		return URN{IMEI: id}, nil
-	case id.CheckDigit():
-		return URN{IMEI: id, CheckDigitForm: true}, nil
-	}
-	return URN{}, ErrURNSyntax
+	third := f[2][0]
+	isCheckDigit := third != '0' && third == id.CheckDigit()
+	return URN{IMEI: id, CheckDigitForm: isCheckDigit, OtherDigit: third != '0' && !isCheckDigit}, nil
 }
 
 // parseParams reads `svn=NN` and `vers=0`. Another version than 0 may give the digits another meaning
