@@ -23,6 +23,7 @@ type Answer struct {
 	Took    time.Duration // from the first byte sent to the final result code
 	Ended   time.Time     // when the answer was complete; carries the monotonic clock
 	Restart bool          // a start-up banner stood in or before the answer
+	bare    bool          // success, and no line at all: blank, if nothing else says otherwise
 }
 
 // AnswerError says why an answer is no usable identity. Text is the value as sent and personal data; the message
@@ -87,7 +88,7 @@ func (a *Answer) judge(g grammar, lines []string) {
 	case len(values) == 0 && g.ask == askReport:
 		a.Word = string(imei.WordNotIMEI) // a report that does not speak of the IMEI
 	case len(values) == 0:
-		a.Word = string(imei.WordBlank)
+		a.Word, a.bare = string(imei.WordBlank), true
 	default:
 		a.read(g.ask, values)
 		a.addReportedSVN(lines)

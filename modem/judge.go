@@ -120,7 +120,7 @@ func worst(answers []Answer) Slot {
 	var best *Answer
 	for i := range answers {
 		a := &answers[i]
-		if a.Method == 0 || a.Method == MethodSNT3 {
+		if a.Method == 0 || a.Method == MethodSNT3 || a.Word == string(imei.WordBlank) && !isCredibleBlank(*a, answers) {
 			continue
 		}
 		if best == nil || rank(*a) > rank(*best) {
@@ -135,6 +135,29 @@ func worst(answers []Answer) Slot {
 		slot.Word, slot.Text = string(imei.WordIMEISV), best.IMEISV.Digits()
 	}
 	return slot
+}
+
+// isCredibleBlank: that a modem holds no IMEI is a heavy charge, so an answer without one is believed only while no
+// other form fails in a way that may pass: a busy SIM or a modem that is starting is not a blank one. A success with no
+// line at all is believed only if no form fails at all.
+func isCredibleBlank(blank Answer, answers []Answer) bool {
+	for _, a := range answers {
+		switch {
+		case a.Method == 0 || a.Word == "" || isIdentityWord(a.Word):
+		case blank.bare, a.Word != WordError && a.Word != WordNotSupported:
+			return false
+		}
+	}
+	return true
+}
+
+// isIdentityWord reports a word about a text, as against one about an exchange that failed.
+func isIdentityWord(word string) bool {
+	switch imei.Word(word) {
+	case imei.WordBlank, imei.WordZero, imei.WordRepeated, imei.WordMalformed, imei.WordNotIMEI, imei.WordIMEISV, imei.WordLuhn:
+		return true
+	}
+	return word == WordAmbiguous
 }
 
 // rank orders answers without an IMEI by how much they say about the identity.
