@@ -180,7 +180,7 @@ func (a *appraisal) provisioned() []imei.IMEI { return a.endorsement.credential.
 func (v *Verifier) checkNonce(a *appraisal) attest.Reason {
 	got := a.evidence.Claims.Nonce
 	if want := a.expected(); want != nil {
-		a.expiry = a.in.Now.Add(attest.NonceLife)
+		a.expiry = a.in.Now.Add(challengeLife)
 		if !bytes.Equal(got, want) {
 			return attest.ReasonNonceExpired
 		}
@@ -289,7 +289,7 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 	}
 	done, err := v.store.Commit(ctx, Decision{
 		Presentation: presentation, Expiry: a.expiry, Now: a.in.Now, Answer: a.result(),
-		Lasting: a.mayLast(),
+		Lasting: a.mayLast(), Damning: a.convicts(),
 		Device: &Device{Key: a.evidence.KeyID, Credential: a.endorsement.credential.Raw,
 			Slots: a.endorsement.credential.Slots, Generation: a.trust.Generation},
 	})
@@ -298,6 +298,9 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 		return err
 	case done.Repeat:
 		a.answer = &done.Answer
+	case done.Closed: // given up before it was answered: nobody replayed anything
+		a.slots, a.reg = nil, freshRegistration(a.reg)
+		a.device(attest.ReasonNonceExpired)
 	case done.Replay:
 		a.slots, a.reg = nil, freshRegistration(a.reg)
 		a.request(attest.ReasonNonceReused)
@@ -308,10 +311,26 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 }
 
 // mayLast: an answer is kept for a subscriber only if the network named him, and for an IMEI only if it is this
-// device's. What was found about a spoofed registration must not stain the device's next honest one.
+// device's. What was found about a spoofed registration must not stain the device's next honest one, and a modem that
+// could not be read says nothing for later.
 func (a *appraisal) mayLast() bool {
 	r := a.in.Registration
+	for i := range a.slots {
+		if a.slots[i].Has(attest.ReasonIMEINotRead) {
+			return false
+		}
+	}
 	return r.isSeenByNetwork() && r.Subscriber() != "" && a.isProvisioned(a.signalled)
+}
+
+// convicts: what was found of the device itself, whoever registered with it, ends the credit of earlier answers.
+func (a *appraisal) convicts() bool {
+	for i := range a.slots {
+		if a.slots[i].Status == attest.StatusContraindicated {
+			return true
+		}
+	}
+	return false
 }
 
 // freshRegistration drops what was found about a registration whose evidence turned out to be a replay.

@@ -109,6 +109,8 @@ func (a *appraisal) judgeRegistration(swapped bool) []attest.Reason {
 	for i := range a.slots {
 		p, o := a.slot(i)
 		switch {
+		case p == a.signalled && o.Flags&attest.FlagSourcesDisagree != 0:
+			return []attest.Reason{attest.ReasonIMEIAmbiguous}
 		case p == a.signalled && (o.IMEI == p || swapped):
 			return []attest.Reason{attest.ReasonIMEIConsistent}
 		case p == a.signalled:

@@ -77,6 +77,8 @@ var comparisons = []row{
 
 	{"a modem that tells different IMEIs is not affirmed", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagSourcesDisagree})), nil,
 		"slot1 warning: imei-consistent imei-ambiguous" + good},
+	{"and neither is its registration", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagSourcesDisagree})), registering(id1),
+		"slot1 warning: imei-consistent imei-ambiguous" + good + " | registration warning: imei-ambiguous"},
 	{"a modem that restarted meanwhile is affirmed", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagRestartSeen})), nil,
 		"slot1 affirming: imei-consistent" + good},
 	{"a spare digit is a remark", nil, claims(modem(attest.Observed{IMEI: id1, Flags: attest.FlagSpareDigit})), nil,

@@ -94,3 +94,41 @@ func TestNothingToJudgeIsNone(t *testing.T) {
 		t.Errorf("got %s, want none", got)
 	}
 }
+
+// TestConvictionEndsWhatLasted: an affirming answer does not outlive evidence, by the same key, that the device lies, for
+// whomever that evidence was presented. A modem that could not be read convicts nobody and replaces nothing.
+func TestConvictionEndsWhatLasted(t *testing.T) {
+	alice := by("alice@example")
+	for _, c := range []struct {
+		name  string
+		token func(*lab) []byte
+		shown *verifier.Registration
+		want  string
+	}{
+		{"without a registration", func(l *lab) []byte { return l.token(nil, modem(says(stranger))) }, nil, missing},
+		{"presented by another subscriber", func(l *lab) []byte { return l.token(nil, modem(says(stranger))) }, registering(stranger, by("bob@example")), missing},
+		{"presented by the same", func(l *lab) []byte { return l.token(nil, modem(says(stranger))) }, registering(stranger, alice), missing},
+		{"a spoofed registration convicts nobody but itself", func(l *lab) []byte { return l.token(nil) }, registering(stranger, by("bob@example")), resting},
+		{"a modem that does not answer convicts nobody", func(l *lab) []byte { return l.token(nil, modem(saysNothing("timeout"))) }, registering(id1, alice), resting},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l := newLab(t)
+			l.judge(l.token(credential()), registering(id1, alice))
+			l.judge(c.token(l), c.shown)
+			if got := l.judge(nil, registering(id1, alice, again)); got != c.want {
+				t.Errorf("\n got %s\nwant %s", got, c.want)
+			}
+		})
+	}
+}
+
+// TestTheNonceOfAChallengeIsRememberedLongerThanOurs: nothing in it says when it expires.
+func TestTheNonceOfAChallengeIsRememberedLongerThanOurs(t *testing.T) {
+	l := newLab(t)
+	l.judge(answers401(l), challenge(by("alice@example")))
+	l.now = l.now.Add(time.Hour)
+	const want = "registration contraindicated: nonce-reused"
+	if got := l.judge(answers401(l), challenge(by("mallory@example"))); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}

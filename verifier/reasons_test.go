@@ -18,7 +18,6 @@ var later = []struct {
 	{"evidence of profile B, with a certified counter, is not judged",
 		[]attest.Reason{attest.ReasonStateRegressed, attest.ReasonRollbackUnknown, attest.ReasonTPMCleared}},
 	{"subscribers of one IMEI are not compared", []attest.Reason{attest.ReasonDuplicateSubscriber}},
-	{"no front knows the IMEI of the access network", []attest.Reason{attest.ReasonNASIMSMismatch}},
 	{"no case of a weakness is kept", []attest.Reason{attest.ReasonWeaknessOpen, attest.ReasonWeaknessUnremedied, attest.ReasonWeaknessRemedied}},
 }
 

@@ -43,6 +43,16 @@ type Registration struct {
 	Front                Front  `json:"front,omitempty"`
 }
 
+// LongestText is the length in bytes of the longest text in it.
+func (r *Registration) LongestText() int {
+	longest := 0
+	for _, text := range []string{r.InstanceID, r.PEI, r.IMEI, r.IMPI, r.SUPI, r.IMPU, r.Auth, r.IntegrityProtected,
+		r.Challenge401, r.CallID, r.Sender, string(r.Front)} {
+		longest = max(longest, len(text))
+	}
+	return longest
+}
+
 // Subscriber is the identity that results are kept by: the private one, empty when the network gave none.
 func (r *Registration) Subscriber() string {
 	if r == nil {
@@ -61,17 +71,29 @@ func (r *Registration) isInitial() bool { return r.Initial == nil || *r.Initial 
 // opens no challenge, claims no exemption and rests on no earlier result.
 func (r *Registration) isSeenByNetwork() bool { return r != nil && r.Front != FrontDevice }
 
-// signalled returns the IMEI the registration shows, if it shows one, and what is remarkable about how.
-func (r *Registration) signalled() (imei.IMEI, []attest.Reason) {
-	switch {
-	case r.InstanceID != "":
-		return signalledURN(r.InstanceID)
-	case r.PEI != "":
-		return signalledPEI(r.PEI)
-	case r.IMEI != "":
-		return signalledDigits(r.IMEI)
+// signalled returns the IMEI the registration shows, if it shows one, and what is remarkable about how. The first of
+// instance-id, PEI and IMEI that is given counts; the others are what the access network saw, and must agree.
+func (r *Registration) signalled() (shown imei.IMEI, remarks []attest.Reason) {
+	given := false
+	for _, form := range []struct {
+		text string
+		read func(string) (imei.IMEI, []attest.Reason)
+	}{{r.InstanceID, signalledURN}, {r.PEI, signalledPEI}, {r.IMEI, signalledDigits}} {
+		if form.text == "" {
+			continue
+		}
+		id, found := form.read(form.text)
+		switch {
+		case !given:
+			given, shown, remarks = true, id, found
+		case !id.IsZero() && id != shown:
+			remarks = append(remarks, attest.ReasonNASIMSMismatch)
+		}
 	}
-	return imei.IMEI{}, []attest.Reason{attest.ReasonUnbound}
+	if !given {
+		return imei.IMEI{}, []attest.Reason{attest.ReasonUnbound}
+	}
+	return shown, remarks
 }
 
 func signalledURN(instanceID string) (imei.IMEI, []attest.Reason) {
@@ -81,7 +103,7 @@ func signalledURN(instanceID string) (imei.IMEI, []attest.Reason) {
 		return imei.IMEI{}, []attest.Reason{attest.ReasonUnbound}
 	case err != nil:
 		return imei.IMEI{}, []attest.Reason{attest.ReasonURNMalformed}
-	case urn.CheckDigitForm, urn.SVN != "", urn.Version != "":
+	case urn.CheckDigitForm, urn.OtherDigit, urn.SVN != "", urn.Version != "":
 		return urn.IMEI, []attest.Reason{attest.ReasonURNNonconformant}
 	}
 	return urn.IMEI, nil

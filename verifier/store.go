@@ -42,6 +42,8 @@ type Decision struct {
 	Answer       attest.Result
 	// Device is the device that attested; nil records the use of the nonce and nothing else.
 	Device *Device
+	// Damning: the evidence convicts the device, so what lasted for its IMEIs, for whomever, lasts no longer.
+	Damning bool
 	// Lasting: the answer may stand in for later evidence when the presentation's subscriber registers its IMEI again.
 	Lasting bool
 }
@@ -67,5 +69,7 @@ type Commitment struct {
 	Repeat bool
 	// Replay: the nonce was used for something else.
 	Replay bool
+	// Closed: the nonce was used up by a decision without a device and without an answer.
+	Closed bool
 	Answer attest.Result
 }

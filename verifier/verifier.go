@@ -26,6 +26,9 @@ const (
 	resultLife = 5 * time.Minute
 	// priorLife is how long an earlier result may stand in for fresh evidence.
 	priorLife = 24 * time.Hour
+	// challengeLife is how long the nonce of a 401 challenge is remembered as used: longer than any registrar keeps a
+	// challenge outstanding.
+	challengeLife = 24 * time.Hour
 	// maxReadingAge is the oldest reading of the modem that fresh evidence may carry.
 	maxReadingAge = 15 * time.Minute
 )

@@ -16,6 +16,9 @@ import (
 	"imei-attest/verifier/ear"
 )
 
+// maxTextBytes bounds each text of a registration, some of which are kept.
+const maxTextBytes = 512
+
 // question is the body of POST /v1/appraise.
 type question struct {
 	Evidence     *base64Bytes           `json:"evidence"`
@@ -91,6 +94,9 @@ func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
 // readQuestion is strict: a misspelt field would silently weaken the question.
 func readQuestion(body []byte) (question, error) {
 	var q question
+	if err := checkJSON(body); err != nil {
+		return q, err
+	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&q); err != nil {
@@ -103,6 +109,9 @@ func readQuestion(body []byte) (question, error) {
 		return q, fmt.Errorf("there is nothing to judge: give evidence, a registration, or both")
 	}
 	if q.Registration != nil {
+		if n := q.Registration.LongestText(); n > maxTextBytes {
+			return q, fmt.Errorf("a text of the registration has %d bytes: at most %d are taken", n, maxTextBytes)
+		}
 		switch q.Registration.Front {
 		case "":
 			q.Registration.Front = verifier.FrontHTTP

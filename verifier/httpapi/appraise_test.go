@@ -113,6 +113,10 @@ func TestAppraiseIsStrict(t *testing.T) {
 		"no JSON":                              {`evidence`, "{evidence, registration}"},
 		"JSON that ends early":                 {`{"registration":{`, "{evidence, registration}"},
 		"a front of the operator":              {`{"registration":{"front":"sip"}}`, `"http" or "device"`},
+		"a name that stands twice":             {`{"registration":{"imei":"490154203237518","imei":"356938035643809"}}`, "twice"},
+		"a name twice in two cases":            {`{"registration":{"imei":"490154203237518","IMEI":"356938035643809"}}`, "twice"},
+		"two registrations":                    {`{"registration":{},"registration":{}}`, "twice"},
+		"text that is not UTF-8":               {"{\"registration\":{\"impi\":\"\xff\"}}", "UTF-8"},
 		"an unknown front":                     {`{"registration":{"front":"back"}}`, `"http" or "device"`},
 	} {
 		t.Run(name, func(t *testing.T) {

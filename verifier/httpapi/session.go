@@ -4,9 +4,11 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 
 	"imei-attest/attest"
@@ -35,7 +37,7 @@ func newSessionObject(status string, n attest.Nonce, expiry time.Time) session {
 }
 
 func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
-	if accept := r.Header.Get("Accept"); accept != "" && accept != typeSession && accept != "*/*" {
+	if !accepts(r.Header.Get("Accept"), typeSession) {
 		refuse(w, http.StatusNotAcceptable, "this answers with %s", typeSession)
 		return
 	}
@@ -51,6 +53,20 @@ func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", "session/"+n.String())
 	writeJSON(w, http.StatusCreated, typeSession, newSessionObject("waiting", n, expiry))
+}
+
+// accepts reports whether a list of media ranges (RFC 9110 section 12.5.1) has the type; no list takes all.
+func accepts(list, mediaType string) bool {
+	if list == "" {
+		return true
+	}
+	for part := range strings.SplitSeq(list, ",") {
+		kind, params, err := mime.ParseMediaType(part)
+		if err == nil && params["q"] != "0" && (kind == mediaType || kind == "*/*" || kind == "application/*") {
+			return true
+		}
+	}
+	return false
 }
 
 // nonceSize reads the query of newSession. A nonce of the caller's own choosing would let old evidence pass for fresh.
@@ -71,6 +87,8 @@ func nonceSize(query url.Values) (size, status int, detail string) {
 		return size, 0, ""
 	}
 }
+
+const closedSession = "the session was closed: open a new one"
 
 const noSession = "no such session here: open one with POST /challenge-response/v1/newSession"
 
@@ -93,6 +111,8 @@ func (a *api) openSession(w http.ResponseWriter, r *http.Request) (attest.Nonce,
 	return nil, time.Time{}, false
 }
 
+// submitEvidence judges the evidence of a session. The device may add, as the query parameter signalled, the IMEI URN that
+// it shows to the network: its own word, which can only make the result worse.
 func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
 	n, expiry, ok := a.openSession(w, r)
 	if !ok {
@@ -107,7 +127,19 @@ func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	result, ok := a.judge(r.Context(), w, verifier.Input{Evidence: body, Nonce: verifier.Expectation{Session: n}, Now: a.Now()})
+	// Whoever gave the session up accused nobody: evidence that comes all the same is turned away, not called a replay.
+	if given, found, err := a.Verifier.Presented(r.Context(), n); err != nil {
+		a.unavailable(r.Context(), w, "session", err)
+		return
+	} else if found && len(given.Submods) == 0 {
+		refuse(w, http.StatusGone, closedSession)
+		return
+	}
+	in := verifier.Input{Evidence: body, Nonce: verifier.Expectation{Session: n}, Now: a.Now()}
+	if query := r.URL.Query(); query.Has("signalled") {
+		in.Registration = &verifier.Registration{InstanceID: query.Get("signalled"), Front: verifier.FrontDevice}
+	}
+	result, ok := a.judge(r.Context(), w, in)
 	if !ok {
 		return
 	}
@@ -128,7 +160,7 @@ func (a *api) getSession(w http.ResponseWriter, r *http.Request) {
 	case !found:
 		writeJSON(w, http.StatusOK, typeSession, newSessionObject("waiting", n, expiry))
 	case len(result.Submods) == 0: // used up by DELETE, and nothing was judged
-		refuse(w, http.StatusGone, "the session was closed: open a new one")
+		refuse(w, http.StatusGone, closedSession)
 	default:
 		a.writeSession(w, newSessionObject("complete", n, expiry), result)
 	}

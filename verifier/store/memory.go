@@ -18,7 +18,7 @@ type Memory struct {
 	mu          sync.RWMutex
 	credentials map[attest.KeyID][]byte
 	attested    map[imei.IMEI]struct{}
-	priors      map[priorKey]verifier.Prior
+	priors      map[imei.IMEI]map[string]verifier.Prior // by subscriber
 	nonces      map[string]*use
 	// byExpiry holds the keys of nonces in the order of their expiry, but for clock steps and other lives: a nonce is
 	// never forgotten early, at most late.
@@ -27,22 +27,18 @@ type Memory struct {
 
 var _ verifier.Store = (*Memory)(nil)
 
-type priorKey struct {
-	id         imei.IMEI
-	subscriber string
-}
-
 type use struct {
 	presentation verifier.Presentation
 	expiry       time.Time
 	answer       attest.Result
+	closed       bool
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
 		credentials: make(map[attest.KeyID][]byte), attested: make(map[imei.IMEI]struct{}),
-		priors: make(map[priorKey]verifier.Prior), nonces: make(map[string]*use),
+		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use),
 	}
 }
 
@@ -66,7 +62,7 @@ func (m *Memory) Attested(_ context.Context, id imei.IMEI) (bool, error) {
 func (m *Memory) Prior(_ context.Context, id imei.IMEI, subscriber string) (verifier.Prior, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	p, found := m.priors[priorKey{id, subscriber}]
+	p, found := m.priors[id][subscriber]
 	return p, found, nil
 }
 
@@ -90,18 +86,25 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 		if same(u.presentation, d.Presentation) {
 			return verifier.Commitment{Repeat: true, Answer: u.answer}, nil
 		}
-		return verifier.Commitment{Replay: true}, nil
+		return verifier.Commitment{Replay: !u.closed, Closed: u.closed}, nil
 	}
-	m.nonces[string(d.Presentation.Nonce)] = &use{d.Presentation, d.Expiry, d.Answer}
+	m.nonces[string(d.Presentation.Nonce)] = &use{d.Presentation, d.Expiry, d.Answer, d.Device == nil}
 	m.byExpiry.PushBack(string(d.Presentation.Nonce))
 	if d.Device != nil {
 		m.credentials[d.Device.Key] = d.Device.Credential
 		for _, id := range d.Device.Slots {
 			m.attested[id] = struct{}{}
+			if d.Damning {
+				delete(m.priors, id)
+			}
 		}
 		if d.Lasting {
-			m.priors[priorKey{d.Presentation.Signalled, d.Presentation.Subscriber}] =
-				verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Answer}
+			of := m.priors[d.Presentation.Signalled]
+			if of == nil {
+				of = make(map[string]verifier.Prior)
+				m.priors[d.Presentation.Signalled] = of
+			}
+			of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Answer}
 		}
 	}
 	return verifier.Commitment{}, nil

@@ -47,7 +47,11 @@ func Load(dir string) (*verifier.Trust, []*verifier.Anchor, error) {
 	trust := &verifier.Trust{Generation: 1}
 	var anchors []*verifier.Anchor
 	for _, entry := range entries {
-		if filepath.Ext(entry.Name()) != ".yaml" {
+		switch filepath.Ext(entry.Name()) {
+		case ".yaml":
+		case ".yml", ".YAML", ".YML":
+			return nil, nil, fmt.Errorf("trust file %s: only names that end in .yaml are read: rename it, or remove it", filepath.Join(dir, entry.Name()))
+		default:
 			continue
 		}
 		path := filepath.Join(dir, entry.Name())

@@ -194,7 +194,8 @@ func TestABadFolderIsRefused(t *testing.T) {
 		wantRefusal(t, dir, dir, "no .yaml file", "oem-anchor.yaml")
 	})
 	t.Run("files of other names only", func(t *testing.T) {
-		wantRefusal(t, folder(t, map[string]string{"a.yml": text(good(t, "first"))}), "no .yaml file")
+		wantRefusal(t, folder(t, map[string]string{"a.txt": text(good(t, "first"))}), "no .yaml file")
+		wantRefusal(t, folder(t, map[string]string{"a.yaml": text(good(t, "first")), "b.yml": text(good(t, "second"))}), "rename it")
 	})
 	t.Run("an empty file", func(t *testing.T) {
 		wantRefusal(t, folder(t, map[string]string{"a.yaml": ""}), "a.yaml", "mended or removed")

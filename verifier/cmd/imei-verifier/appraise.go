@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imei-attest/attest"
+	"imei-attest/attest/imei"
 	"imei-attest/verifier"
 	"imei-attest/verifier/store"
 	"imei-attest/verifier/trust"
@@ -22,6 +24,7 @@ import (
 // offline is the appraise command: one token, judged with what the caller knows.
 type offline struct {
 	trust, evidence, nonce, signalled string
+	compares                          bool // --signalled was given
 	asJSON                            bool
 }
 
@@ -34,7 +37,10 @@ func newAppraise() *cobra.Command {
 Nothing is remembered: whoever chose the nonce answers for its being new.`,
 		Example: "  imei-verifier appraise --trust trust/ --evidence token.cose --nonce 000102030405060708090a0b0c0d0e0f",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.compares = c.Flags().Changed("signalled")
+			return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout())
+		},
 	}
 	c.Flags().StringVar(&o.trust, "trust", "", "`folder` of manufacturers' anchors, one YAML file each")
 	c.Flags().StringVar(&o.evidence, "evidence", "", "`file` with the token; - reads standard input")
@@ -51,23 +57,29 @@ Nothing is remembered: whoever chose the nonce answers for its being new.`,
 
 func (o *offline) run(ctx context.Context, stdin io.Reader, stdout io.Writer) error {
 	nonce, err := hex.DecodeString(o.nonce)
-	if err != nil || len(nonce) == 0 {
-		return fail(exitUsage, errors.New("--nonce: want the hex of the nonce given to the device"))
+	const shortest, longest = 8, 64 // RFC 9711 section 4.1
+	if err != nil || len(nonce) < shortest || len(nonce) > longest {
+		return fail(exitUsage, fmt.Errorf("--nonce: want the hex of the %d to %d bytes given to the device", shortest, longest))
 	}
-	token, err := readEvidence(o.evidence, stdin)
-	if err != nil {
-		return fail(exitUsage, fmt.Errorf("--evidence: %w", err))
+	if o.compares {
+		if _, err := imei.ParseURN(o.signalled); err != nil {
+			return fail(exitUsage, fmt.Errorf("--signalled: %w", err))
+		}
 	}
 	anchors, _, err := trust.Load(o.trust)
 	if err != nil {
 		return fail(exitUsage, err)
+	}
+	token, err := readEvidence(o.evidence, stdin)
+	if err != nil {
+		return fail(exitUsage, fmt.Errorf("--evidence: %w", err))
 	}
 	v, err := newOfflineVerifier(anchors)
 	if err != nil {
 		return fail(exitFailed, err)
 	}
 	in := verifier.Input{Evidence: token, Nonce: verifier.Expectation{Exact: nonce}, Now: time.Now()}
-	if o.signalled != "" {
+	if o.compares {
 		in.Registration = &verifier.Registration{InstanceID: o.signalled, Front: verifier.FrontHTTP}
 	}
 	result, err := v.Appraise(ctx, in)
@@ -104,7 +116,19 @@ func readEvidence(path string, stdin io.Reader) ([]byte, error) {
 		defer f.Close()
 		from = f
 	}
-	return io.ReadAll(io.LimitReader(from, attest.MaxTokenBytes+1))
+	token, err := io.ReadAll(io.LimitReader(from, attest.MaxTokenBytes+1))
+	switch {
+	case err != nil:
+		return nil, err
+	case len(token) > 0 && isHex(token): // bad evidence is judged, but this is good evidence written otherwise
+		return nil, errors.New("the token is written in hex: give its bytes, as imei-agent attest --out writes them, or turn it back with xxd -r -p")
+	}
+	return token, nil
+}
+
+func isHex(text []byte) bool {
+	_, err := hex.DecodeString(string(bytes.TrimSpace(text)))
+	return err == nil
 }
 
 // verdict is the JSON form of a Result.

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imei-attest/attest"
+	"imei-attest/attest/imei"
 )
 
 // Exit codes of all programs of the project.
@@ -66,7 +67,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &f) && f.err == nil:
 		return f.code
 	}
-	fmt.Fprintf(stderr, "imei-verifier: %v\n", err)
+	fmt.Fprintf(stderr, "imei-verifier: %s\n", imei.RedactAll(err.Error()))
 	if f != nil {
 		return f.code
 	}

@@ -21,6 +21,9 @@ import (
 // asProgram makes the test binary behave as the program, for the tests that send it signals.
 const asProgram = "IMEI_VERIFIER_TEST_AS_PROGRAM"
 
+// nonce is one that whoever asked the device chose, in hex.
+const nonce = "000102030405060708090a0b0c0d0e0f"
+
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
@@ -127,7 +130,6 @@ func TestGeneralCommandLines(t *testing.T) {
 }
 
 func TestAppraiseJudges(t *testing.T) {
-	const nonce = "000102030405060708090a0b0c0d0e0f"
 	n, err := hex.DecodeString(nonce)
 	if err != nil {
 		t.Fatal(err)
@@ -200,12 +202,12 @@ func TestAppraiseRefusesWhatItCannotUse(t *testing.T) {
 		trust, evidence, nonce string
 		want                   string
 	}{
-		{"a missing trust folder", filepath.Join(folder, "absent"), evidence, "00", "oem-anchor.yaml"},
-		{"an empty trust folder", t.TempDir(), evidence, "00", "oem-anchor.yaml"},
-		{"an unreadable trust file", broken, evidence, "00", "mended or removed"},
-		{"a trust folder that is a file", evidence, evidence, "00", "oem-anchor.yaml"},
-		{"a missing evidence file", folder, filepath.Join(folder, "absent"), "00", "--evidence: open"},
-		{"evidence that is a folder", folder, folder, "00", "--evidence: read"},
+		{"a missing trust folder", filepath.Join(folder, "absent"), evidence, nonce, "oem-anchor.yaml"},
+		{"an empty trust folder", t.TempDir(), evidence, nonce, "oem-anchor.yaml"},
+		{"an unreadable trust file", broken, evidence, nonce, "mended or removed"},
+		{"a trust folder that is a file", evidence, evidence, nonce, "oem-anchor.yaml"},
+		{"a missing evidence file", folder, filepath.Join(folder, "absent"), nonce, "--evidence: open"},
+		{"evidence that is a folder", folder, folder, nonce, "--evidence: read"},
 		{"a nonce that is not hex", folder, evidence, "nonce", "--nonce: want the hex"},
 		{"a nonce of half a byte", folder, evidence, "0", "--nonce: want the hex"},
 		{"an empty nonce", folder, evidence, "", "--nonce: want the hex"},

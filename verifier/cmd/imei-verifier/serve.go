@@ -110,7 +110,10 @@ func warn(log *slog.Logger, anchors []*verifier.Anchor) {
 	for _, a := range anchors {
 		if a.Development || slices.Contains(a.StorageKinds, attest.StorageTPMEmulated) {
 			log.Warn("a development anchor is trusted: emulated TPMs and unfinished devices may be affirmed; remove it from the trust folder outside a laboratory",
-				"issuer", a.Issuer, "all_tacs", a.TACs == nil)
+				"issuer", a.Issuer)
+		}
+		if a.TACs == nil {
+			log.Warn("an anchor may endorse IMEIs of every manufacturer: list its own TACs in the trust folder", "issuer", a.Issuer)
 		}
 	}
 }

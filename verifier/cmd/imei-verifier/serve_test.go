@@ -145,7 +145,7 @@ func TestServeJudges(t *testing.T) {
 func TestServeWarnsOfADevelopmentAnchor(t *testing.T) {
 	s := start(t, trustFolder(t), t.TempDir())
 	defer s.stop()
-	if len(s.warning) != 1 || s.warning[0].Level != "WARN" || s.warning[0].Issuer != "tag:example,2026:oem" ||
+	if len(s.warning) != 2 || !strings.Contains(s.warning[1].Message, "TACs") || s.warning[0].Level != "WARN" || s.warning[0].Issuer != "tag:example,2026:oem" ||
 		!strings.Contains(s.warning[0].Message, "remove it from the trust folder") {
 		t.Errorf("%+v", s.warning)
 	}

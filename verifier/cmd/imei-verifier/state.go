@@ -35,6 +35,9 @@ func openState(dir string) (*serverKeys, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
+	if info, err := os.Stat(dir); err != nil || info.Mode().Perm()&0o022 != 0 {
+		return nil, fmt.Errorf("state folder %s: others may write in it, and so exchange the keys: run chmod 700 on it (%v)", dir, err)
+	}
 	result, err := keep(filepath.Join(dir, resultKeyFile), newResultKey)
 	if err != nil {
 		return nil, err

@@ -27,6 +27,7 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"another presentation of the nonce is a replay and changes nothing", testReplay},
 		{"a used nonce without a device keeps no device", testNoDevice},
 		{"only a lasting answer is found again", testLasting},
+		{"a damning decision ends what lasted, for every subscriber", testDamning},
 		{"a later credential replaces the earlier", testNewCredential},
 		{"a nonce is not forgotten before it expires", testForget},
 		{"one nonce presented by many at once is accepted once", testRace},
@@ -154,8 +155,21 @@ func testNoDevice(t *testing.T, s verifier.Store) {
 	d.Device = nil
 	commit(t, s, d)
 	wantNothing(t, s)
-	if c := commit(t, s, decision()); !c.Replay && !c.Repeat {
-		t.Errorf("the nonce is free again: %+v", c)
+	other := decision()
+	other.Presentation.Token = [32]byte{9}
+	if c := commit(t, s, other); !c.Closed || c.Replay || c.Repeat {
+		t.Errorf("evidence for a nonce that was given up: %+v, want closed", c)
+	}
+}
+
+func testDamning(t *testing.T, s verifier.Store) {
+	commit(t, s, decision())
+	d := decision()
+	d.Presentation.Nonce = append(attest.Nonce{1}, d.Presentation.Nonce[1:]...)
+	d.Presentation.Subscriber, d.Lasting, d.Damning = "mallory", false, true
+	commit(t, s, d)
+	if _, found, _ := s.Prior(context.Background(), device, "alice"); found {
+		t.Error("an earlier answer survived the device's conviction")
 	}
 }
 
