@@ -11,6 +11,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"imei-attest/attest"
@@ -167,8 +168,8 @@ func isIdentityWord(word string) bool {
 	return false
 }
 
-// cut bounds a text of the modem to what a claim may carry, in bytes.
+// cut bounds a text of the modem to what a claim may carry, in bytes, and leaves no half of a character at the end.
 func cut(text string) string {
 	const longest = 32
-	return text[:min(len(text), longest)]
+	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"imei-attest/agent"
@@ -128,6 +129,22 @@ func TestAModemThatAnswersNothingHasNoReadingAge(t *testing.T) {
 	}
 }
 
+func TestReadingAgeCountsFromTheLastAnswer(t *testing.T) {
+	for _, tt := range []struct{ old, want time.Duration }{
+		{0, 0},
+		{3 * time.Second, 3 * time.Second},
+		{2*time.Minute + 1500*time.Microsecond, 2*time.Minute + time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) { // whose clock stands still
+			r := read(modem.Slot{Number: 1, IMEI: own})
+			r.LastAnswer = time.Now().Add(-tt.old)
+			if age := attestWith(t, r, newVault(nil), agent.Request{}).Claims.ReadingAge; age != tt.want {
+				t.Errorf("a reading of %v ago has the age %v, want %v", tt.old, age, tt.want)
+			}
+		})
+	}
+}
+
 func TestASlotNobodyAskedForIsNotObserved(t *testing.T) {
 	v := newVault(func(c *attest.Credential) { c.Slots = append(c.Slots, attesttest.MustIMEI(attesttest.IMEI2)) })
 	c := attestWith(t, read(modem.Slot{Number: 1, IMEI: own}), v, agent.Request{}).Claims
@@ -146,6 +163,15 @@ func TestInBandLeavesOutWhatDoesNotFit(t *testing.T) {
 	inBand := attestWith(t, r, newVault(nil), agent.Request{InBand: true})
 	if inBand.Credential != nil || inBand.Claims.Modem != (attest.ModemInfo{}) {
 		t.Errorf("in-band evidence carries too much: %+v", inBand.Claims)
+	}
+}
+
+func TestATextIsNotCutWithinACharacter(t *testing.T) {
+	r := read(modem.Slot{Number: 1, Word: "cme:" + strings.Repeat("e", 27) + "é"})
+	r.Manufacturer = strings.Repeat("m", 31) + "é"
+	c := attestWith(t, r, newVault(nil), agent.Request{}).Claims
+	if c.Modem.Manufacturer != strings.Repeat("m", 31) || c.Observed[0].Error != "cme:"+strings.Repeat("e", 27) {
+		t.Errorf("%+v, %+v", c.Modem, c.Observed)
 	}
 }
 

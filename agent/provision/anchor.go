@@ -7,6 +7,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"slices"
 
 	"go.yaml.in/yaml/v4"
 
@@ -93,7 +94,7 @@ func (a Anchor) encode(o *OEM) ([]byte, error) {
 		{&f.CredentialKeys[0], publicKey(o.Credential)},
 		{&f.NVKey, publicKey(o.NV)},
 		{&f.BootKey, publicKey(o.Boot)},
-		{&f.BootKeyStandby, publicKey(o.Standby)},
+		{&f.BootKeyStandby, o.StandbyPublic},
 	} {
 		text, err := publicPEM(k.key)
 		if err != nil {
@@ -137,7 +138,14 @@ func (o *OEM) adoptAnchor(text []byte) error {
 	for _, key := range f.CredentialKeys {
 		listed = listed || key == own
 	}
-	want := []*ecdsa.PublicKey{publicKey(o.NV), publicKey(o.Boot), publicKey(o.Standby)}
+	if o.StandbyPublic, err = parsePublicPEM(f.BootKeyStandby); err != nil {
+		return fmt.Errorf("boot_key_standby: %w", err)
+	}
+	standby := o.StandbyPublic
+	if o.Standby != nil {
+		standby = publicKey(o.Standby)
+	}
+	want := []*ecdsa.PublicKey{publicKey(o.NV), publicKey(o.Boot), standby}
 	for i, text := range []string{f.NVKey, f.BootKey, f.BootKeyStandby} {
 		own, err := publicPEM(want[i])
 		if err != nil {
@@ -148,8 +156,38 @@ func (o *OEM) adoptAnchor(text []byte) error {
 	if !listed {
 		return errors.New("the anchor lists other public keys than those of the private keys beside it: verifiers would refuse the devices")
 	}
-	o.Issuer, o.ID = f.Issuer, id
+	o.Issuer, o.ID, o.TACs, o.Development = f.Issuer, id, f.TACs, f.Development
 	return nil
+}
+
+// checkTACs refuses a unit that verifiers would refuse, before anything is written that cannot be undone.
+func (o *OEM) checkTACs(u Unit) error {
+	if slices.Contains(o.TACs, "*") {
+		return nil
+	}
+	for i, id := range u.Slots {
+		if !slices.Contains(o.TACs, string(id.TAC())) {
+			return fmt.Errorf("%w does not list the TAC of slot %d (%s): verifiers would refuse the device; add it to tacs in %s there and at the operators, or check the IMEI",
+				ErrAnchor, i+1, id, AnchorFile)
+		}
+	}
+	return nil
+}
+
+func parsePublicPEM(text string) (*ecdsa.PublicKey, error) {
+	block, rest := pem.Decode([]byte(text))
+	if block == nil || block.Type != pemPublic || len(bytes.TrimSpace(rest)) != 0 {
+		return nil, fmt.Errorf("not one %q in PEM", pemPublic)
+	}
+	key, err := x509.ParsePKIXPublicKey(block.Bytes)
+	if err != nil {
+		return nil, err
+	}
+	public, ok := key.(*ecdsa.PublicKey)
+	if !ok {
+		return nil, fmt.Errorf("an ECDSA key is wanted, not %T", key)
+	}
+	return public, nil
 }
 
 func publicPEM(key *ecdsa.PublicKey) (string, error) {

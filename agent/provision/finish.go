@@ -30,6 +30,20 @@ func (j *job) persist(ctx context.Context) error {
 	return nil
 }
 
+// requireMeasured refuses a real TPM in which nothing was measured, before anything is written: the approval of that
+// state would open every device of the manufacturer whose TPM somebody resets.
+func (j *job) requireMeasured(ctx context.Context) error {
+	if j.PCRs.IsEmpty() || j.oem.Development || j.tpm.Engine().IsEmulator() {
+		return nil
+	}
+	digest, err := j.tpm.ReadPCRs(ctx, j.PCRs)
+	if err == nil && digest == j.PCRs.ResetDigest() {
+		err = fmt.Errorf("%w: registers %s hold their reset values, so nothing measured this boot; enable measured boot, or say with an empty list of registers that the boot is not measured",
+			ErrRefused, j.PCRs)
+	}
+	return err
+}
+
 // approve signs the boot state the TPM is in, unless an approval exists.
 func (j *job) approve(ctx context.Context) error {
 	digest, err := j.tpm.ReadPCRs(ctx, j.PCRs)
@@ -38,7 +52,7 @@ func (j *job) approve(ctx context.Context) error {
 	}
 	if !j.PCRs.IsEmpty() && digest == j.PCRs.ResetDigest() {
 		j.result.NothingMeasured = true
-		j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot", j.PCRs)
+		j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot, and this approval opens every device of yours whose TPM is reset; never ship it", j.PCRs)
 	}
 	for _, a := range j.Approvals {
 		if a.PCRs == j.PCRs && a.Keys.Equal(j.oem.BootKeys()) && a.Fits(digest) {

@@ -16,6 +16,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -29,12 +30,19 @@ import (
 type OEM struct {
 	Issuer string       // URI, 1..64 bytes
 	ID     attest.OEMID // in every Credential and binding hash
+	// Development: the anchor is a laboratory's.
+	Development bool
+	TACs        []string // Type Allocation Codes that its anchor lets it endorse; "*" stands for all
 
 	Credential crypto.Signer // signs Credentials; P-256 or P-384
 	NV         crypto.Signer // allows to write and to lock records; P-256
 	Boot       crypto.Signer // approves boot states; P-256
-	Standby    crypto.Signer // approves them when Boot is lost or compromised; P-256; keep it elsewhere
+	Standby    crypto.Signer // approves them when Boot is lost or compromised; P-256; nil where it is kept elsewhere
+	// StandbyPublic is the public half of Standby, which every device's policy holds. P-256.
+	StandbyPublic *ecdsa.PublicKey
 }
+
+const standbyFile = "boot-standby.key"
 
 // keyFiles are the names of the private keys in a folder of the manufacturer.
 var keyFiles = []struct {
@@ -44,7 +52,7 @@ var keyFiles = []struct {
 	{"credential.key", func(o *OEM) *crypto.Signer { return &o.Credential }},
 	{"nv.key", func(o *OEM) *crypto.Signer { return &o.NV }},
 	{"boot.key", func(o *OEM) *crypto.Signer { return &o.Boot }},
-	{"boot-standby.key", func(o *OEM) *crypto.Signer { return &o.Standby }},
+	{standbyFile, func(o *OEM) *crypto.Signer { return &o.Standby }},
 }
 
 const pemPrivate, pemPublic = "PRIVATE KEY", "PUBLIC KEY" // RFC 7468 sections 10 and 13
@@ -63,7 +71,7 @@ func GenerateOEM(folder string, a Anchor) (*OEM, error) {
 			return nil, fmt.Errorf("%s exists: keys are never overwritten; choose another folder: %w", filepath.Join(folder, name), os.ErrExist)
 		}
 	}
-	o := &OEM{Issuer: a.Issuer, ID: a.OEMID}
+	o := &OEM{Issuer: a.Issuer, ID: a.OEMID, TACs: a.TACs, Development: a.Development}
 	for _, f := range keyFiles {
 		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 		if err != nil {
@@ -74,26 +82,33 @@ func GenerateOEM(folder string, a Anchor) (*OEM, error) {
 		}
 		*f.key(o) = key
 	}
+	o.StandbyPublic = publicKey(o.Standby)
 	text, err := a.encode(o)
 	if err != nil {
 		return nil, err
 	}
-	return o, privatefile.Create(filepath.Join(folder, AnchorFile), text)
+	// Operators' verifiers run as other users: unlike its folder, a copy of the anchor is for everybody.
+	const publicMode = 0o644
+	return o, privatefile.Replace(filepath.Join(folder, AnchorFile), text, publicMode)
 }
 
-// LoadOEM reads what [GenerateOEM] wrote. It refuses keys that others may read, and an anchor that is not theirs.
+// LoadOEM reads what [GenerateOEM] wrote. It refuses keys that others may read, and an anchor that is not theirs. The
+// standby key may be kept elsewhere: only its public half is needed, until it must approve a boot state.
 func LoadOEM(folder string) (*OEM, error) {
 	o := new(OEM)
 	for _, f := range keyFiles {
 		key, err := readKey(filepath.Join(folder, f.name))
-		if err != nil {
+		switch {
+		case errors.Is(err, fs.ErrNotExist) && f.name == standbyFile:
+		case err != nil:
 			return nil, err
+		default:
+			*f.key(o) = key
 		}
-		*f.key(o) = key
 	}
-	text, err := privatefile.Read(filepath.Join(folder, AnchorFile))
+	text, err := os.ReadFile(filepath.Join(folder, AnchorFile))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the manufacturer's anchor: %w (made by imei-provision oem-key)", err)
 	}
 	if err := o.adoptAnchor(text); err != nil {
 		return nil, fmt.Errorf("%s: %w", filepath.Join(folder, AnchorFile), err)
@@ -111,7 +126,7 @@ func (o *OEM) Profile(variant attest.NVVariant, boot attest.BootKind) tpmprofile
 
 // BootKeys are the public halves of the two boot keys.
 func (o *OEM) BootKeys() tpmprofile.BootKeys {
-	return tpmprofile.BootKeys{Primary: publicKey(o.Boot), Standby: publicKey(o.Standby)}
+	return tpmprofile.BootKeys{Primary: publicKey(o.Boot), Standby: o.StandbyPublic}
 }
 
 // ApproveBoot signs a boot state with the key of a role.
@@ -119,6 +134,9 @@ func (o *OEM) ApproveBoot(role tpmprofile.BootRole, pcrs tpmprofile.PCRSelection
 	key := o.Boot
 	if role == tpmprofile.RoleStandby {
 		key = o.Standby
+	}
+	if key == nil {
+		return tpmprofile.BootApproval{}, fmt.Errorf("the %s boot key is not here: bring it from where it is kept", role)
 	}
 	signer, err := attest.NewSigner(key)
 	if err != nil {

@@ -154,7 +154,7 @@ func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
 	}
 	if !slices.Equal(held.Slots, u.Slots) {
 		return nil, fmt.Errorf("%w: it holds the record of IMEI %s, not of %s, and a record cannot be changed; "+
-			"take another unit, or have the record deleted with the manufacturer's NV key first",
+			"take another unit, or another folder for a vault in software",
 			ErrRefused, slotsText(held.Slots), slotsText(u.Slots))
 	}
 	return held, nil

@@ -50,8 +50,12 @@ func TestGeneratedKeysLoad(t *testing.T) {
 		t.Errorf("the folder holds %v, %v; want four keys and the anchor", entries, err)
 	}
 	for _, entry := range entries {
-		if info, err := entry.Info(); err != nil || info.Mode().Perm() != 0o600 {
-			t.Errorf("%s has mode %v, %v; want 0600", entry.Name(), info.Mode(), err)
+		want := fs.FileMode(0o600)
+		if entry.Name() == provision.AnchorFile {
+			want = 0o644 // public: a verifier that runs as another user reads the copy
+		}
+		if info, err := entry.Info(); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%s has mode %v, %v; want %v", entry.Name(), info.Mode(), err, want)
 		}
 	}
 }
@@ -106,6 +110,42 @@ func TestGenerateRefusesAnAnchor(t *testing.T) {
 		if _, err := os.Stat(folder); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("an anchor %s left a folder behind", what)
 		}
+	}
+}
+
+func TestTheStandbyKeyMayBeKeptElsewhere(t *testing.T) {
+	whole, folder := generate(t)
+	if err := os.Remove(filepath.Join(folder, "boot-standby.key")); err != nil {
+		t.Fatal(err)
+	}
+	o, err := provision.LoadOEM(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.BootKeys().Equal(whole.BootKeys()) {
+		t.Error("the devices' policy would be another one")
+	}
+	if _, err := o.ApproveBoot(tpmprofile.RolePrimary, tpmprofile.PCRSelection{}, [32]byte{}); err != nil {
+		t.Errorf("the primary approves nothing: %v", err)
+	}
+	if _, err := o.ApproveBoot(tpmprofile.RoleStandby, tpmprofile.PCRSelection{}, [32]byte{}); err == nil || !strings.Contains(err.Error(), "bring it") {
+		t.Errorf("approving with a key that is not here: %v", err)
+	}
+}
+
+func TestAnIMEIThatTheAnchorDoesNotListIsRefusedBeforeAnythingIsWritten(t *testing.T) {
+	o, _ := generate(t) // lists the TACs of the two made-up IMEIs
+	vault, err := softvault.Create(filepath.Join(t.TempDir(), "vault"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	unit := provision.Unit{Slots: []imei.IMEI{attesttest.MustIMEI(attesttest.OtherIMEI)}, Model: "m", Serial: 1, Class: 3}
+	_, err = provision.Software(t.Context(), vault, o, unit, provision.Options{Now: attesttest.Now})
+	if !errors.Is(err, provision.ErrAnchor) || strings.Contains(err.Error(), attesttest.OtherIMEI) {
+		t.Errorf("error %v, want %v without the IMEI", err, provision.ErrAnchor)
+	}
+	if _, err := vault.Credential(); !errors.Is(err, agent.ErrNotProvisioned) {
+		t.Errorf("something was written: %v", err)
 	}
 }
 

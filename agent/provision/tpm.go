@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"fmt"
 	"io"
 
@@ -28,14 +29,14 @@ type job struct {
 // self-test. After an interruption, run it again with the same IMEIs: a record that is written is kept with the
 // Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
 func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
-	if err := unit.check(); err != nil {
+	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
 		return nil, err
 	}
 	if options.Rand == nil {
 		options.Rand = rand.Reader
 	}
 	j := &job{oem: oem, tpm: tpm, unit: unit, Options: options}
-	steps := []func(context.Context) error{j.plan, j.prepare, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
+	steps := []func(context.Context) error{j.plan, j.requireMeasured, j.prepare, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -4,7 +4,6 @@ package submit
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -85,17 +84,11 @@ func (c *Client) Submit(ctx context.Context, s *Session, token []byte, signalled
 	var body struct {
 		Result string `json:"result"`
 	}
-	address, mediaType, content := s.location, attest.EvidenceMediaType, token
+	address := *s.location
 	if signalled != "" {
-		var err error
-		address, mediaType = c.base.JoinPath("v1/appraise"), "application/json"
-		content, err = json.Marshal(map[string]any{
-			"evidence": token, "registration": map[string]string{"instance_id": signalled, "front": "device"}})
-		if err != nil {
-			return nil, err
-		}
+		address.RawQuery = url.Values{"signalled": {signalled}}.Encode()
 	}
-	if _, err := c.post(ctx, address, mediaType, content, http.StatusOK, &body); err != nil {
+	if _, err := c.post(ctx, &address, attest.EvidenceMediaType, token, http.StatusOK, &body); err != nil {
 		return nil, fmt.Errorf("handing the evidence in: %w", err)
 	}
 	return readResult(body.Result)
@@ -138,12 +131,10 @@ func refusal(status string, body []byte) error {
 	return fmt.Errorf("the verifier refused: %s", status)
 }
 
-// earSubmod is one part of an EAR, in either dialect: challenge-response answers with dots, /v1 with underscores.
+// earSubmod is one part of an EAR in the dialect that challenge-response answers in.
 type earSubmod struct {
-	Status      string          `json:"ear_status"`
-	Reasons     []attest.Reason `json:"imei_attest_reasons"`
-	DotsStatus  string          `json:"ear.status"`
-	DotsReasons []attest.Reason `json:"imei-attest.reasons"`
+	Status  string          `json:"ear.status"`
+	Reasons []attest.Reason `json:"imei-attest.reasons"`
 }
 
 // readResult reads status and reasons out of an EAR.
@@ -160,8 +151,8 @@ func readResult(token string) (*Verdict, error) {
 	v := &Verdict{Status: attest.StatusAffirming, Result: token}
 	for _, name := range slices.Sorted(maps.Keys(claims.Submods)) {
 		sub := claims.Submods[name]
-		v.Status = v.Status.Worse(attest.ParseStatus(cmp.Or(sub.Status, sub.DotsStatus)))
-		for _, r := range append(sub.Reasons, sub.DotsReasons...) {
+		v.Status = v.Status.Worse(attest.ParseStatus(sub.Status))
+		for _, r := range sub.Reasons {
 			if !slices.Contains(v.Reasons, r) {
 				v.Reasons = append(v.Reasons, r)
 			}

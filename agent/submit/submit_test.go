@@ -26,14 +26,10 @@ func TestNewRefusesWhatIsNoAddress(t *testing.T) {
 	}
 }
 
-// serve answers every request the same way and returns the client and the last request.
-func serve(t *testing.T, status int, header map[string]string, body string) (*submit.Client, *http.Request) {
+// serve answers every request the same way.
+func serve(t *testing.T, status int, header map[string]string, body string) *submit.Client {
 	t.Helper()
-	last := new(http.Request)
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		*last = *r
-		content, _ := io.ReadAll(r.Body)
-		last.Body = io.NopCloser(strings.NewReader(string(content)))
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		for k, v := range header {
 			w.Header().Set(k, v)
 		}
@@ -45,7 +41,7 @@ func serve(t *testing.T, status int, header map[string]string, body string) (*su
 	if err != nil {
 		t.Fatal(err)
 	}
-	return c, last
+	return c
 }
 
 func TestNewSession(t *testing.T) {
@@ -69,7 +65,7 @@ func TestNewSession(t *testing.T) {
 		{"a redirect is not followed", 307, map[string]string{"Location": "http://127.0.0.1:1/"}, ``, "", "307"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, _ := serve(t, tt.status, tt.header, tt.body)
+			c := serve(t, tt.status, tt.header, tt.body)
 			s, err := c.NewSession(context.Background())
 			if tt.nonce == "" {
 				if err == nil || !strings.Contains(err.Error(), tt.text) {
@@ -97,7 +93,7 @@ func TestSubmitReadsTheVerdict(t *testing.T) {
 		text    string // of the error, "" if none is wanted
 	}{
 		{"with dots", ear(`{"submods":{"slot1":{"ear.status":"affirming","imei-attest.reasons":["imei-consistent"]}}}`), attest.StatusAffirming, []attest.Reason{"imei-consistent"}, ""},
-		{"with underscores", ear(`{"submods":{"slot1":{"ear_status":"warning","imei_attest_reasons":["stale"]}}}`), attest.StatusWarning, []attest.Reason{"stale"}, ""},
+		{"a warning", ear(`{"submods":{"slot1":{"ear.status":"warning","imei-attest.reasons":["stale"]}}}`), attest.StatusWarning, []attest.Reason{"stale"}, ""},
 		{"the worst of two", ear(`{"submods":{"slot1":{"ear.status":"affirming"},"slot2":{"ear.status":"contraindicated"}}}`), attest.StatusContraindicated, nil, ""},
 		{"a status nobody knows affirms nothing", ear(`{"submods":{"slot1":{"ear.status":"splendid"}}}`), attest.StatusNone, nil, ""},
 		{"no submods", ear(`{}`), 0, nil, "no EAR"},
@@ -105,8 +101,28 @@ func TestSubmitReadsTheVerdict(t *testing.T) {
 		{"no result", `{}`, 0, nil, "no EAR"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			c, last := serve(t, 200, nil, tt.body)
-			v, err := c.Submit(context.Background(), session(t), []byte("token"), "urn:gsma:imei:49015420-323751-0")
+			var asked string
+			s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if strings.HasSuffix(r.URL.Path, "/newSession") {
+					w.Header().Set("Location", "session/abc")
+					w.WriteHeader(http.StatusCreated)
+					fmt.Fprint(w, `{"nonce":"AAAA"}`)
+					return
+				}
+				content, _ := io.ReadAll(r.Body)
+				asked = r.URL.Path + " " + r.URL.Query().Get("signalled") + " " + string(content)
+				fmt.Fprint(w, tt.body)
+			}))
+			defer s.Close()
+			c, err := submit.New(s.URL)
+			if err != nil {
+				t.Fatal(err)
+			}
+			session, err := c.NewSession(context.Background())
+			if err != nil {
+				t.Fatal(err)
+			}
+			v, err := c.Submit(context.Background(), session, []byte("token"), "urn:gsma:imei:49015420-323751-0")
 			if tt.text != "" {
 				if err == nil || !strings.Contains(err.Error(), tt.text) {
 					t.Errorf("error %v, want %q", err, tt.text)
@@ -116,21 +132,11 @@ func TestSubmitReadsTheVerdict(t *testing.T) {
 			if err != nil || v.Status != tt.status || !slices.Equal(v.Reasons, tt.reasons) {
 				t.Errorf("%+v, %v, want %v %v", v, err, tt.status, tt.reasons)
 			}
-			if body, _ := io.ReadAll(last.Body); last.URL.Path != "/v1/appraise" || !strings.Contains(string(body), `"front":"device"`) {
-				t.Errorf("asked %s with %s", last.URL.Path, body)
+			if want := "/challenge-response/v1/session/abc urn:gsma:imei:49015420-323751-0 token"; asked != want {
+				t.Errorf("asked %q, want %q", asked, want)
 			}
 		})
 	}
-}
-
-func session(t *testing.T) *submit.Session {
-	t.Helper()
-	c, _ := serve(t, 201, map[string]string{"Location": "session/abc"}, `{"nonce":"AAAA"}`)
-	s, err := c.NewSession(context.Background())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return s
 }
 
 func TestAVerifierThatIsNotThere(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -19,6 +20,7 @@ import (
 // attestFlags are the flags of the attest command.
 type attestFlags struct {
 	port, vault, approvals, verifier, nonce, signalled, out string
+	compares                                                bool // --signalled was given
 	asJSON                                                  bool
 }
 
@@ -36,6 +38,8 @@ func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	if err := parse(flags, args); err != nil {
 		return 0, err
 	}
+	// An empty --signalled, as of a variable that is not set, must not drop the comparison that was asked for.
+	flags.Visit(func(given *flag.Flag) { f.compares = f.compares || given.Name == "signalled" })
 	if err := f.check(); err != nil {
 		return 0, fail(exitUsage, err)
 	}
@@ -50,10 +54,10 @@ func (f *attestFlags) check() error {
 		return errors.New("--vault is missing: name the secure storage, such as tpm:/dev/tpmrm0")
 	case (f.verifier == "") == (f.nonce == ""):
 		return errors.New("give either --verifier URL or --nonce HEX")
-	case f.signalled != "" && f.verifier == "":
+	case f.compares && f.verifier == "":
 		return errors.New("--signalled is for the verifier: give --verifier URL too")
 	}
-	if f.signalled != "" {
+	if f.compares {
 		if _, err := imei.ParseURN(f.signalled); err != nil {
 			return fmt.Errorf("--signalled: %w", err)
 		}
@@ -68,7 +72,7 @@ func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, e
 	}
 	vault, err := openVault(ctx, f.vault, f.approvals)
 	if err != nil {
-		return 0, fail(exitRefused, err)
+		return 0, err
 	}
 	defer vault.Close()
 	port, err := openModem(ctx, f.port)
@@ -84,7 +88,7 @@ func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, e
 	if err != nil {
 		return 0, fail(exitFailed, err)
 	}
-	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: f.signalled != ""})
+	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: f.compares})
 	if err != nil {
 		return 0, fail(exitRefused, err)
 	}

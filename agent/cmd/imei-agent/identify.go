@@ -44,7 +44,9 @@ func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, err
 			return 0, fail(exitFailed, err)
 		}
 	} else {
-		id.print(stdout)
+		if err := id.print(stdout); err != nil {
+			return 0, fail(exitFailed, err)
+		}
 	}
 	if id.err != "" || reading.Agreement == modem.AgreementConflict {
 		return exitUndecided, nil
@@ -101,13 +103,16 @@ func (id *identity) json() object {
 		{"model", id.model}, {"revision", id.revision}, {"agreement", id.agreement}, {"slots", slots}, {"error", id.err}}
 }
 
-func (id *identity) print(w io.Writer) {
+func (id *identity) print(w io.Writer) error {
+	var b strings.Builder
 	for _, line := range []struct{ name, value string }{
 		{"IMEI", id.imei}, {"IMEISV", id.imeisv}, {"manufacturer", id.manufacturer}, {"model", id.model}, {"revision", id.revision},
 		{"agreement", id.agreement}, {"read by", strings.Join(id.readBy, " ")}, {"answer", id.text}, {"error", id.err},
 	} {
 		if line.value != "" {
-			fmt.Fprintf(w, "%-13s %s\n", line.name, line.value)
+			fmt.Fprintf(&b, "%-13s %s\n", line.name, line.value)
 		}
 	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

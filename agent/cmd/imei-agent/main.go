@@ -13,6 +13,7 @@ import (
 	"syscall"
 
 	"imei-attest/attest"
+	"imei-attest/attest/imei"
 )
 
 // Exit codes of all programs of the project.
@@ -69,7 +70,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if errors.Is(err, flag.ErrHelp) {
 		return exitYes
 	}
-	fmt.Fprintf(stderr, "imei-agent: %v\n", err)
+	fmt.Fprintf(stderr, "imei-agent: %s\n", imei.RedactAll(err.Error()))
 	var f *failure
 	if errors.As(err, &f) {
 		return f.code

@@ -16,6 +16,7 @@ import (
 	"imei-attest/agent"
 	"imei-attest/agent/provision"
 	"imei-attest/agent/tpmvault"
+	"imei-attest/attest/imei"
 )
 
 func main() {
@@ -71,7 +72,7 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 	}
 	c, known := commands[args[0]]
 	if !known {
-		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", args[0], usage)
+		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(args[0]), usage)
 		return exitUsage
 	}
 	return c.run(ctx, args[0], args[1:], stdout, stderr)
@@ -79,24 +80,25 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 
 func (c command) run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
-	flags.SetOutput(stderr)
+	flags.SetOutput(io.Discard) // mistakes are printed below, where what was typed is redacted
 	do := c.declare(flags)
-	flags.Usage = func() {
-		fmt.Fprintf(flags.Output(), "Usage of imei-provision %s:\n", name)
-		flags.PrintDefaults()
-		fmt.Fprintf(flags.Output(), "\nExample:\n%s", c.example)
-	}
+	flags.Usage = func() {} // help goes to stdout, and a mistake needs one line, not a page
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(stdout)
+		fmt.Fprintf(stdout, "Usage of imei-provision %s:\n", name)
+		flags.PrintDefaults()
+		fmt.Fprintf(stdout, "\nExample:\n%s", c.example)
 		return exitYes
 	case err != nil:
+		fmt.Fprintf(stderr, "imei-provision %s: %s; see imei-provision %s -h\n", name, imei.RedactAll(err.Error()), name)
 		return exitUsage
 	case flags.NArg() > 0:
 		fmt.Fprintf(stderr, "imei-provision %s: unexpected argument; all of them are flags\n", name)
 		return exitUsage
 	}
 	if err := do(ctx, stdout, stderr); err != nil {
-		fmt.Fprintf(stderr, "imei-provision %s: %v\n", name, err)
+		fmt.Fprintf(stderr, "imei-provision %s: %s\n", name, imei.RedactAll(err.Error()))
 		return exitCode(err)
 	}
 	return exitYes
@@ -111,7 +113,7 @@ func (e usageError) Unwrap() error { return e.err }
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func exitCode(err error) int {
-	if errors.As(err, new(usageError)) {
+	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) {
 		return exitUsage
 	}
 	for _, refusal := range []error{

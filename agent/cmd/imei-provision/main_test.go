@@ -111,7 +111,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"stray argument", device("stray"), exitUsage, "unexpected argument"},
 		{"oem-key without folder", []string{"oem-key", "--development"}, exitUsage, "--out"},
 		{"oem-key without issuer", []string{"oem-key", "--out", t.TempDir()}, exitUsage, "--issuer"},
-		{"oem-key with a wrong id", []string{"oem-key", "--out", t.TempDir(), "--issuer", "x", "--oemid", "x"}, exitUsage, "pen:NUMBER"},
+		{"oem-key with a wrong id", []string{"oem-key", "--out", t.TempDir(), "--issuer", "x", "--oemid", "x", "--tacs", "*"}, exitUsage, "pen:NUMBER"},
+		{"oem-key without TACs", []string{"oem-key", "--out", t.TempDir(), "--issuer", "x", "--oemid", "pen:1"}, exitUsage, "--tacs"},
 		{"oem-key with a wrong TAC", []string{"oem-key", "--out", t.TempDir(), "--development", "--tacs", "1"}, exitUsage, "8 digits"},
 		{"device without anything", []string{"device"}, exitUsage, "needed"},
 		{"wrong check digit", device("--slot2", "490154203237519"), exitUsage, "check digit"},
@@ -133,8 +134,8 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 func TestHelpAndVersion(t *testing.T) {
 	imeiProvision(t, "--help").want(t, exitYes, "Exit codes", "")
 	imeiProvision(t, "--version").want(t, exitYes, "imei-provision ", "")
-	imeiProvision(t, "device", "-h").want(t, exitYes, "", "Example:")
-	imeiProvision(t, "oem-key", "-h").want(t, exitYes, "", "Example:")
+	imeiProvision(t, "device", "-h").want(t, exitYes, "Example:", "")
+	imeiProvision(t, "oem-key", "-h").want(t, exitYes, "Example:", "")
 }
 
 // The manual lists the flags that the program has, each once, and no others.
@@ -150,7 +151,7 @@ func TestManualListsTheFlags(t *testing.T) {
 			t.Fatalf("the manual has no options of %s", name)
 		}
 		section, _, _ = strings.Cut(section, "\n## ")
-		got, want := names(inManual, section), names(inHelp, imeiProvision(t, name, "-h").stderr)
+		got, want := names(inManual, section), names(inHelp, imeiProvision(t, name, "-h").stdout)
 		if !slices.Equal(got, want) {
 			t.Errorf("flags of %s: the manual has %q, the program %q", name, got, want)
 		}

@@ -29,12 +29,12 @@ var oemKeyCommand = command{
 			out         = flags.String("out", "", "`folder` for the keys and oem-anchor.yaml; must hold none yet")
 			issuer      = flags.String("issuer", "", "URI of the manufacturer, at most 64 bytes")
 			oemid       = flags.String("oemid", "", "manufacturer id: pen:NUMBER, ieee:HEX or random:HEX (RFC 9711)")
-			tacs        = flags.String("tacs", "*", "Type Allocation Codes to endorse, `list` of 8 digits each, or * for all")
+			tacs        = flags.String("tacs", "", "`list` of the Type Allocation Codes that the anchor may endorse, 8 digits each; * is all (default with --development)")
 			development = flags.Bool("development", false, "anchor for a laboratory: vouches for software and emulated storage too")
 		)
 		return func(_ context.Context, stdout, _ io.Writer) error {
 			if *development {
-				*issuer, *oemid = orElse(*issuer, developmentIssuer), orElse(*oemid, developmentOEMID)
+				*issuer, *oemid, *tacs = orElse(*issuer, developmentIssuer), orElse(*oemid, developmentOEMID), orElse(*tacs, "*")
 			}
 			return oemKey(stdout, *out, *issuer, *oemid, *tacs, *development)
 		}
@@ -45,8 +45,8 @@ func oemKey(stdout io.Writer, out, issuer, oemid, tacs string, development bool)
 	switch {
 	case out == "":
 		return usagef("--out is missing")
-	case issuer == "" || oemid == "":
-		return usagef("--issuer and --oemid are needed (--development fills in names for a laboratory)")
+	case issuer == "" || oemid == "" || tacs == "":
+		return usagef("--issuer, --oemid and --tacs are needed (--development fills them in for a laboratory)")
 	}
 	id, err := attest.ParseOEMID(oemid)
 	if err != nil {
