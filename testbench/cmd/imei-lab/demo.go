@@ -73,13 +73,20 @@ func (d *demo) finish(stdout, stderr io.Writer, dir string, rows []testbench.Row
 			return fail(exitError, err)
 		}
 	}
-	wrong := 0
+	wrong, skipped := 0, 0
 	for _, r := range rows {
-		if !r.Right() {
+		switch {
+		case r.Skipped != "":
+			skipped++
+		case !r.Right():
 			wrong++
 		}
 	}
-	fmt.Fprintf(stderr, "%d scenarios, %d as they must be; tokens, results and transcripts are in %s\n", len(rows), len(rows)-wrong, dir)
+	fmt.Fprintf(stderr, "%d scenarios, %d as they must be", len(rows), len(rows)-wrong-skipped)
+	if skipped > 0 {
+		fmt.Fprintf(stderr, ", %d skipped", skipped)
+	}
+	fmt.Fprintf(stderr, "; tokens, results and transcripts are in %s\n", dir)
 	if wrong > 0 {
 		return fail(exitFail, nil)
 	}

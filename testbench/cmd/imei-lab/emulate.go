@@ -12,7 +12,10 @@ import (
 	"imei-attest/modem/modemtest"
 )
 
-type emulate struct{ link, imei, profile string }
+type emulate struct {
+	link, imei, profile string
+	given               bool // --imei was given, and may be empty: a modem that holds none
+}
 
 func newEmulate() *cobra.Command {
 	var e emulate
@@ -25,7 +28,10 @@ The IMEI may be any text: answering nonsense is what an emulator is for.
 Profiles: ` + strings.Join(modemtest.Profiles(), ", "),
 		Example: "  imei-lab emulate --link /tmp/modem --imei 490154203237518",
 		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return e.run(c.Context(), c.ErrOrStderr()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			e.given = c.Flags().Changed("imei")
+			return e.run(c.Context(), c.ErrOrStderr())
+		},
 	}
 	c.Flags().StringVar(&e.link, "link", "", "`path` of the symbolic link to make")
 	c.Flags().StringVar(&e.imei, "imei", "", "what the modem answers, usually 15 `digits` (default: the profile's)")
@@ -37,15 +43,18 @@ Profiles: ` + strings.Join(modemtest.Profiles(), ", "),
 }
 
 func (e *emulate) run(ctx context.Context, stderr io.Writer) error {
-	modem, err := modemtest.New(modemtest.Config{Profile: e.profile, IMEI: e.imei})
+	modem, err := modemtest.New(modemtest.Config{Profile: e.profile})
 	if err != nil {
 		return fail(exitUsage, err)
+	}
+	if e.given {
+		modem.SetIMEI(e.imei)
 	}
 	pty, err := modemtest.OpenPTY(e.link)
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	fmt.Fprintf(stderr, "a %s modem answers at %s; interrupt to end\n", e.profile, e.link)
+	fmt.Fprintf(stderr, "a modem of profile %s answers at %s; interrupt to end\n", e.profile, e.link)
 	if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
 		return fail(exitError, err)
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"imei-attest/attest/imei"
 )
 
 // Exit codes of the laboratory's program.
@@ -63,7 +65,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	case errors.As(err, &f) && f.err == nil:
 		return f.code
 	}
-	fmt.Fprintf(stderr, "imei-lab: %v\n", err)
+	fmt.Fprintf(stderr, "imei-lab: %s\n", imei.RedactAll(err.Error()))
 	if f != nil {
 		return f.code
 	}
@@ -78,7 +80,11 @@ func newRoot() *cobra.Command {
 shows the whole path from modem to verdict on one machine.
 
 Exit codes: 0 pass, 1 fail, 3 usage or configuration, 4 the laboratory itself failed.`,
-		Version:       versionText(),
+		Version: versionText(),
+		// Help that nobody asked for must not end with 0, which says pass.
+		RunE: func(*cobra.Command, []string) error {
+			return fail(exitUsage, errors.New("want a command, demo, emulate or corpus; --help tells more"))
+		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
