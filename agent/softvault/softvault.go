@@ -75,7 +75,7 @@ func (f *Folder) Credential() ([]byte, error) {
 
 // Install puts a Credential for this vault's key into the folder and replaces an older one.
 func (f *Folder) Install(raw []byte) error {
-	if _, err := checkCredential(raw, f.Key()); err != nil {
+	if err := checkCredential(raw, f.Key()); err != nil {
 		return err
 	}
 	return privatefile.Replace(filepath.Join(f.path, CredentialFile), raw, privatefile.FileMode)
@@ -83,9 +83,9 @@ func (f *Folder) Install(raw []byte) error {
 
 // Vault is an [agent.Vault] in a folder.
 type Vault struct {
-	signer     attest.Signer
-	raw        []byte
-	credential *attest.SignedCredential
+	key    *ecdsa.PrivateKey
+	signer attest.Signer
+	raw    []byte // Credential
 }
 
 // Open reads the vault in a folder. It refuses a folder or a key that others may use, and a Credential for another
@@ -106,29 +106,28 @@ func Open(path string) (*Vault, error) {
 	if err != nil {
 		return nil, fmt.Errorf("software vault: %w", err)
 	}
-	credential, err := checkCredential(raw, &key.PublicKey)
-	if err != nil {
+	if err := checkCredential(raw, &key.PublicKey); err != nil {
 		return nil, err
 	}
 	signer, err := attest.NewSigner(key)
 	if err != nil {
 		return nil, err
 	}
-	return &Vault{signer: signer, raw: raw, credential: credential}, nil
+	return &Vault{key: key, signer: signer, raw: raw}, nil
 }
 
-func checkCredential(raw []byte, key *ecdsa.PublicKey) (*attest.SignedCredential, error) {
+func checkCredential(raw []byte, key *ecdsa.PublicKey) error {
 	c, err := attest.DecodeCredential(raw)
 	if err != nil {
-		return nil, fmt.Errorf("software vault: credential: %w", err)
+		return fmt.Errorf("software vault: credential: %w", err)
 	}
 	if !c.Key.Equal(key) {
-		return nil, fmt.Errorf("software vault: %w", agent.ErrKeyMismatch)
+		return fmt.Errorf("software vault: %w", agent.ErrKeyMismatch)
 	}
 	if c.Storage.Kind != attest.StorageSoftware {
-		return nil, fmt.Errorf("software vault: the credential claims storage kind %s: %w", c.Storage.Kind, agent.ErrKeyMismatch)
+		return fmt.Errorf("software vault: the credential claims storage kind %s: %w", c.Storage.Kind, agent.ErrKeyMismatch)
 	}
-	return c, nil
+	return nil
 }
 
 func readKey(folder string) (*ecdsa.PrivateKey, error) {
@@ -161,7 +160,7 @@ func (v *Vault) Evidence(context.Context, [32]byte) ([]byte, error) { return nil
 
 // Describe implements [agent.Vault].
 func (v *Vault) Describe() agent.Description {
-	return agent.Description{Kind: attest.StorageSoftware, Key: v.credential.Key}
+	return agent.Description{Kind: attest.StorageSoftware, Key: &v.key.PublicKey}
 }
 
 // Close implements [agent.Vault].

@@ -40,6 +40,15 @@ func credentialFor(key *ecdsa.PublicKey) []byte {
 	return attesttest.SignedCredential(c)
 }
 
+// claimingTPM endorses a key as one of a TPM.
+func claimingTPM(key *ecdsa.PublicKey) []byte {
+	c := attesttest.Credential()
+	c.Key = key
+	c.Storage.Kind, c.Storage.NV = attest.StorageTPMDiscrete, attest.NVPlatform
+	c.Storage.KeyName = append([]byte{0x00, 0x0B}, make([]byte, sha256.Size)...) // TPM_ALG_SHA256
+	return attesttest.SignedCredential(c)
+}
+
 func TestVault(t *testing.T) {
 	path := provisioned(t)
 	v, err := softvault.Open(path)
@@ -101,6 +110,13 @@ func TestOpenRefuses(t *testing.T) {
 		"another device's credential": {func(p string) error {
 			return os.WriteFile(filepath.Join(p, softvault.CredentialFile), credentialFor(&attesttest.Key("other").PublicKey), 0o600)
 		}, agent.ErrKeyMismatch},
+		"a credential that claims a TPM": {func(p string) error {
+			v, err := softvault.Open(p)
+			if err != nil {
+				return err
+			}
+			return os.WriteFile(filepath.Join(p, softvault.CredentialFile), claimingTPM(v.Describe().Key), 0o600)
+		}, agent.ErrKeyMismatch},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := provisioned(t)
@@ -138,16 +154,21 @@ func TestOpenRefusesALinkInPlaceOfTheKey(t *testing.T) {
 	}
 }
 
-func TestInstallRefusesAnotherKeysCredential(t *testing.T) {
+func TestInstallRefusesACredentialThatIsNotThisVaults(t *testing.T) {
 	folder, err := softvault.Create(filepath.Join(t.TempDir(), "vault"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := folder.Install(credentialFor(&attesttest.Key("other").PublicKey)); !errors.Is(err, agent.ErrKeyMismatch) {
-		t.Errorf("Install: %v; want %v", err, agent.ErrKeyMismatch)
-	}
-	if _, err := folder.Credential(); !errors.Is(err, agent.ErrNotProvisioned) {
-		t.Errorf("the refused credential was installed: %v", err)
+	for name, raw := range map[string][]byte{
+		"for another key": credentialFor(&attesttest.Key("other").PublicKey),
+		"for a TPM":       claimingTPM(folder.Key()),
+	} {
+		if err := folder.Install(raw); !errors.Is(err, agent.ErrKeyMismatch) {
+			t.Errorf("Install of a credential %s: %v; want %v", name, err, agent.ErrKeyMismatch)
+		}
+		if _, err := folder.Credential(); !errors.Is(err, agent.ErrNotProvisioned) {
+			t.Errorf("the refused credential %s was installed: %v", name, err)
+		}
 	}
 }
 

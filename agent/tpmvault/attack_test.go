@@ -16,6 +16,7 @@ import (
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
 )
 
@@ -383,25 +384,68 @@ func TestReplacedRecordKillsTheOldKey(t *testing.T) {
 	u.must(sign(u.open(), []byte("the new key")))
 }
 
+// install puts any record into the platform's index, with the manufacturer's authorisation.
+func (u *unit) install(record tpmprofile.Record) {
+	u.t.Helper()
+	raw, err := record.Encode()
+	u.must(err)
+	p, f := u.oem.Profile(attest.NVPlatform, 0), u.factory()
+	u.must(f.Define(u.t.Context(), p))
+	u.must(f.Write(u.t.Context(), p, raw, u.signWrite(u.oem, raw)))
+	lock, err := p.LockContent()
+	u.must(err)
+	signature, err := attesttest.Signer(attesttest.Key("oem nv")).Sign(nil, lock)
+	u.must(err)
+	u.must(f.Lock(u.t.Context(), p, [tpmprofile.SignatureBytes]byte(signature)))
+}
+
+// Whatever the manufacturer's station did wrong: key and index are those of the Credential each time.
+func TestOpenRefusesARecordThatContradictsItself(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		spoil func(*attest.Credential)
+		want  error
+		says  string
+	}{
+		{"nothing is wrong", func(*attest.Credential) {}, nil, ""},
+		{"the binding hash is of another IMEI", func(c *attest.Credential) { c.Slots = []imei.IMEI{imei2} }, agent.ErrKeyMismatch, "binding hash"},
+		{"the binding hash is of another record", func(c *attest.Credential) { c.Storage.RecordID[0] ^= 1 }, agent.ErrKeyMismatch, "binding hash"},
+		{"the credential is for software", func(c *attest.Credential) {
+			c.Storage.Kind, c.Storage.NV, c.Storage.KeyName = attest.StorageSoftware, 0, nil
+		}, agent.ErrKeyMismatch, "storage kind software"},
+		{"the credential is for the owner's index", func(c *attest.Credential) { c.Storage.NV = attest.NVOwner }, agent.ErrKeyMismatch, "NV variant 2"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u := newUnit(t)
+			p := u.oem.Profile(attest.NVPlatform, attest.BootMeasured)
+			credential := attesttest.Credential()
+			credential.Storage.Kind, credential.Storage.NV, credential.Storage.Boot = attest.StorageTPMEmulated, p.Variant, p.Boot
+			binding, err := attest.BindingHash(credential.OEMID, credential.Slots, credential.Storage.RecordID)
+			u.must(err)
+			credential.Key, err = u.factory().CreateKey(t.Context(), p, binding)
+			u.must(err)
+			credential.Storage.KeyName, err = p.KeyName(credential.Key, binding)
+			u.must(err)
+			c.spoil(&credential)
+			u.install(tpmprofile.Record{Binding: binding, Credential: attesttest.SignedCredential(credential)})
+			u.approve(tpmprofile.RolePrimary, "sha256:0,2,4,7")
+			if _, err := u.tryOpen(); !errors.Is(err, c.want) || err != nil && !strings.Contains(err.Error(), c.says) {
+				t.Errorf("Open: %v; want %v with %q", err, c.want, c.says)
+			}
+		})
+	}
+}
+
 func TestCopiedRecordIsOfNoUseInAnotherTPM(t *testing.T) {
 	first := newUnit(t)
 	first.provision(imei1)
 	p := first.oem.Profile(attest.NVPlatform, 0)
 	_, record, err := first.factory().ReadIndex(t.Context(), p)
 	first.must(err)
-	raw, err := record.Encode()
-	first.must(err)
 
 	second := newUnit(t)
 	second.approvals = first.approvals
-	f := second.factory()
-	second.must(f.Define(t.Context(), p))
-	second.must(f.Write(t.Context(), p, raw, second.signWrite(second.oem, raw)))
-	lock, err := p.LockContent()
-	second.must(err)
-	signature, err := attesttest.Signer(attesttest.Key("oem nv")).Sign(nil, lock)
-	second.must(err)
-	second.must(f.Lock(t.Context(), p, [tpmprofile.SignatureBytes]byte(signature)))
+	second.install(record)
 	if _, err := second.tryOpen(); !errors.Is(err, agent.ErrKeyMismatch) {
 		t.Errorf("Open: %v; want %v", err, agent.ErrKeyMismatch)
 	}

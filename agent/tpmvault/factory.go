@@ -39,11 +39,11 @@ func NewFactory(ctx context.Context, tpm transport.TPM) (*Factory, error) {
 
 // endorsementKey derives the endorsement key of the TCG's template and hashes its Name.
 func endorsementKey(t contextTPM) ([32]byte, error) {
-	handle, name, err := createKey(t, tpm2.ECCEKTemplate)
+	handle, made, err := createKey(t, tpm2.ECCEKTemplate)
 	if err != nil {
 		return [32]byte{}, err
 	}
-	return sha256.Sum256(name), flush(t.uncancelled(), handle)
+	return sha256.Sum256(made.name), flush(t.uncancelled(), handle)
 }
 
 // Engine says what the TPM is.
@@ -150,13 +150,13 @@ func (f *Factory) Persist(ctx context.Context, p tpmprofile.Profile, binding [32
 	if err != nil {
 		return err
 	}
-	handle, name, err := createKey(t, template)
+	handle, made, err := createKey(t, template)
 	if err != nil {
 		return err
 	}
-	there, err := persistentName(t)
-	if err == nil && string(there) != string(name) {
-		err = persist(t, handle, name)
+	there, err := persistentKey(t)
+	if err == nil && string(there.name) != string(made.name) {
+		err = persist(t, handle, made.name)
 	}
 	return errors.Join(err, flush(t.uncancelled(), handle))
 }

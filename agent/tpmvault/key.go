@@ -2,6 +2,7 @@ package tpmvault
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 
@@ -13,73 +14,82 @@ import (
 
 // locateKey finds the device key at its persistent handle or derives it again: a primary key is a function of its
 // template and the TPM, so that losing the copy, as TPM2_Clear does, costs one command. It refuses a key that
-// is not the Credential's: a record copied into another TPM.
-func (v *Vault) locateKey(t contextTPM) error {
+// is not the Credential's: a record copied into another TPM. It returns the public half as the TPM shows it.
+func (v *Vault) locateKey(t contextTPM) (*ecdsa.PublicKey, error) {
 	if v.transient {
 		_ = flush(t.uncancelled(), v.key) // TPM2_Clear has emptied the slot, as a rule
 		v.transient = false
 	}
-	name, err := persistentName(t)
+	there, err := persistentKey(t)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if bytes.Equal(name, v.keyName) {
+	if bytes.Equal(there.name, v.keyName) {
 		v.key, v.transient = tpmprofile.KeyHandle, false
-		return nil
+		return tpmprofile.PublicKeyOf(there.public)
 	}
-	handle, name, err := createKey(t, v.template)
+	handle, made, err := createKey(t, v.template)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if !bytes.Equal(name, v.keyName) {
-		return errors.Join(agent.ErrKeyMismatch, flush(t.uncancelled(), handle))
+	key, err := tpmprofile.PublicKeyOf(made.public)
+	if err == nil && !bytes.Equal(made.name, v.keyName) {
+		err = agent.ErrKeyMismatch
+	}
+	if err != nil {
+		return nil, errors.Join(err, flush(t.uncancelled(), handle))
 	}
 	v.key, v.transient = handle, true
-	if err := persist(t, handle, name); err != nil {
+	if err := persist(t, handle, made.name); err != nil {
 		v.event(fmt.Sprintf("the device key was derived again and stays in a slot of the TPM: %v", err))
-		return nil
+		return key, nil
 	}
 	v.event("the device key was derived again and made persistent")
 	v.key, v.transient = tpmprofile.KeyHandle, false
-	return flush(t.uncancelled(), handle)
+	return key, flush(t.uncancelled(), handle)
 }
 
-// persistentName is the Name of the object at the device key's persistent handle; nil if the handle is free.
-func persistentName(t contextTPM) ([]byte, error) {
+// object is a key as the TPM shows it.
+type object struct {
+	public *tpm2.TPMTPublic
+	name   []byte // computed of public instead of believing the one beside it
+}
+
+// persistentKey is the object at the device key's persistent handle; empty if the handle is free.
+func persistentKey(t contextTPM) (object, error) {
 	response, err := tpm2.ReadPublic{ObjectHandle: tpmprofile.KeyHandle}.Execute(t)
 	if isAbsent(err) {
-		return nil, nil
+		return object{}, nil
 	}
 	if err != nil {
-		return nil, explain("reading the persistent device key", err)
+		return object{}, explain("reading the persistent device key", err)
 	}
-	return publicName(&response.OutPublic)
+	return newObject(&response.OutPublic)
 }
 
-// publicName computes the Name of a public area instead of believing the one beside it.
-func publicName(public *tpm2.TPM2BPublic) ([]byte, error) {
-	contents, err := tpmprofile.Unmarshal[tpm2.TPMTPublic](public.Bytes())
+func newObject(encoded *tpm2.TPM2BPublic) (object, error) {
+	public, err := tpmprofile.Unmarshal[tpm2.TPMTPublic](encoded.Bytes())
 	if err != nil {
-		return nil, err
+		return object{}, err
 	}
-	name, err := tpm2.ObjectName(contents)
+	name, err := tpm2.ObjectName(public)
 	if err != nil {
-		return nil, err
+		return object{}, err
 	}
-	return name.Buffer, nil
+	return object{public, name.Buffer}, nil
 }
 
 // createKey derives the device key into a slot, which the caller frees.
-func createKey(t contextTPM, template tpm2.TPMTPublic) (tpm2.TPMHandle, []byte, error) {
+func createKey(t contextTPM, template tpm2.TPMTPublic) (tpm2.TPMHandle, object, error) {
 	response, err := tpm2.CreatePrimary{PrimaryHandle: tpm2.TPMRHEndorsement, InPublic: tpm2.New2B(template)}.Execute(t)
 	if err != nil {
-		return 0, nil, explain("deriving the device key", err)
+		return 0, object{}, explain("deriving the device key", err)
 	}
-	name, err := publicName(&response.OutPublic)
+	made, err := newObject(&response.OutPublic)
 	if err != nil {
-		return 0, nil, errors.Join(err, flush(t.uncancelled(), response.ObjectHandle))
+		return 0, object{}, errors.Join(err, flush(t.uncancelled(), response.ObjectHandle))
 	}
-	return response.ObjectHandle, name, nil
+	return response.ObjectHandle, made, nil
 }
 
 // persist makes the device key permanent at its handle.

@@ -8,7 +8,9 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
+	"imei-attest/agent"
 	"imei-attest/agent/provision"
+	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
@@ -132,12 +134,65 @@ func TestOtherCredentialKeyIsRefused(t *testing.T) {
 }
 
 func TestOtherBootKindIsRefused(t *testing.T) {
-	u := newUnit(t)
-	u.provision(imei1)
-	options := u.options()
-	options.PCRs = tpmprofile.PCRSelection{}
-	if _, err := u.tryProvision(options, imei1); !errors.Is(err, provision.ErrRefused) {
-		t.Errorf("provisioning without registers: %v; want %v", err, provision.ErrRefused)
+	for _, c := range []struct{ first, second string }{
+		{"sha256:0,2,4,7", ""},
+		{"", "sha256:0,2,4,7"},
+	} {
+		u := newUnit(t)
+		options := u.options()
+		options.PCRs = pcrs(t, c.first)
+		_, err := u.tryProvision(options, imei1)
+		u.must(err)
+		options.PCRs = pcrs(t, c.second)
+		// The TPM derives another key then, and without the check of the kind it would look like another TPM's.
+		_, err = u.tryProvision(options, imei1)
+		if !errors.Is(err, provision.ErrRefused) || errors.Is(err, agent.ErrKeyMismatch) || !strings.Contains(err.Error(), "PCRs") {
+			t.Errorf("provisioning with registers %q, then %q: %v; want %v that speaks of the PCRs", c.first, c.second, err, provision.ErrRefused)
+		}
+	}
+}
+
+// A TPM that says "done" and shows something else afterwards has no unit.
+func TestARecordThatReadsBackOtherwiseIsRefused(t *testing.T) {
+	const (
+		inRecord   = 10 + 4 + 2 // a response's header, length of its parameters, length of the data
+		binding    = inRecord + tpmprofile.BindingOffset
+		credential = binding + 32 + 2 + 100 // its 101st byte
+		attributes = 10 + 2 + 4 + 2         // header, length, handle, hash algorithm
+		locked     = attributes + 3 - 11/8  // TPMA_NV_WRITELOCKED is bit 11
+	)
+	for _, c := range []struct {
+		name    string
+		command tpm2.TPMCC
+		at      int
+		bit     byte
+	}{
+		{"nothing", 0, 0, 0},
+		{"the binding hash", tpm2.TPMCCNVRead, binding, 1},
+		{"the credential", tpm2.TPMCCNVRead, credential, 1},
+		{"the lock", tpm2.TPMCCNVReadPublic, locked, 1 << (11 % 8)},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			u := newUnit(t)
+			isLocked, isSpoiled := false, false
+			u.tpm = tpmtest.NewSpy(&faulty{TPM: u.conn, response: func(code tpm2.TPMCC, response []byte) {
+				isLocked = isLocked || code == tpm2.TPMCCNVWriteLock
+				if isLocked && !isSpoiled && code == c.command {
+					isSpoiled = true
+					response[c.at] ^= c.bit
+				}
+			}})
+			_, err := u.tryProvision(u.options(), imei1)
+			switch {
+			case c.command == 0:
+				u.must(err)
+			case !errors.Is(err, provision.ErrRefused) || !strings.Contains(err.Error(), "does not hold what was written"):
+				t.Errorf("provisioning: %v; want %v", err, provision.ErrRefused)
+			}
+			if isSpoiled != (c.command != 0) {
+				t.Errorf("an answer was spoiled: %v", isSpoiled)
+			}
+		})
 	}
 }
 

@@ -157,7 +157,7 @@ func (v *Vault) repair(t contextTPM, err error) (again bool, reason error) {
 		return true, nil
 	case command == tpm2.TPMCCSign && isAbsent(err):
 		v.event("the TPM was cleared: the device key is derived again")
-		err := v.locateKey(t)
+		_, err := v.locateKey(t) // of the same Name, so it is the same key
 		return err == nil, err
 	case command == tpm2.TPMCCPolicyNV && (isAbsent(err) || errors.Is(err, tpm2.TPMRCPolicy)),
 		command == tpm2.TPMCCSign && errors.Is(err, tpm2.TPMRCPolicyFail):

@@ -15,6 +15,7 @@ package tpmvault
 import (
 	"bytes"
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"sync"
@@ -48,6 +49,7 @@ type Vault struct {
 
 	template  tpm2.TPMTPublic    // of the device key
 	keyName   []byte             // of the device key
+	public    *ecdsa.PublicKey   // the device key as the TPM showed it
 	branches  []tpm2.TPM2BDigest // of its policy
 	approvals []*approval        // those for its boot keys
 
@@ -85,7 +87,7 @@ func Open(ctx context.Context, tpm transport.TPM, cfg Config) (*Vault, error) {
 	if err := v.adoptApprovals(cfg.Approvals); err != nil {
 		return nil, err
 	}
-	if err := v.locateKey(t); err != nil {
+	if v.public, err = v.locateKey(t); err != nil {
 		return nil, err
 	}
 	return v, nil
@@ -167,7 +169,7 @@ func (v *Vault) Describe() agent.Description {
 	return agent.Description{
 		Kind: s.Kind, Manufacturer: v.engine.Manufacturer, Firmware: v.engine.Firmware,
 		BootBound: s.Boot == attest.BootMeasured, StorageBound: true, RollbackProtected: s.RollbackProtected,
-		Key: v.credential.Key,
+		Key: v.public,
 	}
 }
 

@@ -58,6 +58,53 @@ func TestDescribe(t *testing.T) {
 	}
 }
 
+// The agent compares this key with the Credential's, so it must not be the Credential's own.
+func TestDescribeGivesTheKeyThatSigns(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	shown, err := tpm2.ReadPublic{ObjectHandle: tpmprofile.KeyHandle}.Execute(u.conn)
+	u.must(err)
+	public, err := shown.OutPublic.Contents()
+	u.must(err)
+	want, err := tpmprofile.PublicKeyOf(public)
+	u.must(err)
+	wantDescribed := func(where string) {
+		v := u.open()
+		v.BelieveCredentialFor(&attesttest.Key("stranger").PublicKey)
+		if !v.Describe().Key.Equal(want) {
+			t.Errorf("%s: Describe gives another key than the TPM", where)
+		}
+	}
+	wantDescribed("persistent")
+	_, err = tpm2.EvictControl{
+		Auth: tpm2.TPMRHOwner, ObjectHandle: tpm2.NamedHandle{Handle: tpmprofile.KeyHandle, Name: shown.Name}, PersistentHandle: tpmprofile.KeyHandle,
+	}.Execute(u.conn)
+	u.must(err)
+	wantDescribed("derived again")
+}
+
+// The TPM, or whatever stands before it, has something else signed than was asked for.
+func TestASignatureThatDoesNotVerifyLeavesTheVaultWithAnError(t *testing.T) {
+	u := newUnit(t)
+	u.provision(imei1)
+	const firstByte = 10 + 2 // of the data of TPM2_Hash: a command's header, length of the data
+	wrong := false
+	u.tpm = tpmtest.NewSpy(&faulty{TPM: u.conn, command: func(code tpm2.TPMCC, command []byte) {
+		if code == tpm2.TPMCCHash && wrong {
+			command[firstByte] ^= 1
+		}
+	}})
+	v := u.open()
+	u.must(sign(v, []byte("content")))
+	wrong = true
+	if _, err := v.Signer(t.Context()).Sign(nil, []byte("content")); !errors.Is(err, agent.ErrKeyMismatch) {
+		t.Errorf("Sign: %v; want %v", err, agent.ErrKeyMismatch)
+	}
+	wrong = false
+	u.must(sign(v, []byte("content")))
+	u.wantClean()
+}
+
 // The budget is 9 TPM commands a token after the first.
 func TestCommandsPerToken(t *testing.T) {
 	for _, c := range []struct {

@@ -106,6 +106,108 @@ func TestAPortLockedByAnotherProgramIsBusy(t *testing.T) {
 	}
 }
 
+// exclusive reports whether the kernel turns other openers of a terminal away (TIOCEXCL). It asks, because root is
+// let in all the same.
+func exclusive(t *testing.T, path string) bool {
+	t.Helper()
+	watch, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		if errors.Is(err, unix.EBUSY) {
+			return true
+		}
+		t.Fatal(err)
+	}
+	defer watch.Close()
+	set, err := unix.IoctlGetInt(int(watch.Fd()), unix.TIOCGEXCL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return set != 0
+}
+
+func TestAnOpenPortTurnsProgramsAwayThatDoNotLock(t *testing.T) {
+	line, port := newLine(t)
+	if !exclusive(t, line.Path) {
+		t.Error("a program that does not use flock can open the port too")
+	}
+	port.Close()
+	if exclusive(t, line.Path) {
+		t.Error("nobody can open the port after Close")
+	}
+	if _, err := serialport.Open(t.Context(), line.Path, serialport.Config{Baud: 12345}); err == nil || exclusive(t, line.Path) {
+		t.Errorf("nobody can open the port after an Open that failed: %v", err)
+	}
+}
+
+// What Open cannot be made to meet at will: the node changes between looking, opening and locking.
+func TestAPortIsTheDeviceItsPathNamed(t *testing.T) {
+	for _, tt := range []struct {
+		name   string
+		change func(t *testing.T, link string, before *unix.Stat_t, fd *int)
+		want   error
+	}{
+		{"nothing changed", func(*testing.T, string, *unix.Stat_t, *int) {}, nil},
+		{"another device was opened", func(t *testing.T, _ string, _ *unix.Stat_t, fd *int) {
+			*fd = openTTY(t, newPTY(t).Path)
+		}, modem.ErrReplaced},
+		{"another device was opened, which another program has", func(t *testing.T, _ string, _ *unix.Stat_t, fd *int) {
+			other := newPTY(t)
+			if err := unix.Flock(openTTY(t, other.Path), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+				t.Fatal(err)
+			}
+			*fd = openTTY(t, other.Path)
+		}, modem.ErrReplaced},
+		{"the path names another device now", func(t *testing.T, link string, _ *unix.Stat_t, _ *int) {
+			if err := errors.Join(os.Remove(link), os.Symlink(newPTY(t).Path, link)); err != nil {
+				t.Fatal(err)
+			}
+		}, modem.ErrReplaced},
+		{"the path names nothing now", func(t *testing.T, link string, _ *unix.Stat_t, _ *int) {
+			if err := os.Remove(link); err != nil {
+				t.Fatal(err)
+			}
+		}, modem.ErrNoPort},
+		{"another device number", func(_ *testing.T, _ string, before *unix.Stat_t, _ *int) { before.Rdev++ }, modem.ErrReplaced},
+		{"another node", func(_ *testing.T, _ string, before *unix.Stat_t, _ *int) { before.Ino++ }, modem.ErrReplaced},
+		{"another file system", func(_ *testing.T, _ string, before *unix.Stat_t, _ *int) { before.Dev++ }, modem.ErrReplaced},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			line := newPTY(t)
+			link := filepath.Join(t.TempDir(), "modem")
+			var before unix.Stat_t
+			if err := errors.Join(os.Symlink(line.Path, link), unix.Stat(link, &before)); err != nil {
+				t.Fatal(err)
+			}
+			fd := openTTY(t, line.Path)
+			tt.change(t, link, &before, &fd)
+			own, err := unix.Dup(fd) // a Port closes what it is given
+			if err != nil {
+				t.Fatal(err)
+			}
+			port, err := serialport.NewPort(own, link, before, serialport.Config{})
+			if err != nil {
+				err = errors.Join(err, unix.Close(own))
+			} else {
+				port.Close()
+			}
+			if !errors.Is(err, tt.want) {
+				t.Errorf("error %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+// openTTY opens a terminal without setting it up.
+func openTTY(t *testing.T, path string) int {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return int(f.Fd())
+}
+
 func TestAReplacedNodeIsNoticed(t *testing.T) {
 	first, second := newPTY(t), newPTY(t)
 	link := filepath.Join(t.TempDir(), "modem")

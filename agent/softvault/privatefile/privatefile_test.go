@@ -66,6 +66,25 @@ func TestReadRefuses(t *testing.T) {
 	}
 }
 
+func TestReadRefusesWhatBelongsToAnotherUser(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give a file to another user")
+	}
+	const stranger = 65534 // nobody
+	for name, owned := range map[string]func(path string) string{
+		"a file":   func(p string) string { return p },
+		"a folder": filepath.Dir,
+	} {
+		path := filepath.Join(folder(t), "file")
+		if err := errors.Join(privatefile.Create(path, []byte("secret")), os.Chown(owned(path), stranger, stranger)); err != nil {
+			t.Fatal(err)
+		}
+		if got, err := privatefile.Read(path); !errors.Is(err, privatefile.ErrExposed) || !strings.Contains(err.Error(), "belongs to user 65534") {
+			t.Errorf("Read of %s of another user = %q, %v; want %v that names the user", name, got, err, privatefile.ErrExposed)
+		}
+	}
+}
+
 func TestMakeFolderRefusesAnExposedOne(t *testing.T) {
 	path := t.TempDir()
 	if err := os.Chmod(path, 0o755); err != nil {
