@@ -45,7 +45,10 @@ func (v *Vault) sign(ctx context.Context, content []byte) ([]byte, error) {
 	for range maxRecoveries {
 		var signature [tpmprofile.SignatureBytes]byte
 		if signature, err = v.signOnce(t, digest, ticket); err == nil {
-			return signature[:], v.checkSignature(content, signature)
+			if err := v.checkSignature(content, signature); err != nil {
+				return nil, err
+			}
+			return signature[:], nil
 		}
 		again, reason := v.repair(t, err)
 		if !again {
