@@ -55,6 +55,7 @@ type session struct {
 	stop     context.CancelFunc
 	line     []byte
 	last     string // the last command line, for A/
+	identity string // told instead of the modem's own in the answer to this line; "" for none
 	writing  sync.Mutex
 	late     sync.WaitGroup // stale answers on their way
 }
@@ -113,6 +114,13 @@ func (s *session) commandLine(line string) error {
 	s.last = line
 	body := strings.TrimSpace(line[2:])
 	fault := s.emulator.faultFor(body)
+	s.identity = ""
+	switch fault.Kind {
+	case FaultIdentity:
+		s.identity = fault.Text
+	case FaultSwap:
+		s.emulator.SetIMEI(fault.Text)
+	}
 	echo := ""
 	if s.echo && fault.Kind != FaultVerbatim {
 		echo = line + "\r"
@@ -127,6 +135,8 @@ func (s *session) misbehave(f Fault, echo string, answer func() string) error {
 		return s.send(f.Text)
 	case FaultSilent:
 		return nil
+	case FaultInstead:
+		return s.send(echo + f.Text)
 	case FaultGarbage:
 		return s.send(f.Text + echo + answer())
 	case FaultHangUp:

@@ -12,17 +12,22 @@ import (
 	"imei-attest/modem/modemtest"
 )
 
-type emulate struct{ link, imei, profile string }
+type emulate struct {
+	link, imei, profile string
+	faults              []string
+}
 
 func newEmulate() *cobra.Command {
 	var e emulate
 	c := &cobra.Command{
-		Use:   "emulate --link PATH [--imei TEXT] [--profile NAME]",
+		Use:   "emulate --link PATH [--imei TEXT] [--profile NAME] [--fault NAME]...",
 		Short: "Emulate a modem on a terminal until interrupted",
 		Long: `Emulate a modem on a terminal and publish it as a symbolic link that programs open as a serial port.
 The IMEI may be any text: answering nonsense is what an emulator is for.
 
-Profiles: ` + strings.Join(modemtest.Profiles(), ", "),
+Profiles: ` + strings.Join(modemtest.Profiles(), ", ") + `
+
+Faults (what each does, and what a reader makes of it, is in modem/README.md): ` + faultNames(),
 		Example: "  imei-lab emulate --link /tmp/modem --imei 490154203237518",
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return e.run(c.Context(), c.ErrOrStderr()) },
@@ -30,24 +35,45 @@ Profiles: ` + strings.Join(modemtest.Profiles(), ", "),
 	c.Flags().StringVar(&e.link, "link", "", "`path` of the symbolic link to make")
 	c.Flags().StringVar(&e.imei, "imei", "", "what the modem answers, usually 15 `digits` (default: the profile's)")
 	c.Flags().StringVar(&e.profile, "profile", "generic", "whose way of answering to take, by `name`")
+	c.Flags().StringArrayVar(&e.faults, "fault", nil, "misbehave so, by `name`; may be repeated, and of several that a command meets the first counts")
 	if err := c.MarkFlagRequired("link"); err != nil {
 		panic(err) // a misspelt name in the line above
 	}
 	return c
 }
 
+func faultNames() string {
+	var names []string
+	for _, f := range modemtest.NamedFaults() {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
 func (e *emulate) run(ctx context.Context, stderr io.Writer) error {
-	modem, err := modemtest.New(modemtest.Config{Profile: e.profile, IMEI: e.imei})
+	config := modemtest.Config{Profile: e.profile, IMEI: e.imei}
+	returns := false
+	for _, name := range e.faults {
+		f, err := modemtest.FaultNamed(name)
+		if err != nil {
+			return fail(exitUsage, err)
+		}
+		config.Faults = append(config.Faults, f.Faults...)
+		returns = returns || f.Returns
+	}
+	modem, err := modemtest.New(config)
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	pty, err := modemtest.OpenPTY(e.link)
-	if err != nil {
-		return fail(exitUsage, err)
-	}
-	fmt.Fprintf(stderr, "a %s modem answers at %s; interrupt to end\n", e.profile, e.link)
-	if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
-		return fail(exitError, err)
+	for again := true; again; again = returns && ctx.Err() == nil {
+		pty, err := modemtest.OpenPTY(e.link)
+		if err != nil {
+			return fail(exitUsage, err)
+		}
+		fmt.Fprintf(stderr, "a %s modem answers at %s; interrupt to end\n", e.profile, e.link)
+		if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
+			return fail(exitError, err)
+		}
 	}
 	return nil
 }
