@@ -119,6 +119,9 @@ func TestDocumentsListTheProfiles(t *testing.T) {
 	if got := names(row, section); !slices.Equal(got, want) {
 		t.Errorf("profiles: testbench/README.md has %q, the emulator %q", got, want)
 	}
+	if list := "Profiles: " + strings.Join(want, ", "); !strings.Contains(strings.ReplaceAll(read(t, "modem/README.md"), "\n", " "), list) {
+		t.Errorf("modem/README.md does not have %q", list)
+	}
 }
 
 func readManual(t *testing.T, program string) string {
