@@ -105,14 +105,13 @@ func (s *session) take(b byte) error {
 
 // commandLine echoes and answers. Bytes before AT are noise: other text is ignored, as a modem does.
 func (s *session) commandLine(line string) error {
-	at := strings.Index(strings.ToUpper(line), "AT")
-	s.emulator.record.write("host", line+"\r")
-	if at < 0 {
+	s.emulator.record.write(fromHost, line+"\r")
+	body, ok := bodyOf(line)
+	if !ok {
 		return nil
 	}
-	line = line[at:]
+	line = line[strings.Index(strings.ToUpper(line), "AT"):]
 	s.last = line
-	body := strings.TrimSpace(line[2:])
 	fault := s.emulator.faultFor(body)
 	s.identity = ""
 	switch fault.Kind {
@@ -187,7 +186,7 @@ func (s *session) send(text string) error {
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.emulator.record.write("modem", text)
+	s.emulator.record.write(fromModem, text)
 	_, err := io.WriteString(s.rw, text)
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,14 +14,14 @@ import (
 )
 
 type emulate struct {
-	link, imei, profile string
-	faults              []string
+	link, imei, profile, replay string
+	faults                      []string
 }
 
 func newEmulate() *cobra.Command {
 	var e emulate
 	c := &cobra.Command{
-		Use:   "emulate --link PATH [--imei TEXT] [--profile NAME] [--fault NAME]...",
+		Use:   "emulate --link PATH [--imei TEXT] [--profile NAME] [--fault NAME]... | --link PATH --replay FILE",
 		Short: "Emulate a modem on a terminal until interrupted",
 		Long: `Emulate a modem on a terminal and publish it as a symbolic link that programs open as a serial port.
 The IMEI may be any text: answering nonsense is what an emulator is for.
@@ -36,6 +37,10 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 	c.Flags().StringVar(&e.imei, "imei", "", "what the modem answers, usually 15 `digits` (default: the profile's)")
 	c.Flags().StringVar(&e.profile, "profile", "generic", "whose way of answering to take, by `name`")
 	c.Flags().StringArrayVar(&e.faults, "fault", nil, "misbehave so, by `name`; may be repeated, and of several that a command meets the first counts")
+	c.Flags().StringVar(&e.replay, "replay", "", "answer as the modem in this recording did, a `file` of imei-lab record")
+	for _, other := range []string{"imei", "profile", "fault"} {
+		c.MarkFlagsMutuallyExclusive("replay", other)
+	}
 	if err := c.MarkFlagRequired("link"); err != nil {
 		panic(err) // a misspelt name in the line above
 	}
@@ -51,29 +56,55 @@ func faultNames() string {
 }
 
 func (e *emulate) run(ctx context.Context, stderr io.Writer) error {
-	config := modemtest.Config{Profile: e.profile, IMEI: e.imei}
-	returns := false
-	for _, name := range e.faults {
-		f, err := modemtest.FaultNamed(name)
-		if err != nil {
-			return fail(exitUsage, err)
-		}
-		config.Faults = append(config.Faults, f.Faults...)
-		returns = returns || f.Returns
-	}
-	modem, err := modemtest.New(config)
+	modem, returns, err := e.modem()
 	if err != nil {
 		return fail(exitUsage, err)
+	}
+	kind := e.profile
+	if e.replay != "" {
+		kind = "recorded"
 	}
 	for again := true; again; again = returns && ctx.Err() == nil {
 		pty, err := modemtest.OpenPTY(e.link)
 		if err != nil {
 			return fail(exitUsage, err)
 		}
-		fmt.Fprintf(stderr, "a %s modem answers at %s; interrupt to end\n", e.profile, e.link)
+		fmt.Fprintf(stderr, "a %s modem answers at %s; interrupt to end\n", kind, e.link)
 		if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
 			return fail(exitError, err)
 		}
 	}
 	return nil
+}
+
+// modem makes what the flags say. returns: after a hang-up it comes back.
+func (e *emulate) modem() (modem *modemtest.Emulator, returns bool, err error) {
+	if e.replay != "" {
+		modem, err = replay(e.replay)
+		return modem, false, err
+	}
+	config := modemtest.Config{Profile: e.profile, IMEI: e.imei}
+	for _, name := range e.faults {
+		f, err := modemtest.FaultNamed(name)
+		if err != nil {
+			return nil, false, err
+		}
+		config.Faults = append(config.Faults, f.Faults...)
+		returns = returns || f.Returns
+	}
+	modem, err = modemtest.New(config)
+	return modem, returns, err
+}
+
+func replay(file string) (*modemtest.Emulator, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	entries, err := modemtest.ReadTranscript(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading the recording %s: %w", file, err)
+	}
+	return modemtest.NewReplay(entries)
 }
