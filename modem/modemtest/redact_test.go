@@ -1,6 +1,7 @@
 package modemtest_test
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 	"testing"
@@ -96,6 +97,28 @@ func FuzzRedact(f *testing.F) {
 		rightByChance := form == imei.FormSpareDigit && newForm == imei.FormCheckDigit
 		if err != nil || after.TAC() != before.TAC() || after == before || form != newForm && !rightByChance {
 			t.Errorf("%q becomes %q: form %v, %v", text, out, newForm, err)
+		}
+	})
+}
+
+// FuzzTranscript: a file is refused or makes a modem that can be asked.
+func FuzzTranscript(f *testing.F) {
+	f.Add([]byte(`{"us":1,"from":"host","hex":"41540d"}` + "\n" + `{"us":2,"from":"modem","hex":"4f4b0d0a"}`))
+	f.Add([]byte(`{"from":"host","hex":"610d1b41540d410d0a0d"}`))
+	f.Add([]byte(`{"from":"modem","hex":""}`))
+	f.Fuzz(func(t *testing.T, file []byte) {
+		entries, err := modemtest.ReadTranscript(bytes.NewReader(file))
+		if err != nil {
+			return
+		}
+		emulator, err := modemtest.NewReplay(entries)
+		if err != nil {
+			return
+		}
+		port := emulator.Pipe()
+		defer port.Close()
+		if _, err := port.Write(t.Context(), []byte("AT+NOT-IN-THE-FILE\r")); err != nil {
+			t.Error(err)
 		}
 	})
 }
