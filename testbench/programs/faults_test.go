@@ -38,17 +38,46 @@ func TestTableOfFaultsIsWhatTheProgramsDo(t *testing.T) {
 	all.Wait()
 }
 
-// identifyWithFault runs the laboratory's modem and the agent, twice if the fault is for the second reading, and words the
-// result as the table does.
+// So is what testbench/README.md says of the profiles: each is read right, and with that agreement.
+func TestTableOfProfilesIsWhatTheProgramsDo(t *testing.T) {
+	needPrograms(t)
+	found := regexp.MustCompile("(?m)^\\| `([a-z0-9]+)` \\| .* \\| (?:yes|no) \\| (\\w+) \\|$").FindAllStringSubmatch(read(t, "testbench/README.md"), -1)
+	if len(found) != len(modemtest.Profiles()) {
+		t.Fatalf("%d rows, want %d", len(found), len(modemtest.Profiles()))
+	}
+	for _, f := range found {
+		got, want := identifyEmulated(t, 1, "--profile", f[1], "--imei", documentIMEI)[0], "right, -, "+f[2]+", exit status 0"
+		if got != want {
+			t.Errorf("%s: the programs show %q, the page says %q", f[1], got, want)
+		}
+	}
+}
+
+// identifyWithFault words what the two programs show as the table does.
 func identifyWithFault(t *testing.T, name string) string {
 	fault, err := modemtest.FaultNamed(name)
 	if err != nil {
 		return err.Error()
 	}
+	if !fault.Later {
+		return identifyEmulated(t, 1, "--fault", name)[0]
+	}
+	const good = "right, -, full, exit status 0"
+	both := identifyEmulated(t, 2, "--fault", name)
+	if both[0] != good {
+		return "at the first reading " + both[0]
+	}
+	return both[1]
+}
+
+// identifyEmulated runs the laboratory's modem with these flags, and the agent as many times.
+func identifyEmulated(t *testing.T, times int, flags ...string) []string {
+	shown := make([]string, times)
 	link := filepath.Join(t.TempDir(), "modem")
-	lab := exec.Command(filepath.Join(bin, "imei-lab"), "emulate", "--link", link, "--fault", name)
+	lab := exec.Command(filepath.Join(bin, "imei-lab"), append([]string{"emulate", "--link", link}, flags...)...)
 	if err := lab.Start(); err != nil {
-		return err.Error()
+		shown[0] = err.Error()
+		return shown
 	}
 	defer func() { _ = lab.Process.Signal(os.Interrupt); _ = lab.Wait() }()
 	for end := time.Now().Add(documentPatience); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
@@ -56,12 +85,10 @@ func identifyWithFault(t *testing.T, name string) string {
 			break
 		}
 	}
-	if fault.Later {
-		if first := identifyOnce(link); first != "right, -, full, exit status 0" {
-			return "at the first reading " + first
-		}
+	for i := range shown {
+		shown[i] = identifyOnce(link)
 	}
-	return identifyOnce(link)
+	return shown
 }
 
 func identifyOnce(port string) string {
