@@ -127,7 +127,7 @@ func (r *Redactor) replace(digits string) (string, error) {
 }
 
 // checkLike returns a 15th digit that is to body what the one of digits is to them: right, the spare 0 (TS 23.003 clause
-// 6.2.1), or wrong by as much.
+// 6.2.1), or wrong. Redactor.body sees to it that a spare 0 is not right by chance.
 func checkLike(digits, body string) string {
 	before, after := checkDigit(digits[:bodyDigits]), checkDigit(body)
 	had := int(digits[bodyDigits] - '0')
@@ -137,7 +137,11 @@ func checkLike(digits, body string) string {
 	case had == 0:
 		return "0"
 	}
-	return fmt.Sprint((after + had - before + 10) % 10)
+	for wrong := after + had - before + 10; ; wrong++ {
+		if wrong %= 10; wrong != 0 && wrong != after { // 0 would be the spare digit
+			return fmt.Sprint(wrong)
+		}
+	}
 }
 
 func checkDigit(body string) int {
@@ -159,7 +163,7 @@ func (r *Redactor) body(body string) (string, error) {
 			return "", err
 		}
 		made := body[:tacDigits] + serial
-		if _, isReal := r.known[made]; isReal || made == body || r.given[made] {
+		if _, isReal := r.known[made]; isReal || made == body || r.given[made] || checkDigit(made) == 0 && checkDigit(body) != 0 {
 			continue
 		}
 		r.known[body], r.given[made] = made, true
