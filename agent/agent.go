@@ -3,7 +3,7 @@
 //
 // Start with [New] and [Agent.Attest]. A modem that answers nonsense, or nothing, is a finding and goes into the
 // evidence; an error means that there is no evidence. The package opens no device and no connection: it is given a
-// Reader and a Vault.
+// Reader and a Vault. [Monitor] watches a modem and reports what changes; it needs no Vault.
 package agent
 
 import (

@@ -29,6 +29,12 @@ func TestEveryProfileTellsItsIMEI(t *testing.T) {
 		"ublox":    {modem.AgreementFull, "cgsn=1 cgsn=2 cgsn=3 cgsn gsn vendor", "01"},
 		"nordic":   {modem.AgreementFull, "cgsn=1 cgsn=2 cgsn=3 cgsn gsn", "01"},
 		"motorola": {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"huawei":   {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"fibocom":  {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"sierra":   {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"telit":    {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"a7600":    {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"bc260y":   {modem.AgreementPartial, "cgsn=1 cgsn=2 cgsn=3", "02"},
 	}
 	for _, profile := range modemtest.Profiles() {
 		for _, echoOff := range []bool{false, true} {
@@ -46,6 +52,9 @@ func TestEveryProfileTellsItsIMEI(t *testing.T) {
 				}
 				if r.Model == "" || r.Manufacturer == "" || r.Revision == "" || r.RestartSeen || r.LastAnswer.IsZero() || r.Port.Path != "memory" {
 					t.Errorf("reading %+v", r)
+				}
+				if own := read(t, modemtest.Config{Profile: profile, EchoOff: echoOff}); own.Slots[0].Word != "" || own.Slots[0].IMEI.IsZero() {
+					t.Errorf("the profile's own IMEI is read as %+v", own.Slots[0])
 				}
 				if r.Answers[1].Command != "AT+CGSN=1" && r.Answers[0].Command != "AT+CGSN=1" {
 					t.Error("AT+CGSN=1 was not asked first")

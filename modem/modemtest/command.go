@@ -64,7 +64,7 @@ func (s *session) run(command string) (text string, ok bool) {
 	if !ok || template == nil {
 		return "", false
 	}
-	text = s.emulator.fill(*template)
+	text = s.emulator.fill(*template, s.identity)
 	if s.ucs2 {
 		text = quotedToUCS2(text)
 	}

@@ -84,15 +84,19 @@ func (e *Emulator) SetFaults(faults ...Fault) {
 }
 
 // fill puts the identity into a template. An IMEISV is made of the 14 digits and the software version; of a text that is no
-// IMEI it is the text itself.
-func (e *Emulator) fill(template string) string {
+// IMEI it is the text itself. Another identity than the modem's, unless empty, is told instead.
+func (e *Emulator) fill(template, other string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	imeisv := e.imei
-	if id, _, _ := imei.ParseSent(e.imei); !id.IsZero() {
+	identity := e.imei
+	if other != "" {
+		identity = strings.ReplaceAll(other, "{imei}", e.imei)
+	}
+	imeisv := identity
+	if id, _, _ := imei.ParseSent(identity); !id.IsZero() {
 		imeisv = imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
 	}
-	return strings.NewReplacer("{imei}", e.imei, "{imeisv}", imeisv, "{svn}", e.svn,
+	return strings.NewReplacer("{imei}", identity, "{imeisv}", imeisv, "{svn}", e.svn,
 		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", e.profile.Revision,
 	).Replace(template)
 }

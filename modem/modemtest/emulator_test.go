@@ -98,6 +98,8 @@ func TestFaults(t *testing.T) {
 		{"verbatim", fault(modemtest.FaultVerbatim, "no"), "no"},
 		{"silent", fault(modemtest.FaultSilent, ""), ""},
 		{"late", fault(modemtest.FaultDelay, ""), answer},
+		{"instead", fault(modemtest.FaultInstead, "no"), "no"},
+		{"other identity", fault(modemtest.FaultIdentity, "<{imei}>"), "\r\n<490154203237518>\r\n\r\nOK\r\n"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -106,6 +108,22 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+func TestEverySecondAnswerAndSwap(t *testing.T) {
+	const one, two = "\r\n490154203237518\r\n\r\nOK\r\n", "\r\n2\r\n\r\nOK\r\n"
+	for _, c := range []struct {
+		fault modemtest.Fault
+		want  string
+	}{
+		{modemtest.Fault{Kind: modemtest.FaultIdentity, Command: "*", Skip: 1, Every: 2, Text: "2"}, one + one + two + one},
+		{modemtest.Fault{Kind: modemtest.FaultSwap, Command: "+GSN", Skip: 2, Text: "2"}, one + one + two + two},
+	} {
+		config := modemtest.Config{EchoOff: true, Faults: []modemtest.Fault{c.fault}}
+		if got := converse(t, config, "AT+GSN\r", "AT+GSN\r", "AT+GSN\r", "AT+GSN\r"); got != c.want {
+			t.Errorf("%+v: got %q, want %q", c.fault, got, c.want)
+		}
 	}
 }
 

@@ -27,6 +27,12 @@ const (
 	FaultVerbatim
 	// FaultSilent: nothing comes.
 	FaultSilent
+	// FaultInstead: the echo comes, and Text instead of the answer.
+	FaultInstead
+	// FaultIdentity: this answer, and no other, tells Text as the IMEI; {imei} in it is the true one.
+	FaultIdentity
+	// FaultSwap: from this command on the IMEI is Text.
+	FaultSwap
 )
 
 // Fault makes the emulator misbehave on a command. Faults are deterministic: the same commands meet the same faults.
@@ -35,6 +41,7 @@ type Fault struct {
 	Command string        // without AT, such as "+CGSN=1", in any case; "*" for every command
 	Skip    int           // matching commands that are answered properly first
 	Times   int           // matching commands that meet the fault then; 0 means all
+	Every   int           // of these only each second, third and so on; 0 and 1 mean each
 	Delay   time.Duration // for FaultDelay and FaultStale
 	Text    string        // bytes, sent as they are
 }
@@ -50,7 +57,7 @@ func (f *faultState) matches(body string) bool {
 		return false
 	}
 	f.seen++
-	return f.seen > f.Skip && (f.Times == 0 || f.seen <= f.Skip+f.Times)
+	return f.seen > f.Skip && (f.Times == 0 || f.seen <= f.Skip+f.Times) && (f.Every == 0 || (f.seen-f.Skip)%f.Every == 0)
 }
 
 // fault returns the first fault that the command line meets.

@@ -124,6 +124,9 @@ func (p *PTY) Write(b []byte) (int, error) {
 // SetDeadline bounds Read and Write.
 func (p *PTY) SetDeadline(t time.Time) error { return p.master.SetDeadline(t) }
 
+// SetWriteDeadline bounds Write alone.
+func (p *PTY) SetWriteDeadline(t time.Time) error { return p.master.SetWriteDeadline(t) }
+
 // Drain waits until programs have read what was written, at most for limit: the kernel throws away what is unread when
 // the line hangs up.
 func (p *PTY) Drain(limit time.Duration) {

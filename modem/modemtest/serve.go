@@ -55,6 +55,7 @@ type session struct {
 	stop     context.CancelFunc
 	line     []byte
 	last     string // the last command line, for A/
+	identity string // told instead of the modem's own in the answer to this line; "" for none
 	writing  sync.Mutex
 	late     sync.WaitGroup // stale answers on their way
 }
@@ -104,15 +105,21 @@ func (s *session) take(b byte) error {
 
 // commandLine echoes and answers. Bytes before AT are noise: other text is ignored, as a modem does.
 func (s *session) commandLine(line string) error {
-	at := strings.Index(strings.ToUpper(line), "AT")
-	s.emulator.record.write("host", line+"\r")
-	if at < 0 {
+	s.emulator.record.write(fromHost, line+"\r")
+	body, ok := bodyOf(line)
+	if !ok {
 		return nil
 	}
-	line = line[at:]
+	line = line[strings.Index(strings.ToUpper(line), "AT"):]
 	s.last = line
-	body := strings.TrimSpace(line[2:])
 	fault := s.emulator.faultFor(body)
+	s.identity = ""
+	switch fault.Kind {
+	case FaultIdentity:
+		s.identity = fault.Text
+	case FaultSwap:
+		s.emulator.SetIMEI(fault.Text)
+	}
 	echo := ""
 	if s.echo && fault.Kind != FaultVerbatim {
 		echo = line + "\r"
@@ -127,6 +134,8 @@ func (s *session) misbehave(f Fault, echo string, answer func() string) error {
 		return s.send(f.Text)
 	case FaultSilent:
 		return nil
+	case FaultInstead:
+		return s.send(echo + f.Text)
 	case FaultGarbage:
 		return s.send(f.Text + echo + answer())
 	case FaultHangUp:
@@ -177,7 +186,7 @@ func (s *session) send(text string) error {
 	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.emulator.record.write("modem", text)
+	s.emulator.record.write(fromModem, text)
 	_, err := io.WriteString(s.rw, text)
 	return err
 }

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// Entry is one line of a transcript. It holds identities in full: a transcript of a real modem is personal data.
+// Entry is one line of a transcript. The emulator's holds identities in full; that of a [Recording] has made-up ones.
 type Entry struct {
-	Micros int64  `json:"us"`   // since the emulator was made
-	From   string `json:"from"` // "host" or "modem"
+	Micros int64  `json:"us"`   // since the emulator was made, or the recording began
+	From   string `json:"from"` // "host", "modem", or "relay" for a relay that answered itself
 	Hex    string `json:"hex"`  // the bytes
 	Text   string `json:"text"` // the same for people; foreign bytes are escaped by JSON or lost
 }

@@ -17,7 +17,7 @@ import (
 // manuals are the programs whose manual is checked here, with the commands that have flags. Imei-provision's is checked beside it.
 var manuals = map[string][]string{
 	"imei-agent":    {"identify", "attest"},
-	"imei-lab":      {"demo", "emulate", "corpus"},
+	"imei-lab":      {"demo", "emulate", "record", "corpus"},
 	"imei-verifier": {"serve", "appraise"},
 }
 
@@ -118,6 +118,9 @@ func TestDocumentsListTheProfiles(t *testing.T) {
 	section, _, _ = strings.Cut(section, "\n## ")
 	if got := names(row, section); !slices.Equal(got, want) {
 		t.Errorf("profiles: testbench/README.md has %q, the emulator %q", got, want)
+	}
+	if list := "Profiles: " + strings.Join(want, ", "); !strings.Contains(strings.ReplaceAll(read(t, "modem/README.md"), "\n", " "), list) {
+		t.Errorf("modem/README.md does not have %q", list)
 	}
 }
 

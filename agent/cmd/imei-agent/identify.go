@@ -31,8 +31,16 @@ func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, err
 	flags := newFlags("identify", stdout)
 	port := flags.String("port", "", "serial `path` of the modem's AT port, such as /dev/ttyUSB2")
 	asJSON := flags.Bool("json", false, "print JSON")
+	watching := flags.Bool("watch", false, "keep reading and print a line for each event, until interrupted")
+	interval := flags.Duration("interval", defaultInterval, "with --watch: `time` between readings, at least 1s")
 	if err := parse(flags, args); err != nil {
 		return 0, err
+	}
+	if *watching {
+		return exitYes, watch(ctx, *port, *interval, *asJSON, stdout)
+	}
+	if *interval != defaultInterval {
+		return 0, fail(exitUsage, errors.New("--interval is for --watch"))
 	}
 	reading, err := readModem(ctx, *port)
 	if err != nil {

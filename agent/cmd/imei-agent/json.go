@@ -14,7 +14,7 @@ import (
 // object is a JSON object (RFC 8259 section 4) whose members keep their order.
 type object []member
 
-// member is one name and its value: a string, an int, a []string, an object or a []object.
+// member is one name and its value: a string, an int, a bool, a []string, an object or a []object.
 type member struct {
 	name  string
 	value any
@@ -28,13 +28,23 @@ func writeJSON(w io.Writer, o object) error {
 	return err
 }
 
-// writeValue writes v; newline is a line break and the indentation of the line that v begins on.
+// writeJSONLine writes o as one line.
+func writeJSONLine(w io.Writer, o object) error {
+	var b strings.Builder
+	writeValue(&b, o, "")
+	_, err := fmt.Fprintln(w, b.String())
+	return err
+}
+
+// writeValue writes v; newline is "" for all on one line, or a line break and the indentation of the line that v begins on.
 func writeValue(b *strings.Builder, v any, newline string) {
 	switch v := v.(type) {
 	case string:
 		writeString(b, v)
 	case int:
 		b.WriteString(strconv.Itoa(v))
+	case bool:
+		b.WriteString(strconv.FormatBool(v))
 	case []string:
 		writeList(b, '[', ']', len(v), newline, func(i int, _ string) { writeString(b, v[i]) })
 	case []object:
@@ -50,7 +60,10 @@ func writeValue(b *strings.Builder, v any, newline string) {
 
 func writeList(b *strings.Builder, open, shut byte, n int, newline string, element func(i int, newline string)) {
 	b.WriteByte(open)
-	inner := newline + "  "
+	inner := newline
+	if newline != "" {
+		inner += "  "
+	}
 	for i := range n {
 		if i > 0 {
 			b.WriteByte(',')

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -13,19 +14,22 @@ import (
 )
 
 type emulate struct {
-	link, imei, profile string
-	given               bool // --imei was given, and may be empty: a modem that holds none
+	link, imei, profile, replay string
+	given                       bool // --imei was given, and may be empty: a modem that holds none
+	faults                      []string
 }
 
 func newEmulate() *cobra.Command {
 	var e emulate
 	c := &cobra.Command{
-		Use:   "emulate --link PATH [--imei TEXT] [--profile NAME]",
+		Use:   "emulate --link PATH [--imei TEXT] [--profile NAME] [--fault NAME]... | --link PATH --replay FILE",
 		Short: "Emulate a modem on a terminal until interrupted",
 		Long: `Emulate a modem on a terminal and publish it as a symbolic link that programs open as a serial port.
 The IMEI may be any text: answering nonsense is what an emulator is for.
 
-Profiles: ` + strings.Join(modemtest.Profiles(), ", "),
+Profiles: ` + strings.Join(modemtest.Profiles(), ", ") + `
+
+Faults (what each does, and what a reader makes of it, is in modem/README.md): ` + faultNames(),
 		Example: "  imei-lab emulate --link /tmp/modem --imei 490154203237518",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -36,27 +40,80 @@ Profiles: ` + strings.Join(modemtest.Profiles(), ", "),
 	c.Flags().StringVar(&e.link, "link", "", "`path` of the symbolic link to make")
 	c.Flags().StringVar(&e.imei, "imei", "", "what the modem answers, usually 15 `digits` (default: the profile's)")
 	c.Flags().StringVar(&e.profile, "profile", "generic", "whose way of answering to take, by `name`")
+	c.Flags().StringArrayVar(&e.faults, "fault", nil, "misbehave so, by `name`; may be repeated, and of several that a command meets the first counts")
+	c.Flags().StringVar(&e.replay, "replay", "", "answer as the modem in this recording did, a `file` of imei-lab record")
+	for _, other := range []string{"imei", "profile", "fault"} {
+		c.MarkFlagsMutuallyExclusive("replay", other)
+	}
 	if err := c.MarkFlagRequired("link"); err != nil {
 		panic(err) // a misspelt name in the line above
 	}
 	return c
 }
 
+func faultNames() string {
+	var names []string
+	for _, f := range modemtest.NamedFaults() {
+		names = append(names, f.Name)
+	}
+	return strings.Join(names, ", ")
+}
+
 func (e *emulate) run(ctx context.Context, stderr io.Writer) error {
-	modem, err := modemtest.New(modemtest.Config{Profile: e.profile})
+	modem, returns, err := e.modem()
 	if err != nil {
 		return fail(exitUsage, err)
+	}
+	kind := "modem of profile " + e.profile
+	if e.replay != "" {
+		kind = "recorded modem"
+	}
+	for again := true; again; again = returns && ctx.Err() == nil {
+		pty, err := modemtest.OpenPTY(e.link)
+		if err != nil {
+			return fail(exitUsage, err)
+		}
+		fmt.Fprintf(stderr, "a %s answers at %s; interrupt to end\n", kind, e.link)
+		if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
+			return fail(exitError, err)
+		}
+	}
+	return nil
+}
+
+// modem makes what the flags say. returns: after a hang-up it comes back.
+func (e *emulate) modem() (modem *modemtest.Emulator, returns bool, err error) {
+	if e.replay != "" {
+		modem, err = replay(e.replay)
+		return modem, false, err
+	}
+	config := modemtest.Config{Profile: e.profile}
+	for _, name := range e.faults {
+		f, err := modemtest.FaultNamed(name)
+		if err != nil {
+			return nil, false, err
+		}
+		config.Faults = append(config.Faults, f.Faults...)
+		returns = returns || f.Returns
+	}
+	if modem, err = modemtest.New(config); err != nil {
+		return nil, false, err
 	}
 	if e.given {
 		modem.SetIMEI(e.imei)
 	}
-	pty, err := modemtest.OpenPTY(e.link)
+	return modem, returns, nil
+}
+
+func replay(file string) (*modemtest.Emulator, error) {
+	f, err := os.Open(file)
 	if err != nil {
-		return fail(exitUsage, err)
+		return nil, err
 	}
-	fmt.Fprintf(stderr, "a modem of profile %s answers at %s; interrupt to end\n", e.profile, e.link)
-	if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
-		return fail(exitError, err)
+	defer f.Close()
+	entries, err := modemtest.ReadTranscript(f)
+	if err != nil {
+		return nil, fmt.Errorf("reading the recording %s: %w", file, err)
 	}
-	return nil
+	return modemtest.NewReplay(entries)
 }

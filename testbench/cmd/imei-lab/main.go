@@ -90,7 +90,7 @@ Exit codes: 0 pass, 1 fail, 3 usage or configuration, 4 the laboratory itself fa
 	}
 	root.SetVersionTemplate("imei-lab {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDemo(), newEmulate(), newCorpus())
+	root.AddCommand(newDemo(), newEmulate(), newRecord(), newCorpus())
 	return root
 }
 

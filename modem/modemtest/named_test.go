@@ -1,0 +1,125 @@
+//go:build linux
+
+package modemtest_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"imei-attest/modem"
+	"imei-attest/modem/modemtest"
+)
+
+var update = flag.Bool("update", false, "write the table of faults into modem/README.md anew")
+
+// faultRow reads a modem with the fault, by the limits of a shipped reader, and says what came of it.
+func faultRow(t *testing.T, f modemtest.NamedFault) string {
+	t.Helper()
+	var row string
+	synctest.Test(t, func(t *testing.T) {
+		emulator, err := modemtest.New(modemtest.Config{Faults: f.Faults})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := emulator.Pipe()
+		defer port.Close()
+		reader := modem.NewReader(port, modem.Config{})
+		start := time.Now()
+		r, err := reader.Read(t.Context())
+		if f.Later {
+			if err != nil || r.Agreement != modem.AgreementFull || r.Slots[0].IMEI.Digits() != genericIMEI {
+				t.Errorf("%s: the first reading is %v, %v, want a good one", f.Name, r.Agreement, err)
+			}
+			start = time.Now()
+			r, err = reader.Read(t.Context())
+		}
+		// A row that depends on which time-out comes first would be another on a busy machine.
+		if took, most := time.Since(start), modem.DefaultTotalTimeout*3/4; took > most {
+			t.Errorf("%s takes %v, want at most %v", f.Name, took, most)
+		}
+		row = fmt.Sprintf("| `%s` | %s | %s |", f.Name, f.Does, outcome(t, r, err))
+	})
+	return row
+}
+
+const genericIMEI = "490154203237518" // of the profile generic
+
+// outcome says what `imei-agent identify` shows of a reading, by the same rules; package programs runs the program itself.
+func outcome(t *testing.T, r modem.Reading, err error) string {
+	t.Helper()
+	if err != nil {
+		if !errors.Is(err, modem.ErrHangup) {
+			t.Errorf("the port failed with %v", err)
+		}
+		return "- | port hung up | - | - | 5"
+	}
+	slot, told, restart, code := r.Slots[0], "none", "no", 0
+	switch {
+	case slot.IMEI.Digits() == genericIMEI:
+		told = "right"
+	case !slot.IMEI.IsZero():
+		told = "another"
+	}
+	if slot.Word != "" || r.Agreement == modem.AgreementConflict {
+		code = 2
+	}
+	if r.RestartSeen {
+		restart = "yes"
+	}
+	word := "-"
+	if slot.Word != "" {
+		word = "`" + slot.Word + "`"
+	}
+	return fmt.Sprintf("%s | %s | %v | %s | %d", told, word, r.Agreement, restart, code)
+}
+
+// TestTableOfFaults: modem/README.md says what a reader makes of each fault, as it really does.
+func TestTableOfFaults(t *testing.T) {
+	const page, begin, end = "../README.md", "<!-- faults, written by go test ./modem/modemtest -run Table -update -->\n", "<!-- end of faults -->\n"
+	table := "| fault | the modem | IMEI read | error | agreement | restart seen | exit status |\n|---|---|---|---|---|---|---|\n"
+	for _, f := range modemtest.NamedFaults() {
+		row := faultRow(t, f)
+		if strings.Contains(row, "| another |") && !f.Later {
+			t.Errorf("a wrong IMEI was read: %s", row)
+		}
+		table += row + "\n"
+	}
+	raw, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, rest, found := strings.Cut(string(raw), begin)
+	old, after, ended := strings.Cut(rest, end)
+	if !found || !ended {
+		t.Fatalf("%s has no place for the table", page)
+	}
+	switch {
+	case old == table:
+	case *update:
+		if err := os.WriteFile(page, []byte(before+begin+table+end+after), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	default:
+		t.Errorf("%s has\n%swant\n%s(-update writes it)", page, old, table)
+	}
+}
+
+func TestFaultNamed(t *testing.T) {
+	seen := make(map[string]bool)
+	for _, f := range modemtest.NamedFaults() {
+		got, err := modemtest.FaultNamed(f.Name)
+		if err != nil || got.Name != f.Name || seen[f.Name] || f.Does == "" || len(f.Faults) == 0 {
+			t.Errorf("fault %+v, found as %q, %v", f, got.Name, err)
+		}
+		seen[f.Name] = true
+	}
+	if _, err := modemtest.FaultNamed("nosuch"); err == nil || !strings.Contains(err.Error(), "drop-ok") {
+		t.Errorf("an unknown fault gave %v, want the list of names", err)
+	}
+}

@@ -1,0 +1,172 @@
+package modemtest
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"imei-attest/modem"
+)
+
+// writePatience is how long a relay waits for programs to read; then bytes are lost, as on a line that nobody reads.
+const writePatience = time.Second
+
+// Relay is a man in the middle: it passes bytes between programs on line and the modem behind port, and records them,
+// until ctx ends or either side is gone, which is no error. It closes line at the end.
+//
+// A command line is passed on when it is complete. One that could write an identity is not: it is answered with ERROR here.
+// So is one that is longer than 512 bytes. Data calls do not work.
+func Relay(ctx context.Context, line io.ReadWriteCloser, port modem.Port, recording *Recording) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = line.Close() })
+	r := &relay{line: line, port: port, recording: recording}
+	ended := make(chan error, 1)
+	go func() {
+		ended <- r.toModem(ctx)
+		cancel()
+	}()
+	err := r.toHost(ctx)
+	cancel()
+	err = errors.Join(err, <-ended)
+	if stop() {
+		_ = line.Close()
+	}
+	return err
+}
+
+type relay struct {
+	line      io.ReadWriteCloser
+	port      modem.Port
+	recording *Recording
+	typed     []byte // not passed on yet
+	passed    string // what was since the last CR: the modem may take it for part of the same line
+	tooLong   bool
+}
+
+// toHost passes on what the modem says.
+func (r *relay) toHost(ctx context.Context) error {
+	chunk := make([]byte, 256)
+	for {
+		n, err := r.port.Read(ctx, chunk)
+		if n > 0 {
+			r.recording.add(fromModem, string(chunk[:n]))
+			if err := r.tell(string(chunk[:n])); err != nil {
+				return endOf(ctx, err)
+			}
+		}
+		if err != nil {
+			return endOf(ctx, err)
+		}
+	}
+}
+
+// tell writes to the programs, which may not be there to read.
+func (r *relay) tell(text string) error {
+	if d, ok := r.line.(interface{ SetWriteDeadline(time.Time) error }); ok {
+		_ = d.SetWriteDeadline(time.Now().Add(writePatience)) // without one, writing may block until the end
+	}
+	_, err := io.WriteString(r.line, text)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil
+	}
+	return err
+}
+
+// toModem passes on what programs say, line by line.
+func (r *relay) toModem(ctx context.Context) error {
+	chunk := make([]byte, 256)
+	for {
+		n, err := r.line.Read(chunk)
+		for _, b := range chunk[:n] {
+			if err := r.take(ctx, b); err != nil {
+				return endOf(ctx, err)
+			}
+		}
+		if err != nil {
+			return endOf(ctx, err)
+		}
+	}
+}
+
+// take keeps bytes until they are a line. What ends one: CR, the Ctrl-Z of a message, ESC, and the second character of A/.
+func (r *relay) take(ctx context.Context, b byte) error {
+	const controlZ, escape = 0x1A, 0x1B
+	isEnd := b == '\r' || b == controlZ || b == escape
+	if len(r.typed) >= maxCommandLine && !isEnd {
+		r.tooLong = true
+		return nil
+	}
+	r.typed = append(r.typed, b)
+	if !isEnd && !strings.EqualFold(strings.Trim(string(r.typed), "\r\n"), "A/") {
+		return nil
+	}
+	text := string(r.typed)
+	refused := r.tooLong || CouldWriteIdentity(r.passed+text)
+	r.passed += text
+	if b == '\r' || refused {
+		r.passed = ""
+	}
+	r.typed, r.tooLong = nil, false
+	return r.pass(ctx, text, refused)
+}
+
+func (r *relay) pass(ctx context.Context, text string, refused bool) error {
+	r.recording.add(fromHost, text)
+	if refused {
+		const answer = "\r\nERROR\r\n"
+		r.recording.add(fromRelay, answer)
+		return r.tell(answer)
+	}
+	_, err := r.port.Write(ctx, []byte(text))
+	if errors.Is(err, modem.ErrTimeout) {
+		return nil // a modem that takes no bytes loses them
+	}
+	return err
+}
+
+// endOf tells the ends of a normal life from failures.
+func endOf(ctx context.Context, err error) error {
+	if ctx.Err() != nil || errors.Is(err, io.EOF) || errors.Is(err, modem.ErrHangup) || errors.Is(err, modem.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// CouldWriteIdentity reports a command line that holds as many digits, decimal or hex, as an identity has, in one piece or
+// with marks between them: whatever the vendor calls the command, writing an identity needs them. A line with
+// backspaces could become anything, so it counts. Dialling and commands to the SIM card alone on a line are exempt. It
+// guards against mistakes; whoever wants to write an identity does not need a relay.
+func CouldWriteIdentity(line string) bool {
+	body, isCommand := bodyOf(line)
+	if !isCommand {
+		return false
+	}
+	body = strings.ToUpper(body)
+	if strings.ContainsAny(body, "\b\x7f") {
+		return true
+	}
+	if !strings.Contains(body, ";") {
+		for _, exempt := range []string{"D", "+CSIM=", "+CRSM=", "+CGLA="} { // V.250 clause 6.3.1, TS 27.007 clause 8
+			if strings.HasPrefix(body, exempt) {
+				return false
+			}
+		}
+	}
+	digits := 0
+	for _, b := range []byte(body) {
+		switch {
+		case b >= '0' && b <= '9', b >= 'A' && b <= 'F':
+			digits++
+		case b >= ' ' && strings.IndexByte(", \"'-.:/\\", b) < 0:
+			digits = 0
+		}
+		if digits >= bodyDigits {
+			return true
+		}
+	}
+	return false
+}
