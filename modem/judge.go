@@ -2,6 +2,7 @@ package modem
 
 import (
 	"slices"
+	"strings"
 
 	"imei-attest/attest/imei"
 )
@@ -128,7 +129,7 @@ func worst(answers []Answer) Slot {
 		}
 	}
 	if best == nil {
-		return Slot{Word: WordTimeout}
+		return Slot{Word: firstFailure(answers)}
 	}
 	slot := Slot{Word: best.Word, Text: cutText(*best), SVN: best.SVN}
 	if best.Word == "" { // an IMEISV is all there is
@@ -137,18 +138,39 @@ func worst(answers []Answer) Slot {
 	return slot
 }
 
-// isCredibleBlank: that a modem holds no IMEI is a heavy charge, so an answer without one is believed only while no
-// other form fails in a way that may pass: a busy SIM or a modem that is starting is not a blank one. A success with no
-// line at all is believed only if no form fails at all.
+// isCredibleBlank: that a modem holds no IMEI is a heavy charge. It is believed of a form of the standard that says so
+// in words, or of two forms that say nothing; and only while no form fails in a way that may pass: a busy SIM or a modem
+// that is starting is not a blank one. That a form is not known there is no such failure.
 func isCredibleBlank(blank Answer, answers []Answer) bool {
+	var saying Method
 	for _, a := range answers {
 		switch {
-		case a.Method == 0 || a.Word == "" || isIdentityWord(a.Word):
-		case blank.bare, a.Word != WordError && a.Word != WordNotSupported:
+		case a.Method&identityForms == 0:
+		case a.Word == string(imei.WordBlank):
+			saying |= a.Method
+		case a.Word != "" && !isIdentityWord(a.Word) && !isPermanent(a.Word):
 			return false
 		}
 	}
-	return true
+	isStated := !blank.bare && blank.Method&standardForms != 0
+	return isStated || saying&(saying-1) != 0 // more than one bit
+}
+
+// identityForms give an IMEI; the other forms that the plan asks may fail for reasons of their own.
+const (
+	standardForms = MethodSNT1 | MethodCGSN | MethodGSN
+	identityForms = standardForms | MethodVendor
+)
+
+// isPermanent reports a failure that says that the form is not known (TS 27.007 clause 9.2), as against one that may
+// pass; "operation not allowed" does, when the supply recovers.
+func isPermanent(word string) bool {
+	switch strings.ToLower(word) {
+	case WordError, WordNotSupported, wordCME + "4", wordCME + "operation not supported",
+		wordCME + "50", wordCME + "incorrect parameters":
+		return true
+	}
+	return false
 }
 
 // isIdentityWord reports a word about a text, as against one about an exchange that failed.
@@ -158,6 +180,16 @@ func isIdentityWord(word string) bool {
 		return true
 	}
 	return word == WordAmbiguous
+}
+
+// firstFailure is the word of the first exchange that failed; a plan that got no answer at all timed out.
+func firstFailure(answers []Answer) string {
+	for _, a := range answers {
+		if a.Method != 0 && a.Word != "" && !isIdentityWord(a.Word) {
+			return a.Word
+		}
+	}
+	return WordTimeout
 }
 
 // rank orders answers without an IMEI by how much they say about the identity.

@@ -105,7 +105,7 @@ func (r *relay) take(ctx context.Context, b byte) error {
 		return nil
 	}
 	text := string(r.typed)
-	refused := r.tooLong || CouldWriteIdentity(r.passed+text)
+	refused := r.tooLong || CouldWriteIdentity(text) || CouldWriteIdentity(r.passed+text)
 	r.passed += text
 	if b == '\r' || refused {
 		r.passed = ""
@@ -136,32 +136,19 @@ func endOf(ctx context.Context, err error) error {
 	return err
 }
 
-// CouldWriteIdentity reports a command line that holds as many digits, decimal or hex, as an identity has, in one piece or
-// with marks between them: whatever the vendor calls the command, writing an identity needs them. A line with
-// backspaces could become anything, so it counts. Dialling and commands to the SIM card alone on a line are exempt. It
-// guards against mistakes; whoever wants to write an identity does not need a relay.
-func CouldWriteIdentity(line string) bool {
-	body, isCommand := bodyOf(line)
-	if !isCommand {
-		return false
-	}
-	body = strings.ToUpper(body)
-	if strings.ContainsAny(body, "\b\x7f") {
-		return true
-	}
-	if !strings.Contains(body, ";") {
-		for _, exempt := range []string{"D", "+CSIM=", "+CRSM=", "+CGLA="} { // V.250 clause 6.3.1, TS 27.007 clause 8
-			if strings.HasPrefix(body, exempt) {
-				return false
-			}
-		}
-	}
+// CouldWriteIdentity reports bytes that hold as many digits, decimal or hex, as an identity has, in one piece or with
+// anything but a letter between them: whatever the vendor calls the command, writing an identity needs them. Bytes with
+// backspaces could become anything, so they count. There is no exception: dialling a long number, or commands to the SIM
+// card, need no recording. It guards against mistakes; whoever wants to write an identity does not need a relay.
+func CouldWriteIdentity(bytes string) bool {
 	digits := 0
-	for _, b := range []byte(body) {
+	for _, b := range []byte(strings.ToUpper(bytes)) {
 		switch {
+		case b == '\b' || b == 0x7f:
+			return true
 		case b >= '0' && b <= '9', b >= 'A' && b <= 'F':
 			digits++
-		case b >= ' ' && strings.IndexByte(", \"'-.:/\\", b) < 0:
+		case b >= 'G' && b <= 'Z' && b != 'X': // X marks a hex number
 			digits = 0
 		}
 		if digits >= bodyDigits {

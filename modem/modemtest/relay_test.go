@@ -155,25 +155,29 @@ func TestAnIdentityInPiecesIsReplaced(t *testing.T) {
 
 func TestCouldWriteIdentity(t *testing.T) {
 	for line, want := range map[string]bool{
-		"AT+EGMR=1,7,\"490154203237518\"\r":               true,
-		"at^phynum=IMEI,490154203237518\r":                true,
-		"AT+SPIMEI=0,\"490154203237518\"":                 true,
-		"AT+X=08,4A,09,51,24,30,32,57,81":                 true,
-		"AT+X=\"003400390030\"":                           false, // three characters
-		"AT+X=\"0034003900300031\"":                       true,
-		"ATE0;+X=1,\"49-015420-323751-8\"":                true,
-		"AT+X=490154x\b203237518":                         true,
-		"AT+X=4901542\n03237518":                          true,
-		"AT+CSIM=14,\"00A40004023F00\"":                   false,
-		"AT+CSIM=14,\"00A40004023F00\";+X=49015420323751": true,
-		"ATD+490154203237518;":                            true,
-		"ATD490154203237518":                              false,
-		"AT+CGSN=1\r":                                     false,
-		"AT+EGMR=0,7":                                     false,
-		"AT+CGDCONT=1,\"IP\",\"internet.example\"":        false,
-		"AT+CSCS=\"UCS2\"":                                false,
-		"490154203237518\x1a":                             false,
-		"":                                                false,
+		"AT+EGMR=1,7,\"490154203237518\"\r":                   true,
+		"at^phynum=IMEI,490154203237518\r":                    true,
+		"AT+SPIMEI=0,\"490154203237518\"":                     true,
+		"AT+X=08,4A,09,51,24,30,32,57,81":                     true,
+		"AT+X=\"003400390030\"":                               false, // three characters
+		"AT+X=\"0034003900300031\"":                           true,
+		"ATE0;+X=1,\"49-015420-323751-8\"":                    true,
+		"AT+X=490154x\b203237518":                             true,
+		"AT+X=4901542\n03237518":                              true,
+		"AT+CSIM=14,\"00A40004023F00\"":                       true,
+		"AT+CSIM=14,\"00A40004023F00\";+X=49015420323751":     true,
+		"ATD+490154203237518;":                                true,
+		"ATD490154203237518":                                  true,
+		"ATD*99#+EGMR=1,7,\"490154203237518\"":                true,
+		"see you at dinner\x1aAT+EGMR=1,7,356938035643809":    true,
+		"AT^NVWR=550,0x08,0x3A,0x65,0x39,0x08,0x53,0x46,0x83": true,
+		"AT+X=49_01_54_20_32_37_51_8":                         true,
+		"AT+CGSN=1\r":                                         false,
+		"AT+EGMR=0,7":                                         false,
+		"AT+CGDCONT=1,\"IP\",\"internet.example\"":            false,
+		"AT+CSCS=\"UCS2\"":                                    false,
+		"490154203237518\x1a":                                 true,
+		"":                                                    false,
 	} {
 		if got := modemtest.CouldWriteIdentity(line); got != want {
 			t.Errorf("%q: %v, want %v", line, got, want)

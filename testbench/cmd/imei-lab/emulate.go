@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imei-attest/attest/imei"
 	"imei-attest/modem/modemtest"
 )
 
@@ -73,7 +74,7 @@ func (e *emulate) run(ctx context.Context, stderr io.Writer) error {
 		if err != nil {
 			return fail(exitUsage, err)
 		}
-		fmt.Fprintf(stderr, "a %s answers at %s; interrupt to end\n", kind, e.link)
+		fmt.Fprintf(stderr, "a %s answers at %s; interrupt to end\n", kind, imei.RedactAll(e.link))
 		if err := modem.ServePTY(ctx, pty); err != nil && !errors.Is(err, context.Canceled) {
 			return fail(exitError, err)
 		}

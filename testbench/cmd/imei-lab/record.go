@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imei-attest/attest/imei"
 	"imei-attest/modem/modemtest"
 	"imei-attest/modem/serialport"
 )
@@ -58,7 +59,7 @@ func (r *record) run(ctx context.Context, stderr io.Writer) (err error) {
 	if err != nil {
 		return fail(exitUsage, errors.Join(err, os.Remove(r.out)))
 	}
-	fmt.Fprintf(stderr, "the modem at %s answers at %s and is recorded; interrupt to end\n", r.port, r.link)
+	fmt.Fprintf(stderr, "the modem at %s answers at %s and is recorded; interrupt to end\n", imei.RedactAll(r.port), imei.RedactAll(r.link))
 	recording := modemtest.NewRecording()
 	relayed := modemtest.Relay(ctx, line, port, recording)
 	if err := recording.Export(out, modemtest.NewRedactor(nil)); err != nil {
@@ -67,7 +68,7 @@ func (r *record) run(ctx context.Context, stderr io.Writer) (err error) {
 	if dropped := recording.Dropped(); dropped > 0 {
 		fmt.Fprintf(stderr, "the recording was full: %d bytes are missing\n", dropped)
 	}
-	fmt.Fprintf(stderr, "%d pieces are in %s, serial digits replaced; read it before you show it to anybody\n", recording.Len(), r.out)
+	fmt.Fprintf(stderr, "%d pieces are in %s, serial digits replaced; read it before you show it to anybody\n", recording.Len(), imei.RedactAll(r.out))
 	if relayed != nil {
 		return fail(exitError, relayed)
 	}
