@@ -118,7 +118,7 @@ func (v *Verifier) appraiseAbsence(ctx context.Context, a *appraisal) error {
 
 // noteAbsence: bytes that are no evidence are no better than none.
 func (v *Verifier) noteAbsence(ctx context.Context, a *appraisal) error {
-	if a.signalled.IsZero() {
+	if a.signalled.IsZero() || !a.in.Registration.isSeenByNetwork() {
 		return nil
 	}
 	attested, err := v.store.Attested(ctx, a.signalled)
@@ -136,7 +136,13 @@ func (a *appraisal) takePrior(prior Prior) {
 			a.slots = append(a.slots, s)
 			continue
 		}
-		a.reg.Add(s.Reasons...)
+		for _, r := range s.Reasons {
+			switch r {
+			case attest.ReasonNASIMSMismatch, attest.ReasonURNNonconformant: // remarks on how that one was shown
+			default:
+				a.reg.Add(r)
+			}
+		}
 	}
 	if a.in.Registration.isInitial() {
 		a.reg.Add(attest.ReasonStale)
@@ -163,6 +169,9 @@ func (v *Verifier) appraiseEvidence(ctx context.Context, a *appraisal) error {
 	}
 	if refusal != "" {
 		a.device(refusal)
+		if refusal == attest.ReasonNonceExpired {
+			return v.noteAbsence(ctx, a) // an old token, which anybody may have kept, is no better than none
+		}
 		return nil
 	}
 	a.compare()
@@ -298,9 +307,10 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 		return err
 	case done.Repeat:
 		a.answer = &done.Answer
-	case done.Closed: // given up before it was answered: nobody replayed anything
+	case done.Closed: // given up, or answered too long ago: nobody replayed anything
 		a.slots, a.reg = nil, freshRegistration(a.reg)
 		a.device(attest.ReasonNonceExpired)
+		return v.noteAbsence(ctx, a)
 	case done.Replay:
 		a.slots, a.reg = nil, freshRegistration(a.reg)
 		a.request(attest.ReasonNonceReused)

@@ -1,9 +1,11 @@
 package verifier_test
 
 import (
+	"context"
 	"testing"
 	"time"
 
+	"imei-attest/attest"
 	"imei-attest/verifier"
 )
 
@@ -130,5 +132,26 @@ func TestTheNonceOfAChallengeIsRememberedLongerThanOurs(t *testing.T) {
 	const want = "registration contraindicated: nonce-reused"
 	if got := l.judge(answers401(l), challenge(by("mallory@example"))); got != want {
 		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestOldEvidenceIsNoBetterThanNone: anybody may have kept a token of a device that attested.
+func TestOldEvidenceIsNoBetterThanNone(t *testing.T) {
+	l := newLab(t)
+	l.judge(l.token(credential()), nil)
+	old, closed := l.token(nil), l.mint()
+	if err := l.Revoke(context.Background(), closed, l.now); err != nil {
+		t.Fatal(err)
+	}
+	const want = nonceExpired + " | " + missing
+	if got := l.judge(answering(closed, nil), registering(id1)); got != want {
+		t.Errorf("a nonce that was given up: %s, want %s", got, want)
+	}
+	l.now = l.now.Add(attest.NonceLife)
+	if got := l.judge(old, registering(id1)); got != want {
+		t.Errorf("an expired nonce: %s, want %s", got, want)
+	}
+	if got := l.judge(old, registering(id1, fromDevice)); got != nonceExpired+" | registration none:" {
+		t.Errorf("the device's own word: %s", got)
 	}
 }

@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"imei-attest/attest"
@@ -72,7 +73,7 @@ func (r *Registration) isInitial() bool { return r.Initial == nil || *r.Initial 
 func (r *Registration) isSeenByNetwork() bool { return r != nil && r.Front != FrontDevice }
 
 // signalled returns the IMEI the registration shows, if it shows one, and what is remarkable about how. The first of
-// instance-id, PEI and IMEI that is given counts; the others are what the access network saw, and must agree.
+// instance-id, PEI and IMEI that holds one counts; the others are what the access network saw, and must agree.
 func (r *Registration) signalled() (shown imei.IMEI, remarks []attest.Reason) {
 	given := false
 	for _, form := range []struct {
@@ -86,6 +87,9 @@ func (r *Registration) signalled() (shown imei.IMEI, remarks []attest.Reason) {
 		switch {
 		case !given:
 			given, shown, remarks = true, id, found
+		case shown.IsZero() && !id.IsZero():
+			shown = id // the client chose an instance-id without an IMEI, but not what the access network saw
+			remarks = slices.DeleteFunc(remarks, func(r attest.Reason) bool { return r == attest.ReasonUnbound })
 		case !id.IsZero() && id != shown:
 			remarks = append(remarks, attest.ReasonNASIMSMismatch)
 		}

@@ -69,7 +69,8 @@ type Commitment struct {
 	Repeat bool
 	// Replay: the nonce was used for something else.
 	Replay bool
-	// Closed: the nonce was used up by a decision without a device and without an answer.
+	// Closed: the nonce is used up, and nothing is answered for it any more: it was given up, or its answer has run out,
+	// or the device was convicted since.
 	Closed bool
 	Answer attest.Result
 }

@@ -50,13 +50,13 @@ func Redact(text string) string {
 	return redactDigits(text)
 }
 
-// RedactAll makes a message fit for a log that may quote what somebody typed: of every run of digits and hyphens with
-// at least the 14 digits that identify equipment, only the TAC and the last two stay.
+// RedactAll makes a message fit for a log that may quote what somebody typed: of every run of at least the 14 digits
+// that identify equipment, written together or apart as on a label, only the TAC and the last two stay.
 func RedactAll(text string) string {
 	out := []byte(text)
 	for start := 0; start < len(out); {
 		end := start
-		for end < len(out) && (out[end] >= '0' && out[end] <= '9' || out[end] == '-' && end > start) {
+		for end < len(out) && (isDigit(out[end]) || end > start && end+1 < len(out) && isSeparator(out[end]) && isDigit(out[end+1])) {
 			end++
 		}
 		redactRun(out[start:end])
@@ -65,16 +65,19 @@ func RedactAll(text string) string {
 	return string(out)
 }
 
+func isDigit(c byte) bool     { return c >= '0' && c <= '9' }
+func isSeparator(c byte) bool { return strings.IndexByte(" -./_", c) >= 0 }
+
 func redactRun(run []byte) {
 	const kept = 2
 	digits, seen := 0, 0
 	for _, c := range run {
-		if c != '-' {
+		if isDigit(c) {
 			digits++
 		}
 	}
 	for i, c := range run {
-		if c == '-' {
+		if !isDigit(c) {
 			continue
 		}
 		if seen++; digits >= bodyLen && seen > tacLen && seen <= digits-kept {

@@ -115,6 +115,7 @@ func TestAppraiseIsStrict(t *testing.T) {
 		"a front of the operator":              {`{"registration":{"front":"sip"}}`, `"http" or "device"`},
 		"a name that stands twice":             {`{"registration":{"imei":"490154203237518","imei":"356938035643809"}}`, "twice"},
 		"a name twice in two cases":            {`{"registration":{"imei":"490154203237518","IMEI":"356938035643809"}}`, "twice"},
+		"a name twice by a letter that folds":  {`{"registration":{"emergency":false},"regiſtration":{"emergency":true}}`, "ASCII"},
 		"two registrations":                    {`{"registration":{},"registration":{}}`, "twice"},
 		"text that is not UTF-8":               {"{\"registration\":{\"impi\":\"\xff\"}}", "UTF-8"},
 		"an unknown front":                     {`{"registration":{"front":"back"}}`, `"http" or "device"`},

@@ -136,7 +136,12 @@ func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	in := verifier.Input{Evidence: body, Nonce: verifier.Expectation{Session: n}, Now: a.Now()}
-	if query := r.URL.Query(); query.Has("signalled") {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil || len(query["signalled"]) > 1 {
+		refuse(w, http.StatusBadRequest, "the query is not one signalled=URN: escape what is in the URN")
+		return
+	}
+	if query.Has("signalled") {
 		in.Registration = &verifier.Registration{InstanceID: query.Get("signalled"), Front: verifier.FrontDevice}
 	}
 	result, ok := a.judge(r.Context(), w, in)

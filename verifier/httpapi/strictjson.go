@@ -52,6 +52,9 @@ func checkName(d *json.Decoder, seen map[string]bool) error {
 	if err != nil || !ok {
 		return errNoJSON
 	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return errors.New("a name is not ASCII") // encoding/json folds some letters into those of our names
+	}
 	if name = strings.ToLower(name); seen[name] {
 		return fmt.Errorf("the name %.20q stands twice in one object", name)
 	}

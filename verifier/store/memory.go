@@ -3,7 +3,6 @@ package store
 
 import (
 	"bytes"
-	"container/list"
 	"context"
 	"sync"
 	"time"
@@ -20,9 +19,10 @@ type Memory struct {
 	attested    map[imei.IMEI]struct{}
 	priors      map[imei.IMEI]map[string]verifier.Prior // by subscriber
 	nonces      map[string]*use
-	// byExpiry holds the keys of nonces in the order of their expiry, but for clock steps and other lives: a nonce is
-	// never forgotten early, at most late.
-	byExpiry list.List
+	alive       int // nonces that the last sweep left
+	// convicted is when, counted in decisions, a device key was last convicted: answers of before are void.
+	convicted map[attest.KeyID]uint64
+	decisions uint64
 }
 
 var _ verifier.Store = (*Memory)(nil)
@@ -31,14 +31,15 @@ type use struct {
 	presentation verifier.Presentation
 	expiry       time.Time
 	answer       attest.Result
-	closed       bool
+	device       *attest.KeyID // nil when the nonce was given up
+	decision     uint64
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
 		credentials: make(map[attest.KeyID][]byte), attested: make(map[imei.IMEI]struct{}),
-		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use),
+		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 	}
 }
 
@@ -83,14 +84,16 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	defer m.mu.Unlock()
 	m.forget(d.Now)
 	if u, used := m.nonces[string(d.Presentation.Nonce)]; used {
-		if same(u.presentation, d.Presentation) {
-			return verifier.Commitment{Repeat: true, Answer: u.answer}, nil
-		}
-		return verifier.Commitment{Replay: !u.closed, Closed: u.closed}, nil
+		return m.again(u, d), nil
 	}
-	m.nonces[string(d.Presentation.Nonce)] = &use{d.Presentation, d.Expiry, d.Answer, d.Device == nil}
-	m.byExpiry.PushBack(string(d.Presentation.Nonce))
+	m.decisions++
+	u := &use{presentation: d.Presentation, expiry: d.Expiry, answer: d.Answer, decision: m.decisions}
+	m.nonces[string(d.Presentation.Nonce)] = u
 	if d.Device != nil {
+		u.device = &d.Device.Key
+		if d.Damning {
+			m.convicted[d.Device.Key] = m.decisions
+		}
 		m.credentials[d.Device.Key] = d.Device.Credential
 		for _, id := range d.Device.Slots {
 			m.attested[id] = struct{}{}
@@ -113,16 +116,32 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 // Close implements verifier.Store.
 func (m *Memory) Close() error { return nil }
 
-// forget drops expired nonces from the front of the queue: their evidence is refused as expired before it gets here.
-func (m *Memory) forget(now time.Time) {
-	for e := m.byExpiry.Front(); e != nil; e = m.byExpiry.Front() {
-		key := e.Value.(string)
-		if u := m.nonces[key]; now.Before(u.expiry) {
-			return
-		}
-		delete(m.nonces, key)
-		m.byExpiry.Remove(e)
+// again answers a nonce that was used. An answer is repeated only while it is valid and its device was not convicted since.
+func (m *Memory) again(u *use, d verifier.Decision) verifier.Commitment {
+	switch {
+	case u.device == nil:
+		return verifier.Commitment{Closed: true}
+	case !same(u.presentation, d.Presentation):
+		return verifier.Commitment{Replay: true}
+	case !d.Now.Before(u.answer.ValidUntil), m.convicted[*u.device] > u.decision:
+		return verifier.Commitment{Closed: true}
 	}
+	return verifier.Commitment{Repeat: true, Answer: u.answer}
+}
+
+// forget drops expired nonces: their evidence is refused as expired before it gets here. It looks through all of them
+// when they have doubled, so that it costs a constant for each, whatever their lives.
+func (m *Memory) forget(now time.Time) {
+	const floor = 1024
+	if len(m.nonces) < 2*m.alive+floor {
+		return
+	}
+	for key, u := range m.nonces {
+		if !now.Before(u.expiry) {
+			delete(m.nonces, key)
+		}
+	}
+	m.alive = len(m.nonces)
 }
 
 func same(a, b verifier.Presentation) bool {

@@ -24,6 +24,8 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"an empty store knows nothing", testEmpty},
 		{"a decision is kept", testKept},
 		{"the same presentation gets the same answer", testRepeat},
+		{"an answer is not repeated after its time", testNoRepeatAfterValidity},
+		{"an answer is not repeated after the device's conviction", testNoRepeatAfterConviction},
 		{"another presentation of the nonce is a replay and changes nothing", testReplay},
 		{"a used nonce without a device keeps no device", testNoDevice},
 		{"only a lasting answer is found again", testLasting},
@@ -123,6 +125,31 @@ func testRepeat(t *testing.T, s verifier.Store) {
 	again.Answer = attest.Result{}
 	if c := commit(t, s, again); !c.Repeat || c.Replay || !reflect.DeepEqual(c.Answer, d.Answer) {
 		t.Errorf("second Commit = %+v, want the first answer", c)
+	}
+}
+
+func testNoRepeatAfterValidity(t *testing.T, s verifier.Store) {
+	d := decision()
+	d.Expiry = d.Now.Add(24 * time.Hour)
+	commit(t, s, d)
+	d.Now = d.Answer.ValidUntil
+	if c := commit(t, s, d); !c.Closed || c.Repeat || c.Replay {
+		t.Errorf("%+v, want closed", c)
+	}
+}
+
+func testNoRepeatAfterConviction(t *testing.T, s verifier.Store) {
+	d := decision()
+	commit(t, s, d)
+	damning := decision()
+	damning.Presentation.Nonce = append(attest.Nonce{1}, damning.Presentation.Nonce[1:]...)
+	damning.Damning = true
+	commit(t, s, damning)
+	if c := commit(t, s, d); !c.Closed || c.Repeat || c.Replay {
+		t.Errorf("the earlier answer: %+v, want closed", c)
+	}
+	if c := commit(t, s, damning); !c.Repeat {
+		t.Errorf("the conviction itself: %+v, want repeated", c)
 	}
 }
 
