@@ -26,9 +26,6 @@ const (
 	exitRefused   = 5 // the modem or the vault refused
 )
 
-// version is set by the linker; a build without it says what the Go toolchain knows.
-var version = ""
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -97,10 +94,8 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 	return 0, fmt.Errorf("unknown command %q\n%s", args[0], usage)
 }
 
+// versionText is what the Go toolchain knows of the commit that was built.
 func versionText() string {
-	if version != "" {
-		return version
-	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version
 	}

@@ -25,9 +25,6 @@ const (
 	exitError = 4 // the laboratory itself failed
 )
 
-// version is set by the linker; a build without it says what the Go toolchain knows.
-var version = ""
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
@@ -94,10 +91,8 @@ Exit codes: 0 pass, 1 fail, 3 usage or configuration, 4 the laboratory itself fa
 	return root
 }
 
+// versionText is what the Go toolchain knows of the commit that was built.
 func versionText() string {
-	if version != "" {
-		return version
-	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version
 	}

@@ -26,9 +26,6 @@ const (
 	exitFailed    = 4 // could not judge
 )
 
-// version is set by the linker; a build without it says what the Go toolchain knows.
-var version = ""
-
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
@@ -95,10 +92,8 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 	return root
 }
 
+// versionText is what the Go toolchain knows of the commit that was built.
 func versionText() string {
-	if version != "" {
-		return version
-	}
 	if info, ok := debug.ReadBuildInfo(); ok {
 		return info.Main.Version
 	}

@@ -90,7 +90,7 @@ func (s *server) handler(log *slog.Logger, since time.Time) (http.Handler, error
 	if err != nil {
 		return nil, err
 	}
-	nonces, err := attest.NewNonceKeys(keys.generation, keys.nonce, nil)
+	nonces, err := attest.NewNonceKeys(0, keys.nonce, nil) // one key, never rotated yet
 	if err != nil {
 		return nil, err
 	}

@@ -25,9 +25,8 @@ const (
 
 // serverKeys are the server's own keys.
 type serverKeys struct {
-	result     *ecdsa.PrivateKey
-	nonce      []byte
-	generation uint // of the nonce key
+	result *ecdsa.PrivateKey
+	nonce  []byte
 }
 
 // openState reads the keys, making those that are missing.
