@@ -88,9 +88,10 @@ deps: toolchain ## compares the packages linked into imei-agent with the list th
 deps-update: toolchain ## writes that list anew
 	@list=$$(GO=$(GO) .ci/deps); printf '%s\n' "$$list" > .ci/imei-agent.deps
 
+# Without inlining it is a tenth smaller, and what it waits for is the modem and the TPM.
 .PHONY: size
 size: toolchain ## builds the smallest agent and fails when it is too large
-	@GOOS=linux GOARCH=arm64 $(BUILD) -tags minimal -ldflags '-s -w' -o bin/linux-arm64/imei-agent-minimal ./agent/cmd/imei-agent
+	@GOOS=linux GOARCH=arm64 $(BUILD) -tags minimal -gcflags=all=-l -ldflags '-s -w' -o bin/linux-arm64/imei-agent-minimal ./agent/cmd/imei-agent
 	@bytes=$$(stat -c %s bin/linux-arm64/imei-agent-minimal); \
 	echo "imei-agent, minimal, linux/arm64, stripped: $$bytes bytes, at most $(SIZE_LIMIT)"; \
 	[ "$$bytes" -le $(SIZE_LIMIT) ]

@@ -71,6 +71,7 @@ func (a *Agent) Attest(ctx context.Context, request Request) (*Attestation, erro
 	if err != nil {
 		return nil, fmt.Errorf("reading the modem: %w", err)
 	}
+	reading.Slots = usedSlots(reading.Slots, len(credential.Slots))
 	claims := newClaims(request, credential.Slots, reading)
 	if a.Now != nil {
 		claims.IssuedAt = a.Now().UTC().Truncate(time.Second)
@@ -104,6 +105,15 @@ func (a *Agent) credential(ctx context.Context) ([]byte, *attest.SignedCredentia
 }
 
 func isSameKey(a, b *ecdsa.PublicKey) bool { return a != nil && a.Equal(b) }
+
+// usedSlots leaves out the slots behind the provisioned ones of which the modem tells no IMEI: a device with one SIM slot,
+// on a chip made for two, has no second identity to answer for.
+func usedSlots(slots []modem.Slot, provisioned int) []modem.Slot {
+	for len(slots) > max(1, provisioned) && slots[len(slots)-1].IMEI.IsZero() {
+		slots = slots[:len(slots)-1]
+	}
+	return slots
+}
 
 // newClaims says what was found. The reading's age counts from the modem's last answer to now, just before signing.
 func newClaims(request Request, provisioned []imei.IMEI, reading modem.Reading) attest.Claims {

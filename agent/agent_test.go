@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -150,6 +151,34 @@ func TestASlotNobodyAskedForIsNotObserved(t *testing.T) {
 	c := attestWith(t, read(modem.Slot{Number: 1, IMEI: own}), v, agent.Request{}).Claims
 	if len(c.Observed) != 2 || c.Observed[1].Error == "" || c.Measurements[1] != attest.MeasuredNotRun {
 		t.Errorf("observed %+v, measurements %v", c.Observed, c.Measurements)
+	}
+}
+
+func TestSlotsAreComparedOneByOne(t *testing.T) {
+	imei2, other := attesttest.MustIMEI(attesttest.IMEI2), attesttest.MustIMEI(attesttest.OtherIMEI)
+	const equal, different, notRun, noRef = attest.MeasuredEqual, attest.MeasuredDifferent, attest.MeasuredNotRun, attest.MeasuredNoRef
+	slot := func(id imei.IMEI, word string) modem.Slot { return modem.Slot{IMEI: id, Word: word} }
+	for _, tt := range []struct {
+		name        string
+		provisioned []imei.IMEI
+		slots       []modem.Slot
+		want        []attest.Measurement
+	}{
+		{"both are the provisioned ones", []imei.IMEI{own, imei2}, []modem.Slot{slot(own, ""), slot(imei2, "")}, []attest.Measurement{equal, equal}},
+		{"they changed places", []imei.IMEI{own, imei2}, []modem.Slot{slot(imei2, ""), slot(own, "")}, []attest.Measurement{different, different}},
+		{"the second is another", []imei.IMEI{own, imei2}, []modem.Slot{slot(own, ""), slot(other, "")}, []attest.Measurement{equal, different}},
+		{"the second is empty", []imei.IMEI{own, imei2}, []modem.Slot{slot(own, ""), slot(imei.IMEI{}, "blank_imei")}, []attest.Measurement{equal, notRun}},
+		{"a slot beyond the provisioned ones tells an IMEI", []imei.IMEI{own}, []modem.Slot{slot(own, ""), slot(other, "")}, []attest.Measurement{equal, noRef}},
+		{"a slot beyond the provisioned ones is empty", []imei.IMEI{own}, []modem.Slot{slot(own, ""), slot(imei.IMEI{}, "blank_imei")}, []attest.Measurement{equal}},
+		{"only a slot beyond the provisioned ones tells one", []imei.IMEI{own}, []modem.Slot{slot(imei.IMEI{}, "blank_imei"), slot(own, "")}, []attest.Measurement{notRun, noRef}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			v := newVault(func(c *attest.Credential) { c.Slots = tt.provisioned })
+			c := attestWith(t, read(tt.slots...), v, agent.Request{}).Claims
+			if !slices.Equal(c.Measurements, tt.want) || len(c.Observed) != len(tt.want) {
+				t.Errorf("measurements %v of %+v, want %v", c.Measurements, c.Observed, tt.want)
+			}
+		})
 	}
 }
 

@@ -39,6 +39,7 @@ const (
 type Event struct {
 	Kind      EventKind
 	Time      time.Time // UTC
+	Slot      int       // of the modem, from 1; 0 when the event is about the port
 	IMEI      imei.IMEI // now; zero when none is told
 	Previous  imei.IMEI // with changed: what it was
 	Agreement modem.Agreement
@@ -49,10 +50,12 @@ type Event struct {
 	OtherDevice bool
 }
 
-// MonitorConfig is what a Monitor needs; all of it is required.
+// MonitorConfig is what a Monitor needs; all of it but Modem is required.
 type MonitorConfig struct {
 	// Open opens the port. It is called again, with the same path, after the port went away.
 	Open func(context.Context) (modem.Port, error)
+	// Modem says how the modem is read.
+	Modem modem.Config
 	// Report is given each event, in order. An error of it ends the monitoring.
 	Report func(Event) error
 	// Interval is the pause between readings.
@@ -70,10 +73,16 @@ const reopenInterval = time.Second
 // logs: it signs nothing.
 type Monitor struct {
 	MonitorConfig
-	imei    imei.IMEI      // last told; zero before the first
-	problem string         // word of the last failure reported
-	confirm bool           // say so when the IMEI is the same
+	slots   [modem.MaxSlots]watched
+	problem string         // word of the port's last failure reported
 	port    modem.PortInfo // last open
+}
+
+// watched is what is known of one slot.
+type watched struct {
+	imei    imei.IMEI // last told; zero before the first
+	problem string    // word of the last failure reported
+	confirm bool      // say so when the IMEI is the same
 }
 
 // NewMonitor returns a Monitor.
@@ -116,7 +125,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 // watch reads until the port fails.
 func (m *Monitor) watch(ctx context.Context, port modem.Port) error {
 	line := &quietPort{Port: port}
-	reader := modem.NewReader(line, modem.Config{})
+	reader := modem.NewReader(line, m.Modem)
 	for {
 		reading, err := reader.Read(ctx)
 		if err != nil {
@@ -133,39 +142,56 @@ func (m *Monitor) watch(ctx context.Context, port modem.Port) error {
 
 // judge reports what differs from the reading before.
 func (m *Monitor) judge(r modem.Reading) error {
-	var slot modem.Slot
-	if len(r.Slots) > 0 {
-		slot = r.Slots[0]
-	}
-	e := Event{IMEI: slot.IMEI, Agreement: r.Agreement, Error: slot.Word, Text: slot.Text}
-	if e.Error == "" && r.Agreement == modem.AgreementConflict {
-		e.Error = WordConflict
-	}
 	if r.RestartSeen {
-		restart := e
-		restart.Kind = EventRestarted
-		if err := m.report(restart); err != nil {
+		e := newEvent(1, r)
+		e.Kind = EventRestarted
+		if err := m.report(e); err != nil {
 			return err
 		}
 	}
+	for i := range m.slots {
+		if e := m.slots[i].compare(newEvent(i+1, r)); e.Kind != "" {
+			if err := m.report(e); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// newEvent says what the reading found of one slot, whatever that means.
+func newEvent(number int, r modem.Reading) Event {
+	e := Event{Slot: number, Agreement: r.Agreement, Error: wordNotObserved}
+	if number <= len(r.Slots) {
+		slot := r.Slots[number-1]
+		e.IMEI, e.Error, e.Text = slot.IMEI, slot.Word, slot.Text
+	}
+	if e.Error == "" && r.Agreement == modem.AgreementConflict {
+		e.Error = WordConflict
+	}
+	return e
+}
+
+// compare gives the event its kind, none when there is nothing new, and remembers what it says.
+func (w *watched) compare(e Event) Event {
+	isUnknown := w.imei.IsZero() && w.problem == "" && e.Error == wordNotObserved // a slot that the modem does not have
 	switch {
-	case !e.IMEI.IsZero() && m.imei.IsZero():
+	case isUnknown:
+		return Event{}
+	case !e.IMEI.IsZero() && w.imei.IsZero():
 		e.Kind = EventFirst
-	case !e.IMEI.IsZero() && e.IMEI != m.imei:
-		e.Kind, e.Previous = EventChanged, m.imei
-	case e.Error != "" && e.Error != m.problem:
+	case !e.IMEI.IsZero() && e.IMEI != w.imei:
+		e.Kind, e.Previous = EventChanged, w.imei
+	case e.Error != "" && e.Error != w.problem:
 		e.Kind = EventFailed
-	case e.Error == "" && m.confirm:
+	case e.Error == "" && w.confirm:
 		e.Kind = EventSame
 	}
 	if !e.IMEI.IsZero() {
-		m.imei = e.IMEI
+		w.imei = e.IMEI
 	}
-	m.problem, m.confirm = e.Error, e.Error != ""
-	if e.Kind == "" {
-		return nil
-	}
-	return m.report(e)
+	w.problem, w.confirm = e.Error, e.Error != ""
+	return e
 }
 
 func (m *Monitor) report(e Event) error {
@@ -211,7 +237,10 @@ func (m *Monitor) reopen(ctx context.Context) (modem.Port, error) {
 
 func (m *Monitor) returned(port modem.Port) error {
 	before, now := m.port, port.Info()
-	m.port, m.problem, m.confirm = now, "", true
+	m.port, m.problem = now, ""
+	for i := range m.slots {
+		m.slots[i].problem, m.slots[i].confirm = "", true
+	}
 	other := now.Major != before.Major || now.Minor != before.Minor
 	if err := m.report(Event{Kind: EventReturned, OtherDevice: other}); err != nil {
 		return errors.Join(err, port.Close())

@@ -13,6 +13,7 @@ import (
 type Answer struct {
 	Command string
 	Method  Method        // what of the plan it was; 0 for a command that is not about the identity
+	Slot    int           // whose IMEI the command reads, from 1; 0 when that is not said
 	Word    string        // "" for success, else the word of [AnswerError]
 	IMEI    imei.IMEI     // also set beside the word luhn: its 14 digits are a finding
 	Form    imei.Form     // what stood in the 15th place of IMEI
@@ -111,7 +112,7 @@ func (a *Answer) read(asked ask, values []string) {
 		var one Answer
 		one.readOne(asked, value)
 		if i > 0 && (one.Word != string(imei.WordNotIMEI) || a.Word != one.Word) {
-			*a = Answer{Command: a.Command, Method: a.Method, Word: WordAmbiguous, Text: strings.Join(values, ","),
+			*a = Answer{Command: a.Command, Method: a.Method, Slot: a.Slot, Word: WordAmbiguous, Text: strings.Join(values, ","),
 				Raw: a.Raw, Took: a.Took, Ended: a.Ended, Restart: a.Restart}
 			return
 		}

@@ -139,7 +139,7 @@ func worst(answers []Answer) Slot {
 }
 
 // isCredibleBlank: that a modem holds no IMEI is a heavy charge. It is believed of a form of the standard that says so
-// in words, or of two forms that say nothing; and only while no form fails in a way that may pass: a busy SIM or a modem
+// in words, of a slot's own form where the slot has no other, or of two forms that say nothing; and only while no form fails in a way that may pass: a busy SIM or a modem
 // that is starting is not a blank one. That a form is not known there is no such failure.
 func isCredibleBlank(blank Answer, answers []Answer) bool {
 	var saying Method
@@ -152,8 +152,12 @@ func isCredibleBlank(blank Answer, answers []Answer) bool {
 			return false
 		}
 	}
-	isStated := !blank.bare && blank.Method&standardForms != 0
+	isStated := !blank.bare && (blank.Method&standardForms != 0 || !hasStandardForm(answers))
 	return isStated || saying&(saying-1) != 0 // more than one bit
+}
+
+func hasStandardForm(answers []Answer) bool {
+	return slices.ContainsFunc(answers, func(a Answer) bool { return a.Method&standardForms != 0 })
 }
 
 // identityForms give an IMEI; the other forms that the plan asks may fail for reasons of their own.
@@ -182,14 +186,20 @@ func isIdentityWord(word string) bool {
 	return word == WordAmbiguous
 }
 
-// firstFailure is the word of the first exchange that failed; a plan that got no answer at all timed out.
+// firstFailure is the word of the first exchange that failed; a plan that got no answer at all timed out, and one whose
+// answers hold nothing failed otherwise.
 func firstFailure(answers []Answer) string {
+	word := WordTimeout
 	for _, a := range answers {
-		if a.Method != 0 && a.Word != "" && !isIdentityWord(a.Word) {
+		if a.Method == 0 {
+			continue
+		}
+		if a.Word != "" && !isIdentityWord(a.Word) {
 			return a.Word
 		}
+		word = WordError
 	}
-	return WordTimeout
+	return word
 }
 
 // rank orders answers without an IMEI by how much they say about the identity.

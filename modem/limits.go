@@ -38,6 +38,8 @@ type Config struct {
 	CommandTimeout time.Duration
 	// TotalTimeout for one [Reader.Read]; 0 means [DefaultTotalTimeout].
 	TotalTimeout time.Duration
+	// Profiles of modems that this package does not know, or knows wrongly; see [ParseProfiles].
+	Profiles []Profile
 }
 
 func (c Config) withDefaults() Config {

@@ -2,7 +2,6 @@ package modem
 
 import (
 	"context"
-	"strings"
 
 	"imei-attest/attest/imei"
 )
@@ -11,6 +10,7 @@ import (
 type step struct {
 	command string
 	method  Method
+	slot    int // whose IMEI it reads; 0 when that is not said
 }
 
 const modelCommand = "AT+CGMM" // its answer is known after the first time, so it can fence the others
@@ -18,40 +18,17 @@ const modelCommand = "AT+CGMM" // its answer is known after the first time, so i
 // What is asked of every modem. +CGSN=1 comes first: of all the forms it alone means the IMEI by the standard, and the
 // earlier a command is sent the less can stand between it and its answer.
 var (
-	standardSteps = []step{{"AT+CGSN=1", MethodSNT1}, {"AT+CGSN=2", MethodSNT2}, {"AT+CGSN=3", MethodSNT3}}
-	serialSteps   = []step{{"AT+CGSN", MethodCGSN}, {"AT+GSN", MethodGSN}}
+	standardSteps = []step{{"AT+CGSN=1", MethodSNT1, 0}, {"AT+CGSN=2", MethodSNT2, 0}, {"AT+CGSN=3", MethodSNT3, 0}}
+	serialSteps   = []step{{"AT+CGSN", MethodCGSN, 0}, {"AT+GSN", MethodGSN, 0}}
 )
-
-// witnesses are vendors' own read forms, by a word of the manufacturer's name. The name is the modem's own
-// claim; a wrong one costs an ERROR.
-var witnesses = []struct{ maker, command string }{
-	{"quectel", "AT+EGMR=0,7"},
-	{"mediatek", "AT+EGMR=0,7"},
-	{"simcom", "AT+SIMEI?"},
-	{"sim tech", "AT+SIMEI?"},
-	{"sierra", "AT+KGSN=0"},
-	{"telit", "AT#CGSN=1"},
-	{"u-blox", "AT+CGSN=255"},
-	{"fibocom", "AT+CGSN?"},
-	{"motorola", "AT+CGSN?"},
-}
 
 // anyWitness is asked where no vendor form is known: many modems have a line `IMEI:` in it (V.250 clause 6.1.3).
 const anyWitness = "ATI"
 
-func witnessOf(manufacturer string) string {
-	manufacturer = strings.ToLower(manufacturer)
-	for _, w := range witnesses {
-		if strings.Contains(manufacturer, w.maker) {
-			return w.command
-		}
-	}
-	return anyWitness
-}
-
 // pass is one walk through the plan.
 type pass struct {
 	channel                       *Channel
+	profiles                      []Profile
 	manufacturer, model, revision string
 	fence                         *Answer // the first answer to modelCommand
 	answers                       []Answer
@@ -100,8 +77,10 @@ func (p *pass) askLabels(ctx context.Context) error {
 }
 
 func (p *pass) askSerials(ctx context.Context) error {
-	witness := step{witnessOf(p.manufacturer), MethodVendor}
-	if err := p.askAll(ctx, append(serialSteps[:len(serialSteps):len(serialSteps)], witness)); err != nil {
+	if err := p.askAll(ctx, serialSteps); err != nil {
+		return err
+	}
+	if err := p.askAll(ctx, p.witnesses()); err != nil {
 		return err
 	}
 	if p.channel.echoes && !p.timedOut {
@@ -110,14 +89,32 @@ func (p *pass) askSerials(ctx context.Context) error {
 	return p.checkFence(ctx)
 }
 
-// askAgain repeats the command the IMEI came from: an identity that changes while it is read is no identity.
-func (p *pass) askAgain(ctx context.Context) error {
-	again := standardSteps[0]
-	if first := p.answers[0]; first.IMEI.IsZero() {
-		again = serialSteps[0]
+// witnesses are the vendor's own read forms, one for each slot.
+func (p *pass) witnesses() []step {
+	commands := profileOf(p.profiles, p.manufacturer, p.model).Commands
+	if len(commands) == 0 {
+		return []step{{anyWitness, MethodVendor, 0}}
 	}
-	if err := p.askAll(ctx, []step{again}); err != nil {
+	var steps []step
+	for i, command := range commands {
+		steps = append(steps, step{command, MethodVendor, i + 1})
+	}
+	return steps
+}
+
+// askAgain repeats the commands that the IMEIs came from: an identity that changes while it is read is no identity.
+func (p *pass) askAgain(ctx context.Context) error {
+	again := standardSteps[:1]
+	if first := p.answers[0]; first.IMEI.IsZero() {
+		again = serialSteps
+	}
+	if err := p.askAll(ctx, again); err != nil {
 		return err
+	}
+	if slots := p.witnesses(); len(slots) > 1 {
+		if err := p.askAll(ctx, slots); err != nil {
+			return err
+		}
 	}
 	return p.checkFence(ctx)
 }
@@ -136,7 +133,7 @@ func (p *pass) ask(ctx context.Context, s step) (Answer, error) {
 	if err != nil {
 		return Answer{}, err
 	}
-	a.Method = s.method
+	a.Method, a.Slot = s.method, s.slot
 	p.answers = append(p.answers, a)
 	p.restart = p.restart || a.Restart
 	p.timedOut = p.timedOut || a.Word == WordTimeout
@@ -166,12 +163,11 @@ func (p *pass) reading() Reading {
 			r.LastAnswer = a.Ended
 		}
 	}
-	slot, agreement := judge(p.answers)
+	r.Slots, r.Agreement = judgeSlots(p.answers)
 	if p.mixedUp {
-		slot, agreement = Slot{Word: WordAmbiguous}, AgreementConflict
+		r.Slots, r.Agreement = []Slot{{Number: 1, Word: WordAmbiguous}}, AgreementConflict
 	}
-	slot.Number = 1
-	r.Slots, r.Agreement = []Slot{slot}, agreement
+	r.Alternating = alternating(p.answers)
 	return r
 }
 

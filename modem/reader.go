@@ -2,6 +2,7 @@ package modem
 
 import (
 	"context"
+	"slices"
 	"sync"
 )
 
@@ -10,12 +11,14 @@ type Reader struct {
 	mu      sync.Mutex // one Read or Ask at a time
 	channel *Channel
 	config  Config
+	// profiles are the caller's, and after them those of this package.
+	profiles []Profile
 }
 
 // NewReader returns a Reader on port. The caller closes the port when it is done with the Reader.
 func NewReader(port Port, config Config) *Reader {
 	config = config.withDefaults()
-	return &Reader{channel: NewChannel(port, config), config: config}
+	return &Reader{channel: NewChannel(port, config), config: config, profiles: append(slices.Clone(config.Profiles), ownProfiles()...)}
 }
 
 // Ask runs a single command, see [Channel.Ask].
@@ -46,11 +49,11 @@ func (r *Reader) Read(ctx context.Context) (Reading, error) {
 
 // run walks through the plan, and once more when answers could not be given to their commands for certain.
 func (r *Reader) run(ctx context.Context) (*pass, error) {
-	p := &pass{channel: r.channel}
+	p := &pass{channel: r.channel, profiles: r.profiles}
 	if err := p.run(ctx); err != nil || !p.mixedUp || r.channel.lost {
 		return p, err
 	}
 	r.channel.suspect = true
-	again := &pass{channel: r.channel, restart: p.restart}
+	again := &pass{channel: r.channel, profiles: r.profiles, restart: p.restart}
 	return again, again.run(ctx)
 }

@@ -8,13 +8,16 @@ import (
 
 // Reading is everything one [Reader.Read] found out.
 type Reading struct {
-	Slots                         []Slot // by slot; one so far
-	Manufacturer, Model, Revision string // as the modem says, printable, at most 64 characters; "" if it does not say
-	Agreement                     Agreement
-	RestartSeen                   bool      // a start-up banner was seen: the modem restarted before or during the reading
-	Answers                       []Answer  // every answer of the plan, in order
-	LastAnswer                    time.Time // when the last answer about the identity ended; monotonic
-	Port                          PortInfo
+	Slots                         []Slot    // by slot, at least one
+	Manufacturer, Model, Revision string    // as the modem says, printable, at most 64 characters; "" if it does not say
+	Agreement                     Agreement // that of the slot with the least, of those that told an IMEI
+	// Alternating are the methods that told one identity and later another. Modems with two IMEIs exist that answer so
+	// (Quectel RG650V); unless each slot has a form of its own that does not, there is no telling which is which.
+	Alternating Method
+	RestartSeen bool      // a start-up banner was seen: the modem restarted before or during the reading
+	Answers     []Answer  // every answer of the plan, in order
+	LastAnswer  time.Time // when the last answer about the identity ended; monotonic
+	Port        PortInfo
 }
 
 // Slot is one identity of the modem. IMEI, Text and SVN are what the modem claims, not what is true.

@@ -105,7 +105,7 @@ func (w *watched) expect(want agent.Event) {
 }
 
 func told(t *testing.T, kind agent.EventKind, digits string) agent.Event {
-	return agent.Event{Kind: kind, IMEI: mustIMEI(t, digits), Agreement: modem.AgreementFull}
+	return agent.Event{Kind: kind, Slot: 1, IMEI: mustIMEI(t, digits), Agreement: modem.AgreementFull}
 }
 
 func TestMonitorReportsAnIMEIThatChanges(t *testing.T) {
@@ -123,7 +123,7 @@ func TestMonitorReportsAnIMEIThatChanges(t *testing.T) {
 func TestMonitorReportsAnIdentityThatCannotBeRead(t *testing.T) {
 	const zero = "000000000000000"
 	w := watch(t, modemtest.Config{IMEI: zero})
-	w.expect(agent.Event{Kind: agent.EventFailed, Error: "zero_imei", Text: zero})
+	w.expect(agent.Event{Kind: agent.EventFailed, Slot: 1, Error: "zero_imei", Text: zero})
 	w.tick() // the same failure again is no event
 	w.modem.SetIMEI(oneIMEI)
 	w.tick()

@@ -19,15 +19,16 @@ import (
 
 // attestFlags are the flags of the attest command.
 type attestFlags struct {
-	port, vault, approvals, verifier, nonce, signalled, out string
-	compares                                                bool // --signalled was given
-	asJSON                                                  bool
+	modem                                             modemFlags
+	vault, approvals, verifier, nonce, signalled, out string
+	compares                                          bool // --signalled was given
+	asJSON                                            bool
 }
 
 func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
 	var f attestFlags
 	flags := newFlags("attest", stdout)
-	flags.StringVar(&f.port, "port", "", "serial `path` of the modem's AT port, such as /dev/ttyUSB2")
+	f.modem.add(flags)
 	flags.StringVar(&f.vault, "vault", "", "secure storage: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
 	flags.StringVar(&f.approvals, "approvals", "", "`folder` of boot approvals; needed with a TPM")
 	flags.StringVar(&f.verifier, "verifier", "", "hand the evidence in to the verifier at this `URL`")
@@ -47,9 +48,10 @@ func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 }
 
 func (f *attestFlags) check() error {
+	if err := f.modem.check(); err != nil {
+		return err
+	}
 	switch {
-	case f.port == "":
-		return errors.New("--port is missing: name the modem's AT port, such as /dev/ttyUSB2")
 	case f.vault == "":
 		return errors.New("--vault is missing: name the secure storage, such as tpm:/dev/tpmrm0")
 	case (f.verifier == "") == (f.nonce == ""):
@@ -70,12 +72,16 @@ func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, e
 	if err != nil {
 		return 0, err
 	}
+	config, err := f.modem.config()
+	if err != nil {
+		return 0, err
+	}
 	vault, err := openVault(ctx, f.vault, f.approvals)
 	if err != nil {
 		return 0, err
 	}
 	defer vault.Close()
-	port, err := openModem(ctx, f.port)
+	port, err := f.modem.open(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -84,7 +90,7 @@ func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, e
 	if err != nil {
 		return 0, fail(exitFailed, err)
 	}
-	a, err := agent.New(agent.Config{Reader: modem.NewReader(port, modem.Config{}), Vault: vault, Now: time.Now})
+	a, err := agent.New(agent.Config{Reader: modem.NewReader(port, config), Vault: vault, Now: time.Now})
 	if err != nil {
 		return 0, fail(exitFailed, err)
 	}

@@ -5,17 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"imei-attest/attest/imei"
 	"imei-attest/modem"
-	"imei-attest/modem/serialport"
 )
 
 // identity is what a reading says of the modem. It holds full IMEIs: the user asked for them.
 type identity struct {
 	slot
 	imeisv, manufacturer, model, revision, agreement string
+	alternating                                      []string
 	slots                                            []slot
 }
 
@@ -29,7 +30,8 @@ type slot struct {
 
 func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, error) {
 	flags := newFlags("identify", stdout)
-	port := flags.String("port", "", "serial `path` of the modem's AT port, such as /dev/ttyUSB2")
+	var m modemFlags
+	m.add(flags)
 	asJSON := flags.Bool("json", false, "print JSON")
 	watching := flags.Bool("watch", false, "keep reading and print a line for each event, until interrupted")
 	interval := flags.Duration("interval", defaultInterval, "with --watch: `time` between readings, at least 1s")
@@ -37,12 +39,12 @@ func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, err
 		return 0, err
 	}
 	if *watching {
-		return exitYes, watch(ctx, *port, *interval, *asJSON, stdout)
+		return exitYes, watch(ctx, m, *interval, *asJSON, stdout)
 	}
 	if *interval != defaultInterval {
 		return 0, fail(exitUsage, errors.New("--interval is for --watch"))
 	}
-	reading, err := readModem(ctx, *port)
+	reading, err := m.read(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -56,39 +58,15 @@ func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, err
 			return 0, fail(exitFailed, err)
 		}
 	}
-	if id.err != "" || reading.Agreement == modem.AgreementConflict {
+	if id.isIncomplete() || reading.Agreement == modem.AgreementConflict {
 		return exitUndecided, nil
 	}
 	return exitYes, nil
 }
 
-// readModem opens the port for one reading.
-func readModem(ctx context.Context, path string) (modem.Reading, error) {
-	port, err := openModem(ctx, path)
-	if err != nil {
-		return modem.Reading{}, err
-	}
-	defer port.Close()
-	reading, err := modem.NewReader(port, modem.Config{}).Read(ctx)
-	if err != nil {
-		return reading, fail(exitRefused, fmt.Errorf("reading the modem: %w", err))
-	}
-	return reading, nil
-}
-
-func openModem(ctx context.Context, path string) (*serialport.Port, error) {
-	if path == "" {
-		return nil, fail(exitUsage, errors.New("--port is missing: name the modem's AT port, such as /dev/ttyUSB2"))
-	}
-	port, err := serialport.Open(ctx, path, serialport.Config{})
-	if err != nil {
-		return nil, fail(exitRefused, err)
-	}
-	return port, nil
-}
-
 func newIdentity(r modem.Reading) identity {
-	id := identity{manufacturer: r.Manufacturer, model: r.Model, revision: r.Revision, agreement: r.Agreement.String()}
+	id := identity{manufacturer: r.Manufacturer, model: r.Model, revision: r.Revision, agreement: r.Agreement.String(),
+		alternating: r.Alternating.Strings()}
 	for _, s := range r.Slots {
 		id.slots = append(id.slots, slot{number: s.Number, imei: s.IMEI.Digits(), svn: string(s.SVN), text: s.Text,
 			readBy: s.Methods.Strings(), err: s.Word})
@@ -108,17 +86,28 @@ func (id *identity) json() object {
 		slots = append(slots, object{{"slot", s.number}, {"imei", s.imei}, {"text", s.text}, {"svn", s.svn}, {"read_by", s.readBy}, {"error", s.err}})
 	}
 	return object{{"imei", id.imei}, {"imeisv", id.imeisv}, {"svn", id.svn}, {"read_by", id.readBy}, {"manufacturer", id.manufacturer},
-		{"model", id.model}, {"revision", id.revision}, {"agreement", id.agreement}, {"slots", slots}, {"error", id.err}}
+		{"model", id.model}, {"revision", id.revision}, {"agreement", id.agreement}, {"alternating", id.alternating}, {"slots", slots}, {"error", id.err}}
 }
 
+func (id *identity) isIncomplete() bool {
+	return slices.ContainsFunc(id.slots, func(s slot) bool { return s.err != "" })
+}
+
+type line struct{ name, value string }
+
 func (id *identity) print(w io.Writer) error {
+	lines := []line{{"IMEI", id.imei}, {"IMEISV", id.imeisv}, {"manufacturer", id.manufacturer}, {"model", id.model}, {"revision", id.revision},
+		{"agreement", id.agreement}, {"alternating", strings.Join(id.alternating, " ")}, {"read by", strings.Join(id.readBy, " ")},
+		{"answer", id.text}, {"error", id.err}}
+	for i := 1; i < len(id.slots); i++ {
+		s, in := id.slots[i], fmt.Sprintf(" in slot %d", i+1)
+		lines = append(lines, line{"IMEI" + in, s.imei}, line{"read by" + in, strings.Join(s.readBy, " ")},
+			line{"answer" + in, s.text}, line{"error" + in, s.err})
+	}
 	var b strings.Builder
-	for _, line := range []struct{ name, value string }{
-		{"IMEI", id.imei}, {"IMEISV", id.imeisv}, {"manufacturer", id.manufacturer}, {"model", id.model}, {"revision", id.revision},
-		{"agreement", id.agreement}, {"read by", strings.Join(id.readBy, " ")}, {"answer", id.text}, {"error", id.err},
-	} {
-		if line.value != "" {
-			fmt.Fprintf(&b, "%-13s %s\n", line.name, line.value)
+	for _, l := range lines {
+		if l.value != "" {
+			fmt.Fprintf(&b, "%-13s %s\n", l.name, l.value)
 		}
 	}
 	_, err := io.WriteString(w, b.String())

@@ -36,10 +36,10 @@ func main() {
 const usage = `imei-agent reads the IMEI of this device's modem and attests it.
 
 Usage:
-  imei-agent identify --port PATH [--watch [--interval TIME]] [--json]
+  imei-agent identify --port PATH [--watch [--interval TIME]] [--modem-profiles FILE] [--json]
         Read the modem and say what it answers, or keep reading and say what changes. Signs nothing.
   imei-agent attest --port PATH --vault SPEC [--approvals DIR]
-                    (--verifier URL | --nonce HEX) [--signalled URN] [--out FILE] [--json]
+                    (--verifier URL | --nonce HEX) [--signalled URN] [--modem-profiles FILE] [--out FILE] [--json]
         Read the modem, compare with the manufacturer's value, sign, and hand in or write out.
   imei-agent --version
 

@@ -16,12 +16,17 @@ const (
 )
 
 // watch prints events until ctx ends.
-func watch(ctx context.Context, path string, interval time.Duration, asJSON bool, stdout io.Writer) error {
+func watch(ctx context.Context, m modemFlags, interval time.Duration, asJSON bool, stdout io.Writer) error {
 	if interval < minInterval {
 		return fail(exitUsage, fmt.Errorf("--interval %v: want at least %v", interval, minInterval))
 	}
+	config, err := m.config()
+	if err != nil {
+		return err
+	}
 	monitor, err := agent.NewMonitor(agent.MonitorConfig{
-		Open:     func(ctx context.Context) (modem.Port, error) { return openModem(ctx, path) },
+		Open:     func(ctx context.Context) (modem.Port, error) { return m.open(ctx) },
+		Modem:    config,
 		Report:   func(e agent.Event) error { return writeEvent(stdout, e, asJSON) },
 		Interval: interval, Now: time.Now, After: time.After,
 	})
@@ -44,9 +49,12 @@ func writeEvent(w io.Writer, e agent.Event, asJSON bool) error {
 	if asJSON {
 		return writeJSONLine(w, object{{"time", e.Time.Format(timeFormat)}, {"event", string(e.Kind)}, {"imei", e.IMEI.Digits()},
 			{"previous", e.Previous.Digits()}, {"agreement", agreement}, {"error", e.Error}, {"text", e.Text},
-			{"device", device}, {"other_device", e.OtherDevice}})
+			{"slot", e.Slot}, {"device", device}, {"other_device", e.OtherDevice}})
 	}
 	line := fmt.Sprintf("%s %s", e.Time.Format(timeFormat), e.Kind)
+	if e.Slot > 1 {
+		line += fmt.Sprintf(" slot=%d", e.Slot)
+	}
 	for _, part := range []struct{ name, value string }{
 		{"imei", e.IMEI.Digits()}, {"previous", e.Previous.Digits()}, {"agreement", agreement}, {"error", e.Error},
 	} {
