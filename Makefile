@@ -59,9 +59,9 @@ demo: build ## a device proves its IMEI to a verifier, and the lies are caught
 
 # The peers may have changed where no source has: their tests are never served from the cache.
 .PHONY: test
-test: toolchain ## all tests, after installing the programs they are tried against
+test: toolchain ## all tests, after installing the programs they are tried against; ends with a table of these
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
-	$(GO) test -count=1 -timeout 15m ./...
+	.ci/peer-table $(GO) test -count=1 -timeout 15m ./...
 
 .PHONY: check
 check: toolchain cross ## before each commit, under a minute: gofmt, vet, builds for every processor, short tests, import law
@@ -111,7 +111,7 @@ bench: toolchain ## the verifier's benchmarks, kept in bench/; BENCH_BASE=FILE c
 .PHONY: soak
 soak: toolchain ## the long forms of the tests that are cut short otherwise
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
-	IMEI_ATTEST_SOAK=1 $(GO) test -count=1 -timeout 60m ./...
+	IMEI_ATTEST_SOAK=1 .ci/peer-table $(GO) test -count=1 -timeout 60m ./...
 
 .PHONY: vuln
 vuln: toolchain ## known vulnerabilities in what we link; asks a database on the network
