@@ -10,9 +10,10 @@ FUZZTIME ?= 10s
 BENCH_COUNT ?= 6
 BENCH_BASE ?=
 
-# Debian packages of the programs that ours are tried against.
+# Debian packages of the programs that ours are tried against; the AT clients read the IMEI of an emulated modem.
 PEERS_DEMO := swtpm
-PEERS := $(PEERS_DEMO) tpm2-tools openssl ruby-cose socat curl
+PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
+PEERS := $(PEERS_DEMO) tpm2-tools openssl ruby-cose curl $(PEERS_AT)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab
