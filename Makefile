@@ -110,7 +110,7 @@ bench: toolchain ## the verifier's benchmarks, kept in bench/; BENCH_BASE=FILE c
 	echo "kept in $$file"
 
 .PHONY: soak
-soak: toolchain ## the long forms of the tests that are cut short otherwise
+soak: toolchain ## the long forms of the tests that are cut short otherwise; writes the table of odd answers in modem/README.md
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
 	IMEI_ATTEST_SOAK=1 .ci/peer-table $(GO) test -count=1 -timeout 60m ./...
 
