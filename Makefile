@@ -10,9 +10,10 @@ FUZZTIME ?= 10s
 BENCH_COUNT ?= 6
 BENCH_BASE ?=
 
-# Debian packages of the programs that ours are tried against.
+# Debian packages of the programs that ours are tried against; the AT clients read the IMEI of an emulated modem.
 PEERS_DEMO := swtpm
-PEERS := $(PEERS_DEMO) tpm2-tools openssl ruby-cose socat curl
+PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
+PEERS := $(PEERS_DEMO) tpm2-tools openssl ruby-cose curl $(PEERS_AT)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab
@@ -59,9 +60,9 @@ demo: build ## a device proves its IMEI to a verifier, and the lies are caught
 
 # The peers may have changed where no source has: their tests are never served from the cache.
 .PHONY: test
-test: toolchain ## all tests, after installing the programs they are tried against
+test: toolchain ## all tests, after installing the programs they are tried against; ends with a table of these
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
-	$(GO) test -count=1 -timeout 15m ./...
+	.ci/peer-table $(GO) test -count=1 -timeout 15m ./...
 
 .PHONY: check
 check: toolchain cross ## before each commit, under a minute: gofmt, vet, builds for every processor, short tests, import law
@@ -110,9 +111,9 @@ bench: toolchain ## the verifier's benchmarks, kept in bench/; BENCH_BASE=FILE c
 	echo "kept in $$file"
 
 .PHONY: soak
-soak: toolchain ## the long forms of the tests that are cut short otherwise
+soak: toolchain ## the long forms of the tests that are cut short otherwise; writes the table of odd answers in modem/README.md
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
-	IMEI_ATTEST_SOAK=1 $(GO) test -count=1 -timeout 60m ./...
+	IMEI_ATTEST_SOAK=1 .ci/peer-table $(GO) test -count=1 -timeout 60m ./...
 
 .PHONY: vuln
 vuln: toolchain ## known vulnerabilities in what we link; asks a database on the network

@@ -4,18 +4,18 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
 	"imei-attest/attest/attesttest"
+	"imei-attest/testbench/peertest"
 
 	"github.com/fxamacker/cbor/v2"
 )
 
-// requirePeers turns a missing second implementation from a skip into a failure.
-const requirePeers = "IMEI_ATTEST_REQUIRE_PEERS"
+// rubyCOSE tells no version where Ruby is installed without it.
+var rubyCOSE = peertest.Peer{Name: "ruby-cose", Program: "ruby", Version: []string{"-e", "begin; require 'cose'; puts COSE::VERSION; rescue LoadError; end"}}
 
 // notForRuby lists the vectors that ruby-cose cannot judge, and why. All others must get our verdict.
 var notForRuby = map[string]string{}
@@ -23,6 +23,7 @@ var notForRuby = map[string]string{}
 // TestSecondOpinion has ruby-cose, which shares no code with this package, verify the good vectors and those with a
 // bad signature. The key ids are computed by the script, too.
 func TestSecondOpinion(t *testing.T) {
+	row := peertest.Use(t, rubyCOSE, "judges signatures as we do")
 	vectors, keys, err := attesttest.Load()
 	if err != nil {
 		t.Fatal(err)
@@ -45,6 +46,7 @@ func TestSecondOpinion(t *testing.T) {
 		fmt.Fprintf(&lines, "%s %s %x %x\n", v.ID, v.Hex, point[1:1+half], point[1+half:])
 		want[v.ID] = v.Expected
 	}
+	row.Asserted = fmt.Sprintf("judges %d signatures as we do", len(want))
 	for line := range strings.Lines(runRuby(t, lines.String())) {
 		id, verdict, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if want[id] != verdict {
@@ -74,22 +76,14 @@ func algorithmOf(t *testing.T, v attesttest.Vector) (alg int64) {
 
 func runRuby(t *testing.T, input string) string {
 	t.Helper()
-	unavailable := t.Skipf
-	if os.Getenv(requirePeers) == "1" {
-		unavailable = t.Fatalf
-	}
-	ruby, err := exec.LookPath("ruby")
-	if err != nil {
-		unavailable("no second opinion: %v; Debian packages: ruby, ruby-cose", err)
-	}
 	const notInstalled = 3
 	var out, problems bytes.Buffer
-	cmd := exec.CommandContext(t.Context(), ruby, "testdata/second_opinion.rb")
+	cmd := exec.CommandContext(t.Context(), "ruby", "testdata/second_opinion.rb")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(input), &out, &problems
-	err = cmd.Run()
+	err := cmd.Run()
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() == notInstalled {
-		unavailable("no second opinion: %s; Debian package: ruby-cose", strings.TrimSpace(problems.String()))
+		peertest.Unavailable(t, rubyCOSE, strings.TrimSpace(problems.String()))
 	}
 	if err != nil {
 		t.Fatalf("ruby: %v: %s", err, problems.String())

@@ -18,6 +18,7 @@ import (
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/testbench/peertest"
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/httpapi"
 )
@@ -58,12 +59,7 @@ func TestTheExampleInTheREADMEIsTheCompiledOne(t *testing.T) {
 
 // TestTheCurlCommandsOfTheREADMEWork runs them one after the other, as a reader would.
 func TestTheCurlCommandsOfTheREADMEWork(t *testing.T) {
-	if _, err := exec.LookPath("curl"); err != nil {
-		if os.Getenv("IMEI_ATTEST_REQUIRE_PEERS") == "1" {
-			t.Fatal("curl is missing, and IMEI_ATTEST_REQUIRE_PEERS=1 wants it: run make peers")
-		}
-		t.Skip("curl is missing: run make peers")
-	}
+	peertest.Use(t, peertest.Peer{Name: "curl"}, "asks the verifier as its README says")
 	readme, err := os.ReadFile("README.md")
 	if err != nil {
 		t.Fatal(err)

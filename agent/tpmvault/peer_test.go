@@ -10,20 +10,14 @@ import (
 	"strings"
 	"testing"
 
-	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
+	"imei-attest/testbench/peertest"
 )
 
 // peer runs a program that nobody of this project wrote.
 func peer(t *testing.T, u *unit, name string, args ...string) string {
 	t.Helper()
-	if _, err := exec.LookPath(name); err != nil {
-		if os.Getenv(tpmtest.RequireVariable) == "1" {
-			t.Fatal(err)
-		}
-		t.Skipf("needs %s: %v", name, err)
-	}
 	command := exec.CommandContext(t.Context(), name, args...)
 	command.Env = append(os.Environ(), "TPM2TOOLS_TCTI=swtpm:path="+u.engine.Socket())
 	command.Dir = t.TempDir()
@@ -36,6 +30,9 @@ func peer(t *testing.T, u *unit, name string, args ...string) string {
 
 // tpm2-tools and OpenSSL agree on the Names and on a signature.
 func TestPeersAgree(t *testing.T) {
+	peertest.Use(t, peertest.Peer{Name: "swtpm"}, "keeps the IMEI that was written into it, and signs")
+	peertest.Use(t, peertest.Peer{Name: "tpm2-tools", Program: "tpm2_nvreadpublic"}, "computes the Names of index and keys as we do")
+	peertest.Use(t, peertest.Peer{Name: "OpenSSL", Program: "openssl", Package: "openssl", Version: []string{"version"}}, "verifies the TPM's signature")
 	u := newUnit(t)
 	result := u.provision(imei1)
 	content := []byte("content")

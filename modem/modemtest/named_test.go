@@ -6,7 +6,6 @@ import (
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -79,9 +78,10 @@ func outcome(t *testing.T, r modem.Reading, err error) string {
 	return fmt.Sprintf("%s | %s | %v | %s | %d", told, word, r.Agreement, restart, code)
 }
 
+var faultsRegion = region{"<!-- faults, written by go test ./modem/modemtest -run Table -update -->\n", "<!-- end of faults -->\n"}
+
 // TestTableOfFaults: modem/README.md says what a reader makes of each fault, as it really does.
 func TestTableOfFaults(t *testing.T) {
-	const page, begin, end = "../README.md", "<!-- faults, written by go test ./modem/modemtest -run Table -update -->\n", "<!-- end of faults -->\n"
 	table := "| fault | the modem | IMEI read | error | agreement | restart seen | exit status |\n|---|---|---|---|---|---|---|\n"
 	for _, f := range modemtest.NamedFaults() {
 		row := faultRow(t, f)
@@ -90,23 +90,12 @@ func TestTableOfFaults(t *testing.T) {
 		}
 		table += row + "\n"
 	}
-	raw, err := os.ReadFile(page)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(raw), begin)
-	old, after, ended := strings.Cut(rest, end)
-	if !found || !ended {
-		t.Fatalf("%s has no place for the table", page)
-	}
-	switch {
+	switch _, old, _ := faultsRegion.read(t); {
 	case old == table:
 	case *update:
-		if err := os.WriteFile(page, []byte(before+begin+table+end+after), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		faultsRegion.write(t, table)
 	default:
-		t.Errorf("%s has\n%swant\n%s(-update writes it)", page, old, table)
+		t.Errorf("%s has\n%swant\n%s(-update writes it)", readme, old, table)
 	}
 }
 

@@ -125,6 +125,7 @@ var law = map[string]line{
 		},
 	},
 	"testbench/layers":   {},
+	"testbench/peertest": {}, // tests of every role import it, so it imports none
 	"testbench/programs": {}, // tests only
 	"testbench/cmd/imei-lab": {
 		may:     []string{"testbench", "attest/...", "modem/...", "agent/...", "verifier/..."},

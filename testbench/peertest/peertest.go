@@ -1,0 +1,126 @@
+// Package peertest finds the peers of tests: programs that nobody of this project wrote and that ours are tried against.
+//
+// Start with [Use]. A test that calls it is skipped where the peer is missing, or fails where [RequireVariable] is 1, and
+// leaves a row in the table that `make test` prints at the end. Only tests may import this package.
+package peertest
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// RequireVariable is the environment variable that turns a missing peer from a skip into a failure.
+const RequireVariable = "IMEI_ATTEST_REQUIRE_PEERS"
+
+// TableVariable is the environment variable that names the file for rows of the table; without it there is no table.
+const TableVariable = "IMEI_ATTEST_PEER_TABLE"
+
+// Peer is a program of others.
+type Peer struct {
+	Name    string   // as people call it
+	Program string   // as it is started; "" means Name
+	Package string   // of Debian, that has it; "" means Name
+	Version []string // arguments on which it tells its version; nil means --version
+}
+
+// Row is what a test leaves in the table.
+type Row struct {
+	Version  string // of the peer, found by Use
+	Asserted string // in a few words; an identity in it is redacted by whoever writes it
+	peer     Peer
+	missing  *Peer
+}
+
+// Use looks for the peer, and for helpers without which it cannot be tried, and adds the peer's row when the test ends. The
+// test may say more in the row as it learns more.
+func Use(t testing.TB, p Peer, asserted string, helpers ...Peer) *Row {
+	t.Helper()
+	row := &Row{Version: "-", Asserted: asserted, peer: p}
+	t.Cleanup(func() { row.write(t) })
+	for _, needed := range append([]Peer{p}, helpers...) {
+		if _, err := Find(needed.program()); err != nil {
+			row.missing = &needed
+			Unavailable(t, needed, err.Error())
+		}
+	}
+	row.Version = p.version()
+	return row
+}
+
+// Unavailable skips the test, or fails it where peers are required. It is for what only the peer itself can find missing.
+func Unavailable(t testing.TB, p Peer, why string) {
+	t.Helper()
+	end := t.Skipf
+	if os.Getenv(RequireVariable) == "1" {
+		end = t.Fatalf
+	}
+	end("%s; the Debian package %s has it, make peers installs it", why, p.debian())
+}
+
+func (p Peer) program() string { return cmp.Or(p.Program, p.Name) }
+func (p Peer) debian() string  { return cmp.Or(p.Package, p.Name) }
+
+// Find returns the path of a program. Daemons are often where only root's PATH leads.
+func Find(program string) (path string, err error) {
+	for _, name := range []string{program, "/usr/sbin/" + program} {
+		if path, err = exec.LookPath(name); err == nil {
+			return path, nil
+		}
+	}
+	return "", fmt.Errorf("%s is not installed", program)
+}
+
+var versionNumber = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
+
+// version asks the peer; "?" if it does not say.
+func (p Peer) version() string {
+	args := p.Version
+	if args == nil {
+		args = []string{"--version"}
+	}
+	path, err := Find(p.program())
+	if err != nil {
+		return "?"
+	}
+	out, _ := exec.Command(path, args...).CombinedOutput() // some exit with 1 after telling it
+	return cmp.Or(versionNumber.FindString(string(out)), "?")
+}
+
+func (r *Row) write(t testing.TB) {
+	name := os.Getenv(TableVariable)
+	if name == "" {
+		return
+	}
+	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Errorf("the table of peers: %v", err)
+		return
+	}
+	// One write: tests of several packages append at the same time.
+	line := strings.Join([]string{r.peer.Name, r.Version, oneLine.Replace(r.Asserted), r.result(t)}, "\t") + "\n"
+	_, err = file.WriteString(line)
+	if err = cmp.Or(err, file.Close()); err != nil {
+		t.Errorf("the table of peers: %v", err)
+	}
+}
+
+var oneLine = strings.NewReplacer("\t", " ", "\n", " ")
+
+func (r *Row) result(t testing.TB) string {
+	why := ""
+	if r.missing != nil {
+		why = ": needs the Debian package " + r.missing.debian()
+	}
+	switch {
+	case t.Failed():
+		return "FAILED" + why
+	case t.Skipped():
+		return "skipped" + why
+	}
+	return "ok"
+}
