@@ -52,6 +52,7 @@ var answerTests = []struct {
 	{"two IMEIs on two lines", "AT+CGSN", "\r\n490154203237518\r\n352656105937836\r\nOK\r\n", "", "", modem.WordAmbiguous},
 	{"two IMEIs on one line", "AT+CGSN", "\r\n490154203237518,352656105937836\r\nOK\r\n", "", "", modem.WordAmbiguous},
 	{"unsolicited line with our prefix", "AT+CGSN=1", "\r\n+CGSN: \"4901542032375101\"\r\n+CGSN: \"490154203237518\"\r\nOK\r\n", "", "", modem.WordAmbiguous},
+	{"a report amid the answer", "AT+CGSN=1", "\r\nIMEI: 352656105937836\r\n\r\n+CGSN: \"490154203237518\"\r\nOK\r\n", "", "", modem.WordAmbiguous},
 	{"caller number looks like an IMEI", "AT+CGSN", "\r\n352656105937836\r\n\r\n490154203237518\r\nOK\r\n", "", "", modem.WordAmbiguous},
 	{"OK inside text", "AT+CGSN", "\r\nOK 490154203237518\r\nOK\r\n", "", "", string(imei.WordMalformed)},
 	{"two slots in a report", "ATI", "\r\nIMEI1: 490154203237518\r\nIMEI2: 352656105937836\r\nOK\r\n", "", "", modem.WordAmbiguous},
