@@ -108,6 +108,7 @@ func TestOnlyReadingCommandsAreSent(t *testing.T) {
 	refused := []string{
 		"ATZ", "AT&F", "AT&W", "AT+EGMR=1,7,\"490154203237518\"", "AT+EGMR=1,7", "AT+SIMEI=490154203237518", "AT+LCTSN=1,7",
 		"AT^PHYNUM=IMEI", "AT+SPIMEI=0,490154203237518", "AT+CGSN;+EGMR=1,7", "AT+CGSN\rATZ", "AT+CFUN=1", "AT+CRESET", "AT^RESET",
+		"AT+GSN\b\b\bCRESET", "AT+GSN +CFUN?", "AT+CGSN\x00?", "AT+CGſN", "ATı", "AT+IMEI490154203237518?", "AT+EGMR=0,1,7", "AT+GSN&F", "AT+CGSN\x7f",
 		"AT+QPOWD", "AT+CPOF", "+CGSN", "", "AT+EGMR=10,7", "AT+CGSN=490154203237518", "ATD112", "ATH", "ATI;", "AT+",
 	}
 	for _, command := range refused {
