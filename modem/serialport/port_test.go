@@ -225,20 +225,6 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-func BenchmarkReadReady(b *testing.B) {
-	line, port := newLine(b)
-	buf := make([]byte, 64)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := line.Write(buf[:16]); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := port.Read(b.Context(), buf); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // TestDataBeforeAHangUpIsDelivered: what the kernel still holds comes first, then the hang-up.
 func TestDataBeforeAHangUpIsDelivered(t *testing.T) {
 	line, port := newLine(t)
