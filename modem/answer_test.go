@@ -81,8 +81,7 @@ var answerTests = []struct {
 func TestAnswers(t *testing.T) {
 	for _, tt := range answerTests {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			a := askScripted(t, tt.command, tt.response)
+			a := askInBubble(t, tt.command, tt.response)
 			if a.IMEI.Digits() != tt.imei || string(a.SVN) != tt.svn || a.Word != tt.word {
 				t.Errorf("%s answered %q: IMEI %q, svn %q, word %q; want %q, %q, %q",
 					tt.command, tt.response, a.IMEI.Digits(), a.SVN, a.Word, tt.imei, tt.svn, tt.word)
