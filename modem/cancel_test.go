@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -83,8 +84,8 @@ func cancelAndReadAgain(t *testing.T, config modemtest.Config, at, point int) {
 	defer port.Close()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	var cancelled time.Time
-	stop := func() { cancelled = time.Now(); cancel() }
+	var cancelled atomic.Pointer[time.Time]
+	stop := func() { now := time.Now(); cancelled.Store(&now); cancel() }
 	answered := 0
 	port.write = func(n int, pass func() (int, error)) (int, error) {
 		switch {
@@ -109,8 +110,8 @@ func cancelAndReadAgain(t *testing.T, config modemtest.Config, at, point int) {
 	}
 	reader := modem.NewReader(port, modem.Config{})
 	_, err := reader.Read(ctx)
-	if took := time.Since(cancelled); !cancelled.IsZero() && (!errors.Is(err, context.Canceled) || took != 0) {
-		t.Errorf("error %v, %v after the cancellation; want a cancellation at once", err, took)
+	if at := cancelled.Load(); at != nil && (!errors.Is(err, context.Canceled) || time.Since(*at) != 0) {
+		t.Errorf("error %v, %v after the cancellation; want a cancellation at once", err, time.Since(*at))
 	}
 	port.write, port.read = nil, nil
 	r, err := reader.Read(t.Context())
