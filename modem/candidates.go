@@ -5,20 +5,25 @@ import "slices"
 // candidates returns the distinct values that could be what the command asked for, in the order sent. Lines of other
 // kinds (echo, result codes, unsolicited) are already gone. ambiguous: one line alone holds two identities.
 func candidates(g grammar, lines []string) (values []string, ambiguous bool) {
-	if g.ask == askReport || slices.ContainsFunc(lines, isLabelled) {
+	if g.ask == askReport {
 		return reported(g, lines)
 	}
+	isReport := slices.ContainsFunc(lines, isLabelled)
 	for _, line := range lines {
 		value, ok := g.ownValue(line)
 		if !ok {
 			value = line
+		}
+		if number, _ := bareValue(value); isReport && !ok && !isLabelled(line) && !isIdentityNumber(number) {
+			continue
 		}
 		values, ambiguous = add(values, value, ambiguous)
 	}
 	return values, ambiguous
 }
 
-// isLabelled finds a line of a report in the answer to any command: its other lines are then no candidates.
+// isLabelled finds a line of a report in the answer to any command. Its other lines are then no candidates, unless they are
+// answers by themselves: the label may stand in a late answer to another command.
 func isLabelled(line string) bool {
 	l, _ := cutLabel(line)
 	return l == labelIMEI

@@ -19,13 +19,14 @@ type Channel struct {
 	timeout time.Duration
 	split   splitter
 	chunk   [256]byte
-	pending []byte // part of chunk: read, but behind the final result code
-	budget  int    // bytes the modem may still send in this session
-	echoes  bool   // the last answer began with the echo
-	opened  bool   // the line has been drained since the session began
-	suspect bool   // a late answer may still come: resynchronise before the next command
-	lost    bool   // resynchronising failed; nothing more is asked in this session
-	restart bool   // a banner was seen since the last answer
+	pending []byte    // part of chunk: read, but behind the final result code
+	budget  int       // bytes the modem may still send in this session
+	echoes  bool      // the last answer began with the echo
+	opened  bool      // the line has been drained since the session began
+	left    time.Time // when the command was sent whose answer a cancelled call did not wait for; zero if there is none
+	suspect bool      // a late answer may still come: resynchronise before the next command
+	lost    bool      // resynchronising failed; nothing more is asked in this session
+	restart bool      // a banner was seen since the last answer
 }
 
 // NewChannel returns a Channel on port. The caller closes the port.
@@ -45,6 +46,9 @@ type exchange struct {
 func (c *Channel) begin(ctx context.Context) error {
 	c.budget, c.suspect, c.lost, c.restart, c.echoes = MaxSession, false, false, false, false
 	c.opened = true
+	if !c.left.IsZero() {
+		return c.settle(ctx)
+	}
 	_, err := c.drain(ctx, quietTime, drainTime)
 	return err
 }
@@ -119,9 +123,8 @@ func (c *Channel) run(ctx context.Context, command string, timeout time.Duration
 	} else if err != nil || c.lost || c.budget <= 0 {
 		// Nothing is sent any more, lest its answer be met by the next session.
 		k.timedOut, k.overrun = c.budget > 0, c.budget <= 0
-	} else if err := c.send(ctx, k, command, deadline); err != nil {
-		return exchange{}, err
-	} else if err := c.collect(ctx, k, deadline, digest); err != nil {
+	} else if err := c.sendAndCollect(ctx, k, command, deadline, digest); err != nil {
+		c.leave(start)
 		return exchange{}, err
 	}
 	end := time.Now()
@@ -132,6 +135,21 @@ func (c *Channel) run(ctx context.Context, command string, timeout time.Duration
 	x := exchange{collector: k, took: end.Sub(start), end: end}
 	digest.Sum(x.raw[:0])
 	return x, nil
+}
+
+// leave notes that the answer to a command sent at that time may still come.
+func (c *Channel) leave(sent time.Time) {
+	c.suspect = true
+	if c.left.IsZero() {
+		c.left = sent
+	}
+}
+
+func (c *Channel) sendAndCollect(ctx context.Context, k *collector, command string, deadline time.Time, digest hash.Hash) error {
+	if err := c.send(ctx, k, command, deadline); err != nil {
+		return err
+	}
+	return c.collect(ctx, k, deadline, digest)
 }
 
 func (c *Channel) send(ctx context.Context, k *collector, command string, deadline time.Time) error {

@@ -13,25 +13,34 @@ import (
 	"imei-attest/modem/modemtest"
 )
 
+// endlessTexts are what a broken or hostile modem may repeat.
+var endlessTexts = map[string]string{
+	"line":    strings.Repeat("9", 256),
+	"URCs":    "\r\n+CREG: 1\r\n",
+	"IMEIs":   "\r\n352656105937836\r\n",
+	"OKs":     "\r\nOK\r\n",
+	"answers": "\r\n352656105937836\r\n\r\nOK\r\n",
+	"echoes":  "AT+CGSN=1\r",
+	"newline": "\n",
+	"NULs":    "\x00\x00\x00\x00",
+}
+
+func readEndless(t testing.TB, port *endlessPort) modem.Reading {
+	t.Helper()
+	r, err := modem.NewReader(port, modem.Config{CommandTimeout: 50 * time.Millisecond, TotalTimeout: time.Second}).Read(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
 // TestEndlessStreams: whatever never ends, memory stays below 1 MiB, and what is read within the session's budget.
 func TestEndlessStreams(t *testing.T) {
-	for name, text := range map[string]string{
-		"line":    strings.Repeat("9", 256),
-		"URCs":    "\r\n+CREG: 1\r\n",
-		"IMEIs":   "\r\n352656105937836\r\n",
-		"OKs":     "\r\nOK\r\n",
-		"answers": "\r\n352656105937836\r\n\r\nOK\r\n",
-		"echoes":  "AT+CGSN=1\r",
-		"newline": "\n",
-		"NULs":    "\x00\x00\x00\x00",
-	} {
+	for name, text := range endlessTexts {
 		for _, after := range []int{0, 2, 5} {
 			t.Run(fmt.Sprintf("%s after %d commands", name, after), func(t *testing.T) {
-				port := &endlessPort{text: text, proper: after}
-				r, err := modem.NewReader(port, modem.Config{CommandTimeout: 50 * time.Millisecond, TotalTimeout: time.Second}).Read(t.Context())
-				if err != nil {
-					t.Fatal(err)
-				}
+				port := &endlessPort{text: text, proper: after, watched: true}
+				r := readEndless(t, port)
 				if s := r.Slots[0]; s.IMEI.Digits() == otherIMEI && r.Agreement > modem.AgreementConflict {
 					t.Errorf("slot %+v, agreement %v", s, r.Agreement)
 				}
@@ -46,8 +55,25 @@ func TestEndlessStreams(t *testing.T) {
 	}
 }
 
-// endlessPort answers the first commands properly, then repeats its text for ever, and watches the memory in use.
+// TestAnEndlessStreamAllocatesLittle: all that a reading allocates, garbage included, stays below 1 MiB.
+func TestAnEndlessStreamAllocatesLittle(t *testing.T) {
+	for name, text := range endlessTexts {
+		for _, after := range []int{0, 2, 5} {
+			var before, behind runtime.MemStats
+			port := &endlessPort{text: text, proper: after}
+			runtime.ReadMemStats(&before)
+			readEndless(t, port)
+			runtime.ReadMemStats(&behind)
+			if got := behind.TotalAlloc - before.TotalAlloc; got > 1<<20 {
+				t.Errorf("%s after %d commands: %d bytes allocated for %d bytes read, want at most %d", name, after, got, port.taken, 1<<20)
+			}
+		}
+	}
+}
+
+// endlessPort answers the first commands properly, then repeats its text for ever.
 type endlessPort struct {
+	watched       bool // look at the memory in use now and then
 	text          string
 	proper        int
 	answer        string
@@ -69,7 +95,7 @@ func (p *endlessPort) Read(_ context.Context, b []byte) (int, error) {
 		n += copy(b[n:], p.text)
 	}
 	p.taken += n
-	if p.calls++; p.calls%100 == 1 {
+	if p.calls++; p.watched && p.calls%100 == 1 {
 		p.watch()
 	}
 	return n, nil

@@ -18,7 +18,7 @@ const (
 // so the rule is what may be sent, not a list of what may not: `?` and `=?` forms, the names of identity commands alone,
 // and those with a few digits that say which item to read.
 func checkReads(command string) error {
-	if len(command) > maxCommand || !hasPrefixFold(command, "AT") || strings.ContainsAny(command, "\r\n\x1a\x1b;\"") {
+	if len(command) > maxCommand || !hasPrefixFold(command, "AT") || strings.ContainsFunc(command, isNotPlain) {
 		return notRead(command)
 	}
 	body := strings.ToUpper(command[2:])
@@ -26,7 +26,7 @@ func checkReads(command string) error {
 	switch {
 	case isBasic(body):
 		return nil
-	case len(name) < 2 || strings.IndexByte("+#^*$%!@_-", name[0]) < 0:
+	case !isName(strings.TrimSuffix(name, "?")):
 		return notRead(command)
 	case isSet && (arguments == "?" || isReadArguments(name, arguments)):
 		return nil
@@ -48,6 +48,27 @@ func isBasic(body string) bool {
 		return true
 	}
 	return body[0] == 'I' && len(body) <= 2 && strings.Trim(body[1:], "0123456789") == ""
+}
+
+// isNotPlain: blanks and control characters edit a line or end it, and a letter of another alphabet may be ASCII in capitals.
+func isNotPlain(r rune) bool { return r <= ' ' || r > '~' }
+
+// isName wants a mark and the characters of V.250 clause 5.4.1, so that no second command follows. The digits of an identity
+// are none of a name: some vendor may write without '='.
+func isName(name string) bool {
+	if len(name) < 2 || strings.IndexByte("+#^*$%!@_-", name[0]) < 0 {
+		return false
+	}
+	digits := 0
+	for _, b := range []byte(name[1:]) {
+		switch {
+		case b >= '0' && b <= '9':
+			digits++
+		case !isAlnum(b) && strings.IndexByte("!%-./:_", b) < 0:
+			return false
+		}
+	}
+	return digits < identityDigits
 }
 
 // isIdentityName knows the names of commands that tell who the modem is; run without arguments, other names may do
@@ -72,9 +93,9 @@ func isReadArguments(name, arguments string) bool {
 	if len(arguments) > maxArguments || strings.Trim(arguments, "0123456789,") != "" || !isIdentityName(name) {
 		return false
 	}
-	operation, _, hasItem := strings.Cut(arguments, ",")
+	operation, item, hasItem := strings.Cut(arguments, ",")
 	if hasItem {
-		return operation == "0"
+		return operation == "0" && !strings.Contains(item, ",")
 	}
 	return operation != "" && strings.HasSuffix(name, "GSN")
 }

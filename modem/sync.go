@@ -40,6 +40,9 @@ func (c *Channel) drop(k *collector) {
 func (c *Channel) resync(ctx context.Context) error {
 	c.echoes = false
 	start := time.Now()
+	if !c.left.IsZero() {
+		start = c.left
+	}
 	for range resyncRounds {
 		if _, err := c.drain(ctx, quietTime, drainTime); err != nil {
 			return err
@@ -50,12 +53,20 @@ func (c *Channel) resync(ctx context.Context) error {
 			return err
 		}
 		if clean {
-			c.suspect = false
+			c.suspect, c.left = false, time.Time{}
 			return nil
 		}
 	}
-	c.lost = true
+	c.lost, c.left = true, time.Time{}
 	return nil
+}
+
+// settle begins a session behind a cancelled one. A line that cannot be brought into order may be that of a modem that
+// is silent for now: waking it is for others to try.
+func (c *Channel) settle(ctx context.Context) error {
+	err := c.resync(ctx)
+	c.suspect, c.lost = c.lost, false
+	return err
 }
 
 // ping sends AT and reports whether a lone OK came back.
@@ -64,7 +75,7 @@ func (c *Channel) ping(ctx context.Context, start time.Time) (clean bool, err er
 	if err != nil || !x.done || x.word != "" || len(x.lines)+x.strays+x.results > 0 {
 		return false, err
 	}
-	quiet := min(wakeTimeout, max(lingerTime, time.Since(start)))
+	quiet := min(wakeTimeout, lingerTime+time.Since(start))
 	after, err := c.drain(ctx, quiet, 2*quiet)
 	return after.strays+after.results == 0, err
 }
@@ -82,7 +93,6 @@ func (c *Channel) wake(ctx context.Context) (bool, error) {
 			return false, err
 		}
 		if x.done {
-			c.suspect = c.suspect && round > 0
 			return true, nil
 		}
 		c.split.reset()

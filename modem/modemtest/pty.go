@@ -134,7 +134,11 @@ func (p *PTY) Drain(limit time.Duration) {
 		unread := 0
 		conn, err := p.slave.SyscallConn()
 		if err == nil {
-			err = conn.Control(func(fd uintptr) { unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
+			err = conn.Control(func(fd uintptr) {
+				// Linux hands over what was written in a worker of its own; poll waits for it, TIOCINQ does not.
+				_, _ = unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 0)
+				unread, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ)
+			})
 		}
 		if err != nil || unread == 0 {
 			return

@@ -225,20 +225,6 @@ func openFiles(t *testing.T) int {
 	return len(entries)
 }
 
-func BenchmarkReadReady(b *testing.B) {
-	line, port := newLine(b)
-	buf := make([]byte, 64)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := line.Write(buf[:16]); err != nil {
-			b.Fatal(err)
-		}
-		if _, err := port.Read(b.Context(), buf); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
 // TestDataBeforeAHangUpIsDelivered: what the kernel still holds comes first, then the hang-up.
 func TestDataBeforeAHangUpIsDelivered(t *testing.T) {
 	line, port := newLine(t)
@@ -263,4 +249,23 @@ func TestDataBeforeAHangUpIsDelivered(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 	t.Logf("the kernel gave %d of %d bytes", len(got), len(sent))
+}
+
+// TestUnplugAtEachByteOfAnAnswer: on a terminal, where the kernel throws away what is unread, an answer that did not end is a hang-up.
+func TestUnplugAtEachByteOfAnAnswer(t *testing.T) {
+	const answer = "AT+CGSN=1\r\r\n+CGSN: \"490154203237518\"\r\n\r\nOK\r"
+	for n := range len(answer) + 1 {
+		line, port := newLine(t)
+		go func() {
+			_, _ = line.Read(make([]byte, 64)) // the command
+			_, _ = line.Write([]byte(answer[:n]))
+			line.Drain(time.Minute)
+			line.Close()
+		}()
+		a, err := modem.NewChannel(port, modem.Config{CommandTimeout: time.Minute}).Ask(t.Context(), "AT+CGSN=1")
+		complete := err == nil && a.Word == "" && a.IMEI.Digits() == "490154203237518"
+		if unplugged := errors.Is(err, modem.ErrHangup); complete != (n == len(answer)) || !complete && !unplugged {
+			t.Errorf("unplugged behind %q: %+v, %v", answer[:n], a, err)
+		}
+	}
 }

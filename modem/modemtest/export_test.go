@@ -1,0 +1,4 @@
+package modemtest
+
+// ReadCorpus is Load without the file.
+var ReadCorpus = readCorpus
