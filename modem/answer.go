@@ -92,15 +92,15 @@ func (a *Answer) judge(g grammar, lines []string) {
 		a.Word, a.bare = string(imei.WordBlank), true
 	default:
 		a.read(g.ask, values)
-		a.addReportedSVN(lines)
+		a.addReportedSVN(g, lines)
 	}
 }
 
 // addReportedSVN takes the software version from a line such as `IMEI SV: 06` beside the IMEI.
-func (a *Answer) addReportedSVN(lines []string) {
+func (a *Answer) addReportedSVN(g grammar, lines []string) {
 	for _, line := range lines {
-		if l, value := cutLabel(line); l == labelSVN && a.SVN == "" && !a.IMEI.IsZero() {
-			a.SVN, _ = imei.ParseSVN(value) // one digit, as some write it, is not a software version
+		if t := g.unwrap(line); t.label == labelSVN && a.SVN == "" && !a.IMEI.IsZero() {
+			a.SVN, _ = imei.ParseSVN(t.value) // one digit, as some write it, is not a software version
 		}
 	}
 }
@@ -129,9 +129,11 @@ func (a *Answer) readOne(asked ask, value string) {
 		a.SVN = svn
 		a.fail(value, err)
 	case askIMEISV:
-		a.readIMEISV(strings.ReplaceAll(value, "-", "")) // Sierra +KGSN=2 writes the parts apart
+		a.readIMEISV(joinIMEISV(value))
 	case askIMEIAndSVN:
-		a.readWithSVN(value)
+		a.readWithSVN(strings.Replace(value, ".", "", 1)) // Cinterion writes a dot between
+	case askOther:
+		a.readOther(value)
 	default:
 		a.readIMEI(value)
 	}
@@ -154,6 +156,28 @@ func (a *Answer) readIMEISV(value string) {
 	sv, err := imei.ParseIMEISV(value)
 	a.IMEISV, a.SVN = sv, sv.SVN
 	a.fail(value, err)
+}
+
+// joinIMEISV undoes how Sierra's +KGSN=2 writes an IMEISV: the parts apart, or `49015420323751-8 SV: 01`, with the check
+// digit that an IMEISV does not have.
+func joinIMEISV(value string) string {
+	body, rest, _ := strings.Cut(value, "-")
+	digit, svn, isLong := strings.Cut(rest, "SV:")
+	if !isLong {
+		return strings.ReplaceAll(value, "-", "")
+	}
+	if _, form, err := imei.ParseSent(body + strings.TrimSpace(digit)); err != nil || form != imei.FormCheckDigit {
+		return value
+	}
+	return body + strings.TrimSpace(svn)
+}
+
+// readOther tells an empty place from another identifier, and finds an IMEI in neither.
+func (a *Answer) readOther(value string) {
+	a.readIMEI(value)
+	if a.Word != string(imei.WordBlank) && a.Word != string(imei.WordZero) {
+		*a = Answer{Word: string(imei.WordNotIMEI), Text: value}
+	}
 }
 
 // readWithSVN reads 15 digits and two more (u-blox +CGSN=255); firmware without the item answers with 15.

@@ -49,6 +49,27 @@ var answerTests = []struct {
 	{"a message whose text is an IMEI", "AT+CGSN", "\r\n+CMT: ,24\r\n352656105937836\r\n\r\n490154203237518\r\nOK\r\n", goodIMEI, "", ""},
 	{"answer to another command before our echo", "AT+CGSN", "\r\n352656105937836\r\n\r\nOK\r\n", otherIMEI, "", ""}, // for its fate within a plan see the reader's tests
 
+	{"name within a label", "ATI", "\r\nManufacturer: QUALCOMM\r\nIMEI: +CGSN:490154203237518\r\nSVN: 07\r\nOK\r\n", goodIMEI, "07", ""},
+	{"label within a name", "AT^PHYNUM?", "\r\n^PHYNUM:IMEI,490154203237518\r\n^PHYNUM:MACWLAN,\r\n^PHYNUM:SVN,07\r\nOK\r\n", goodIMEI, "07", ""},
+	{"IMEI and IMEISV in a report to another command", "AT+CGSN", "\r\nIMEI: 490154203237518\r\nIMEISV: 4901542032375107\r\nOK\r\n", goodIMEI, "", ""},
+	{"fields before the value", "AT*MRD_IMEI=R", "\r\n*MRD_IMEI:0101,Fri Nov 12 00:00:00 2010,490154203237518\r\nOK\r\n", goodIMEI, "", ""},
+	{"fields before a value without a name", "AT+CGSN", "\r\nAB1201,490154203237518\r\nOK\r\n", "", "", string(imei.WordMalformed)},
+	{"words without a mark", "AT+CGSN", "\r\nOPL UPDATING\r\n\r\n490154203237518\r\n\r\nSRING: 1\r\n\r\nOK\r\n", goodIMEI, "", ""},
+	{"words alone", "AT+CGSN", "\r\nUNKNOWN\r\nOK\r\n", "", "", string(imei.WordMalformed)},
+	{"a serial beside a number", "AT+CGSN", "\r\nTR19A8P11R\r\n490154203237518\r\nOK\r\n", "", "", modem.WordAmbiguous},
+	{"erased bytes beside a number", "AT+CGSN", "\r\nFFFFFFFFFFFFFFF\r\n490154203237518\r\nOK\r\n", "", "", modem.WordAmbiguous},
+	{"first letters of the echo damaged", "AT+CGSN", "\xfe\xf8+CGSN\r\r\n490154203237518\r\nOK\r\n", goodIMEI, "", ""},
+	{"first letter of the echo lost", "AT+CGSN=1", "T+CGSN=1\r\r\n+CGSN: \"490154203237518\"\r\nOK\r\n", goodIMEI, "", ""},
+	{"Sierra's string form", "AT+KGSN=2", "\r\n+KGSN: 49015420323751-8 SV: 07\r\nOK\r\n", "", "07", ""},
+	{"Sierra's string form with a wrong check digit", "AT+KGSN=2", "\r\n+KGSN: 49015420323751-9 SV: 07\r\nOK\r\n", "", "", string(imei.WordMalformed)},
+	{"Cinterion", "ATI176", "\r\n490154203237518.07\r\n\r\nOK\r\n", goodIMEI, "07", ""},
+	{"RDA", "AT+EGMR=2,7", "\r\n+EGMR:490154203237518\r\n\r\nOK\r\n", goodIMEI, "", ""},
+	{"another identifier that passes for an IMEI", "AT+EGMR=0,5", "\r\n+EGMR: \"490154203237518\"\r\n\r\nOK\r\n", "", "", string(imei.WordNotIMEI)},
+	{"a MEID of digits", "AT^MEID", "\r\n^MEID: 12345678901234\r\n\r\nOK\r\n", "", "", string(imei.WordNotIMEI)},
+	{"a MEID that is empty", "AT^MEID", "\r\n^MEID: 00000000000000\r\n\r\nOK\r\n", "", "", string(imei.WordZero)},
+	{"another command's answer before our echo", "AT+CGSN", "AT+CIMI\r\r\n352656105937836\r\n\r\nOK\r\nAT+CGSN\r\r\n490154203237518\r\n\r\nOK\r\n", goodIMEI, "", ""},
+	{"another command's answer behind our echo", "AT+CGSN", "AT+CGSN\r\r\nAT+CIMI\r\r\n352656105937836\r\n\r\nOK\r\n", "", "", modem.WordTimeout},
+
 	{"two IMEIs on two lines", "AT+CGSN", "\r\n490154203237518\r\n352656105937836\r\nOK\r\n", "", "", modem.WordAmbiguous},
 	{"two IMEIs on one line", "AT+CGSN", "\r\n490154203237518,352656105937836\r\nOK\r\n", "", "", modem.WordAmbiguous},
 	{"unsolicited line with our prefix", "AT+CGSN=1", "\r\n+CGSN: \"4901542032375101\"\r\n+CGSN: \"490154203237518\"\r\nOK\r\n", "", "", modem.WordAmbiguous},
@@ -108,7 +129,7 @@ func TestOnlyReadingCommandsAreSent(t *testing.T) {
 		"ATZ", "AT&F", "AT&W", "AT+EGMR=1,7,\"490154203237518\"", "AT+EGMR=1,7", "AT+SIMEI=490154203237518", "AT+LCTSN=1,7",
 		"AT^PHYNUM=IMEI", "AT+SPIMEI=0,490154203237518", "AT+CGSN;+EGMR=1,7", "AT+CGSN\rATZ", "AT+CFUN=1", "AT+CRESET", "AT^RESET",
 		"AT+GSN\b\b\bCRESET", "AT+GSN +CFUN?", "AT+CGSN\x00?", "AT+CGſN", "ATı", "AT+IMEI490154203237518?", "AT+EGMR=0,1,7", "AT+GSN&F", "AT+CGSN\x7f",
-		"AT+QPOWD", "AT+CPOF", "+CGSN", "", "AT+EGMR=10,7", "AT+CGSN=490154203237518", "ATD112", "ATH", "ATI;", "AT+",
+		"AT+QPOWD", "AT+CPOF", "AT+LCTSN=2,7", "AT+IMEI=R", "ATI1234", "+CGSN", "", "AT+EGMR=10,7", "AT+CGSN=490154203237518", "ATD112", "ATH", "ATI;", "AT+",
 	}
 	for _, command := range refused {
 		if _, err := modem.NewChannel(nil, modem.Config{}).Ask(t.Context(), command); !errors.Is(err, modem.ErrNotRead) {

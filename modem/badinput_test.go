@@ -38,7 +38,7 @@ func TestBadAnswers(t *testing.T) {
 		{"prompt on the line of the answer", "AT+CGSN", "\r\n> 490154203237518\r\nOK\r\n", "", string(imei.WordBlank)},
 		{"CME text in Latin-1 with control characters", "AT+CGSN", "\r\n+CME ERROR: \xe9\x1b[2J\x9b\r\n", "", "cme:é.[2J."},
 		{"zeros", "AT+CGSN=1", "\r\n+CGSN: \"000000000000000\"\r\nOK\r\n", "", string(imei.WordZero)},
-		{"the command of another client echoed", "AT+CGSN", "AT+CIMI\r\r\n490154203237518\r\nOK\r\n", goodIMEI, ""}, // one line: only an echo of our own proves more
+		{"the command of another client echoed", "AT+CGSN", "AT+CIMI\r\r\n490154203237518\r\nOK\r\n", "", "timeout"}, // its answer, and not ours
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			a := askInBubble(t, tt.command, tt.response)

@@ -1,59 +1,106 @@
 package modem
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // candidates returns the distinct values that could be what the command asked for, in the order sent. Lines of other
 // kinds (echo, result codes, unsolicited) are already gone. ambiguous: one line alone holds two identities.
 func candidates(g grammar, lines []string) (values []string, ambiguous bool) {
-	if g.ask == askReport {
-		return reported(g, lines)
+	texts := make([]text, len(lines))
+	for i, line := range lines {
+		texts[i] = g.unwrap(line)
 	}
-	isReport := slices.ContainsFunc(lines, isLabelled)
-	for _, line := range lines {
-		value, ok := g.ownValue(line)
-		if !ok {
-			value = line
-		}
-		if number, _ := bareValue(value); isReport && !ok && !isLabelled(line) && !isIdentityNumber(number) {
+	a := survey(g, texts)
+	for _, t := range texts {
+		if !a.isCandidate(t) {
 			continue
 		}
-		values, ambiguous = add(values, value, ambiguous)
+		value, two := bareValue(t.value, t.own)
+		ambiguous = ambiguous || two
+		if !slices.Contains(values, value) {
+			values = append(values, value)
+		}
 	}
 	return values, ambiguous
 }
 
-// isLabelled finds a line of a report in the answer to any command. Its other lines are then no candidates, unless they are
-// answers by themselves: the label may stand in a late answer to another command.
-func isLabelled(line string) bool {
-	l, _ := cutLabel(line)
-	return l == labelIMEI
+// text is what a line says without the names and labels before it.
+type text struct {
+	value string
+	own   bool // a name of the command stood before it
+	label label
 }
 
-// reported takes the values labelled IMEI out of a report. Without a label a line of digits alone will do.
-func reported(g grammar, lines []string) (values []string, ambiguous bool) {
-	wanted := labelIMEI
+// unwrap takes off the command's own names and a label, in any order: `+CGSN: 49...`, `IMEI: +GSN: 49...`,
+// `^PHYNUM:IMEI,49...`.
+func (g grammar) unwrap(line string) text {
+	t := text{value: line}
+	for {
+		if value, ok := g.ownValue(t.value); ok {
+			t.value, t.own = value, true
+			continue
+		}
+		label, value := cutLabel(t.value)
+		if label == labelNone || t.label != labelNone {
+			return t
+		}
+		t.value, t.label = value, label
+	}
+}
+
+// isNumber: the value is as many digits as an identity.
+func (t text) isNumber() bool {
+	value, _ := bareValue(t.value, t.own)
+	return isIdentityNumber(value)
+}
+
+// isWords: capitals, not all of them hex digits, and at most a short number behind a colon. Modems report so without a mark
+// (`CLOSED`, `OPL UPDATING`, `SRING: 1`), and no serial number looks like it.
+func (t text) isWords() bool {
+	const longest = 6 // digits of a report; an ESN, the shortest identifier, has 7 or 8
+	words, number, _ := strings.Cut(t.value, ":")
+	return strings.Trim(words, "ABCDEF") != "" && strings.Trim(words, "ABCDEFGHIJKLMNOPQRSTUVWXYZ _-") == "" &&
+		len(number) <= 1+longest && strings.Trim(number, " 0123456789") == ""
+}
+
+// answered is what the lines of one answer are like, all together.
+type answered struct {
+	wanted     label // of the value that the command asks for
+	isReport   bool  // the command asks for several lines
+	hasIMEI    bool  // one is labelled IMEI: a report to whatever command
+	isLabelled bool  // one has the wanted label
+	ownLabel   bool  // and the command's name before it
+	hasNumber  bool
+}
+
+func survey(g grammar, texts []text) answered {
+	a := answered{wanted: labelIMEI, isReport: g.ask == askReport}
 	if g.ask == askIMEISV {
-		wanted = labelIMEISV
+		a.wanted = labelIMEISV
 	}
-	labelled := false
-	for _, line := range lines {
-		if l, value := cutLabel(line); l == wanted {
-			labelled = true
-			values, ambiguous = add(values, value, ambiguous)
-		}
+	for _, t := range texts {
+		a.hasIMEI = a.hasIMEI || t.label == labelIMEI
+		a.isLabelled = a.isLabelled || t.label == a.wanted
+		a.ownLabel = a.ownLabel || t.label == a.wanted && t.own
+		a.hasNumber = a.hasNumber || t.isNumber()
 	}
-	for _, line := range lines {
-		if value, _ := bareValue(line); !labelled && isIdentityNumber(value) {
-			values, ambiguous = add(values, value, ambiguous)
-		}
-	}
-	return values, ambiguous
+	return a
 }
 
-func add(values []string, text string, wasAmbiguous bool) ([]string, bool) {
-	value, ambiguous := bareValue(text)
-	if !slices.Contains(values, value) {
-		values = append(values, value)
+// isCandidate: where lines are labelled the label decides; beside them a number may be the answer, and they a late one to
+// another command, unless a report was asked for. Words beside a number are none.
+func (a answered) isCandidate(t text) bool {
+	switch {
+	case t.label == a.wanted:
+		return true
+	case t.label != labelNone && a.isLabelled:
+		return false
+	case a.isReport:
+		return !a.isLabelled && t.isNumber()
+	case a.hasIMEI:
+		return t.isNumber() || t.own && !a.ownLabel
 	}
-	return values, ambiguous || wasAmbiguous
+	return t.own || !a.hasNumber || !t.isWords()
 }

@@ -1,7 +1,5 @@
 package modem
 
-import "strings"
-
 // collector sorts the lines that arrive while one command is answered.
 type collector struct {
 	grammar    grammar
@@ -36,9 +34,10 @@ func (k *collector) take(line string) {
 	word, final := finalResult(line)
 	_, own := k.grammar.ownValue(line)
 	switch {
-	case !k.unanswered && strings.EqualFold(line, k.grammar.command):
+	case !k.unanswered && k.grammar.isEcho(line):
 		k.takeEcho()
 	case isForeignEcho(line) && k.grammar.ask != askText:
+		k.needsEcho, k.echoed = true, false // what follows answers that command
 	case final:
 		k.takeResult(word)
 	case own:

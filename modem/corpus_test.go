@@ -122,15 +122,16 @@ func only(at int, text string) func(int) string {
 // setAside are lines that a reader can know for unsolicited; they change nothing. Some hold 15 digits.
 var setAside = []string{
 	"+CREG: 1", "RING", `+CMTI: "SM",3`, "^RSSI: 20", "*PSUTTZ: 1,2", "$X: 1", "RDY", "+CFUN: 1", "NORMAL POWER DOWN",
-	`+CLIP: "352656105937836",145`, "^IMSI: 352656105937836", "%X352656105937836", "AT+COPS?", "AT#X=352656105937836",
+	`+CLIP: "352656105937836",145`, "^IMSI: 352656105937836", "%X352656105937836",
 	"+CMT: ,24\r\n352656105937836", "+CMT: ,24\r\nOK", "+CDS: 25\r\nIMEI: 352656105937836", "+CBM: 88\r\n+CGSN: \"352656105937836\"",
 	"\x00\x00\x00", "\x11\x13", "\xff\xff",
 }
 
-// lookAlikes are lines that nothing tells from an answer. With them there may be no identity any more, but no other.
+// lookAlikes are lines that nothing tells from an answer, or from the echo that makes the answer another command's. With them there may be no identity any more, but no other.
 var lookAlikes = []string{
 	labelledLine, "352656105937836", `"352656105937836"`, "IMEI352656105937836", `+CGSN: "352656105937836"`, "+GSN: 352656105937836",
 	"3526561059378360", `+CGSN: "3526561059378301"`, "490154203237518,352656105937836", "01", "NO CARRIER", "+CME ERROR: 352656105937836", "hello",
+	"AT+COPS?", "AT+CIMI\r\r\n352656105937836\r\n\r\nOK",
 	"003300350032003600350036003100300035003900330037003800330036",
 }
 

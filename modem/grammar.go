@@ -11,6 +11,7 @@ const (
 	askSVN                   // 2 digits
 	askIMEIAndSVN            // 15 digits and the software version: 17 digits (u-blox +CGSN=255)
 	askEither                // IMEI or IMEISV: vendors number their items differently
+	askOther                 // another identifier by definition, even if it has 15 digits
 	askReport                // several labelled lines, of which `IMEI:` is one
 	askText                  // anything: manufacturer, model, revision
 	askNothing               // only a result code
@@ -24,13 +25,15 @@ type grammar struct {
 }
 
 // asks lists the commands whose meaning does not follow from their name. The item of +CGSN is TS 27.007 clause 5.4;
-// 255 is u-blox's. +KGSN is Sierra's (HL series). +EGMR is MediaTek's and Quectel's: 7 is the IMEI, 9 the software
-// version, and 10 the IMEISV on some parts and the second IMEI on others.
+// 255 is u-blox's, ATI176 Cinterion's. +KGSN is Sierra's (HL series): 3 is the factory serial number, 4 the MEID. +EGMR is
+// MediaTek's and Quectel's: 5 is a serial number, 7 the IMEI, 9 the software version, and 10 the IMEISV on some parts and
+// the second IMEI on others.
 var asks = map[string]ask{
 	"+CGSN=2": askIMEISV, "+CGSN=3": askSVN, "+CGSN=255": askIMEIAndSVN, "+CGSN=?": askText,
 	"#CGSN=2": askIMEISV, "#CGSN=3": askSVN,
-	"+KGSN=1": askIMEISV, "+KGSN=2": askIMEISV,
-	"+EGMR=0,9": askSVN, "+EGMR=0,10": askEither,
+	"+KGSN=1": askIMEISV, "+KGSN=2": askIMEISV, "+KGSN=3": askOther, "+KGSN=4": askOther,
+	"+EGMR=0,5": askOther, "+EGMR=0,9": askSVN, "+EGMR=0,10": askEither,
+	"^MEID": askOther, "+MEID": askOther, "I176": askIMEIAndSVN,
 	"+CGMI": askText, "+CGMM": askText, "+CGMR": askText,
 	"+GMI": askText, "+GMM": askText, "+GMR": askText,
 	"": askNothing, "Q0V1": askNothing,
@@ -78,6 +81,17 @@ func endOfName(body string) int {
 		end = len(strings.TrimRight(body[:end], "0123456789"))
 	}
 	return end
+}
+
+// isEcho knows the command again, also when a modem that finds its speed by the first letters has damaged those.
+func (g grammar) isEcho(line string) bool {
+	const prefix, shortest = len("AT"), len("+GSN")
+	if strings.EqualFold(line, g.command) {
+		return true
+	}
+	body := g.command[prefix:]
+	damaged := len(line) - len(body)
+	return len(body) >= shortest && damaged > 0 && damaged <= prefix && strings.EqualFold(line[damaged:], body)
 }
 
 // ownValue returns what follows one of the command's own names, or ok false when the line carries none.

@@ -81,10 +81,11 @@ func FuzzLine(f *testing.F) {
 func FuzzValue(f *testing.F) {
 	for _, text := range []string{`"490154203237518"`, "IMEI490154203237518", "490154203237518,TR19A8P11R", `1,"490154203237518"`, `"49,01`,
 		"003400390030003100350034003200300033003200330037003500310038", "343930313534323033323337353138", "490154203237518,352656105937836", "IMEI SV: 06"} {
-		f.Add(text)
+		f.Add(text, false)
+		f.Add(text, true)
 	}
-	f.Fuzz(func(t *testing.T, text string) {
-		value, ambiguous := bareValue(text)
+	f.Fuzz(func(t *testing.T, text string, own bool) {
+		value, ambiguous := bareValue(text, own)
 		upper := strings.ToUpper(text)
 		if !strings.Contains(text, value) && !strings.Contains(upper, inHex("00%02X", value)) && !strings.Contains(text, inHex("%02x", value)) {
 			t.Errorf("%q gives the value %q, which it does not hold", text, value)

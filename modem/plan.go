@@ -164,7 +164,10 @@ func (p *pass) reading() Reading {
 		}
 	}
 	r.Slots, r.Agreement = judgeSlots(p.answers)
-	if p.mixedUp {
+	switch {
+	case p.mixedUp && p.timedOut: // a slow modem lies no more than a silent one
+		r.Slots, r.Agreement = []Slot{{Number: 1, Word: WordTimeout}}, AgreementNone
+	case p.mixedUp:
 		r.Slots, r.Agreement = []Slot{{Number: 1, Word: WordAmbiguous}}, AgreementConflict
 	}
 	r.Alternating = alternating(p.answers)

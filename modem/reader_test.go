@@ -233,3 +233,26 @@ func TestMethodsAndAgreementsHaveNames(t *testing.T) {
 		t.Errorf("names are %q", got)
 	}
 }
+
+// A modem slower than the time-outs cannot be read; that charges it with nothing.
+func TestASlowModemIsNoLiar(t *testing.T) {
+	for delay := time.Second; delay < 3200*time.Millisecond; delay += 130 * time.Millisecond {
+		for _, echoOff := range []bool{false, true} {
+			synctest.Test(t, func(t *testing.T) {
+				port := newEmulator(t, modemtest.Config{EchoOff: echoOff,
+					Faults: []modemtest.Fault{{Kind: modemtest.FaultDelay, Command: "*", Delay: delay}}}).Pipe()
+				defer port.Close()
+				reader := modem.NewReader(port, modem.Config{})
+				for range 4 {
+					r, err := reader.Read(t.Context())
+					if err != nil {
+						t.Fatal(err)
+					}
+					if s := r.Slots[0]; r.Agreement == modem.AgreementConflict || !s.IMEI.IsZero() && s.IMEI.Digits() != goodIMEI {
+						t.Errorf("%v an answer, echo off %t: %+v, agreement %v", delay, echoOff, s, r.Agreement)
+					}
+				}
+			})
+		}
+	}
+}

@@ -47,7 +47,8 @@ func isBasic(body string) bool {
 	case "", "Q0V1":
 		return true
 	}
-	return body[0] == 'I' && len(body) <= 2 && strings.Trim(body[1:], "0123456789") == ""
+	const longest = len("I176")
+	return body[0] == 'I' && len(body) <= longest && strings.Trim(body[1:], "0123456789") == ""
 }
 
 // isNotPlain: blanks and control characters edit a line or end it, and a letter of another alphabet may be ASCII in capitals.
@@ -87,15 +88,19 @@ func isIdentityName(name string) bool {
 	return false
 }
 
-// isReadArguments allows `=n` for the serial-number commands, and `=0,n` where the first number is the operation:
-// 0 reads and 1 writes (MediaTek +EGMR, MeiG +LCTSN, Fibocom +GTSN).
+// isReadArguments allows `=n` for the serial-number commands, `=R` (Marvell *MRD_IMEI), and `=0,n` where the first number
+// is the operation: 0 reads and 1 writes (MediaTek +EGMR, MeiG +LCTSN, Fibocom +GTSN); on RDA's parts 2 reads.
 func isReadArguments(name, arguments string) bool {
+	if arguments == "R" && name == "*MRD_IMEI" {
+		return true
+	}
 	if len(arguments) > maxArguments || strings.Trim(arguments, "0123456789,") != "" || !isIdentityName(name) {
 		return false
 	}
 	operation, item, hasItem := strings.Cut(arguments, ",")
 	if hasItem {
-		return operation == "0" && !strings.Contains(item, ",")
+		isRead := operation == "0" || operation == "2" && name == "+EGMR"
+		return isRead && !strings.Contains(item, ",")
 	}
 	return operation != "" && strings.HasSuffix(name, "GSN")
 }

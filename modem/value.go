@@ -15,9 +15,10 @@ const (
 	labelSVN
 )
 
-// cutLabel takes `IMEI: value` apart, also `IMEI1:`, `IMEI =`, `IMEI SV:` (Huawei, ZTE, Sierra, Novatel ATI).
+// cutLabel takes `IMEI: value` apart, also `IMEI1:`, `IMEI =`, `IMEI SV:` (Huawei, ZTE, Sierra, Novatel ATI) and `IMEI,value`
+// (HiSilicon ^PHYNUM).
 func cutLabel(line string) (label, string) {
-	at := strings.IndexAny(line, ":=")
+	at := strings.IndexAny(line, ":=,")
 	if at < 0 {
 		return labelNone, line
 	}
@@ -42,9 +43,9 @@ func dropBlanks(r rune) rune {
 }
 
 // bareValue takes a value out of its wrapping: quotes, the letters IMEI glued before the digits (Motorola), a serial
-// number after a comma (Option), small numbers before one, the hex of a left-on UCS2 character set. Two identities on
-// one line are ambiguous: which slot is which is not for us to guess.
-func bareValue(text string) (value string, ambiguous bool) {
+// number after a comma (Option), small numbers before one, or, where the line has the command's own name, any fields; the
+// hex of a left-on UCS2 character set. Two identities on one line are ambiguous: which slot is which is not for us to guess.
+func bareValue(text string, own bool) (value string, ambiguous bool) {
 	parts := splitQuoted(text)
 	for i, p := range parts {
 		parts[i] = decodeHexDigits(decodeUCS2(cutGlued(p), minIdentityUCS2))
@@ -66,7 +67,7 @@ func bareValue(text string) (value string, ambiguous bool) {
 		return parts[0], false
 	}
 	for _, before := range parts[:found] {
-		if len(before) > 2 || strings.Trim(before, "0123456789") != "" {
+		if !own && (len(before) > 2 || strings.Trim(before, "0123456789") != "") {
 			return text, false
 		}
 	}

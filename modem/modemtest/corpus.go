@@ -25,7 +25,7 @@ type Row struct {
 	ExpectedIMEISV string `json:"expected_imeisv"`
 	ExpectedSVN    string `json:"expected_svn"`
 	ExpectedError  string `json:"expected_error"`
-	ExpectedOther  string `json:"expected_other"` // informative
+	ExpectedOther  string `json:"expected_other"` // informative; alone it says that the answer is no identity
 	Note           string `json:"note"`
 }
 
@@ -101,8 +101,13 @@ func parseRow(line []byte) (Row, error) {
 		return r, errors.New("it has no command")
 	case r.ResponseHex == "" && r.ExpectedError != "timeout":
 		return r, errors.New("it has no response_hex")
-	case r.ExpectedIMEI+r.ExpectedIMEI14+r.ExpectedIMEISV+r.ExpectedSVN+r.ExpectedError == "":
+	case r.expects()+r.ExpectedOther == "":
 		return r, errors.New("it expects nothing")
 	}
 	return r, nil
+}
+
+// expects is what a reader must make of the answer; empty where the row says only what else it is.
+func (r Row) expects() string {
+	return r.ExpectedIMEI + r.ExpectedIMEI14 + r.ExpectedIMEISV + r.ExpectedSVN + r.ExpectedError
 }
