@@ -16,9 +16,11 @@ type Config struct {
 	IMEI                          string // any text: a broken identity is a use of the emulator
 	SVN                           string // software version, 2 digits
 	Manufacturer, Model, Revision string
-	EchoOff                       bool // start as after ATE0
-	Numeric                       bool // start as after ATV0
-	UCS2                          bool // start as after AT+CSCS="UCS2"
+	EchoOff                       bool   // start as after ATE0
+	Numeric                       bool   // start as after ATV0
+	UCS2                          bool   // start as after AT+CSCS="UCS2"
+	PIN                           string // of the SIM card, which then wants it; 4 to 8 digits
+	NoSIM                         bool   // there is no SIM card
 	Faults                        []Fault
 	// Transcript receives each piece of the dialogue as a JSON line, see [Entry]; nil for none.
 	Transcript io.Writer
@@ -33,11 +35,13 @@ type Emulator struct {
 	imei   string
 	svn    string
 	faults []*faultState
+	fun    functionality
+	sim    sim
 
 	start settings
 }
 
-// settings are what AT commands change.
+// settings are what AT commands change of one line.
 type settings struct {
 	echo    bool // E (V.250 clause 6.2.4)
 	verbose bool // V (V.250 clause 6.2.6)
@@ -60,6 +64,8 @@ func New(config Config) (*Emulator, error) {
 		record:  &transcript{to: config.Transcript, start: time.Now()},
 		imei:    cmp.Or(config.IMEI, p.IMEI),
 		svn:     cmp.Or(config.SVN, p.SVN),
+		fun:     funFull,
+		sim:     newSIM(cmp.Or(config.PIN, p.PIN), config.NoSIM || p.NoSIM),
 		start:   settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
 	}
 	e.SetFaults(config.Faults...)
@@ -96,8 +102,10 @@ func (e *Emulator) fill(template, other string) string {
 	if id, _, _ := imei.ParseSent(identity); !id.IsZero() {
 		imeisv = imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
 	}
+	registration, signal := e.network()
 	return strings.NewReplacer("{imei}", identity, "{imeisv}", imeisv, "{svn}", e.svn,
 		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", e.profile.Revision,
+		"{registration}", registration, "{signal}", signal,
 	).Replace(template)
 }
 

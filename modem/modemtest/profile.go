@@ -19,6 +19,8 @@ type profile struct {
 	IMEI, SVN                     string
 	TightOK                       bool               `json:"tight_ok"` // no empty line between text and OK
 	EchoOff                       bool               `json:"echo_off"` // starts with echo off
+	PIN                           string             // of the SIM card, which then wants it
+	NoSIM                         bool               `json:"no_sim"`
 	Answers                       map[string]*string // command body in capitals -> lines, with {imei} and so on
 }
 

@@ -56,6 +56,7 @@ type session struct {
 	line     []byte
 	last     string // the last command line, for A/
 	identity string // told instead of the modem's own in the answer to this line; "" for none
+	restarts bool   // when this line is answered
 	writing  sync.Mutex
 	late     sync.WaitGroup // stale answers on their way
 }
