@@ -2,6 +2,7 @@ package modemtest
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -14,6 +15,7 @@ import (
 type Config struct {
 	Profile                       string // see [Profiles]; "" means generic
 	IMEI                          string // any text: a broken identity is a use of the emulator
+	IMEI2                         string // of the second slot, in profiles that tell one
 	SVN                           string // software version, 2 digits
 	Manufacturer, Model, Revision string
 	EchoOff                       bool   // start as after ATE0
@@ -32,7 +34,7 @@ type Emulator struct {
 	record  *transcript
 
 	mu     sync.Mutex // guards what follows
-	imei   string
+	imeis  [2]string  // by slot
 	svn    string
 	faults []*faultState
 	fun    functionality
@@ -56,13 +58,16 @@ func New(config Config) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
+	if config.IMEI2 != "" && p.IMEI2 == "" {
+		return nil, fmt.Errorf("the modem of this profile tells no second IMEI; those of %s do", strings.Join(TwoSlotProfiles(), ", "))
+	}
 	p.Manufacturer = cmp.Or(config.Manufacturer, p.Manufacturer)
 	p.Model = cmp.Or(config.Model, p.Model)
 	p.Revision = cmp.Or(config.Revision, p.Revision)
 	e := &Emulator{
 		profile: p,
 		record:  &transcript{to: config.Transcript, start: time.Now()},
-		imei:    cmp.Or(config.IMEI, p.IMEI),
+		imeis:   [2]string{cmp.Or(config.IMEI, p.IMEI), cmp.Or(config.IMEI2, p.IMEI2)},
 		svn:     cmp.Or(config.SVN, p.SVN),
 		fun:     funFull,
 		sim:     newSIM(cmp.Or(config.PIN, p.PIN), config.NoSIM || p.NoSIM),
@@ -72,11 +77,12 @@ func New(config Config) (*Emulator, error) {
 	return e, nil
 }
 
-// SetIMEI changes the identity from the next command on. An emulator may do that; nothing that talks to a real modem can.
+// SetIMEI changes the identity of the first slot from the next command on. An emulator may do that; nothing that talks to
+// a real modem can.
 func (e *Emulator) SetIMEI(text string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.imei = text
+	e.imeis[0] = text
 }
 
 // SetFaults replaces the faults and starts their counts anew.
@@ -89,24 +95,28 @@ func (e *Emulator) SetFaults(faults ...Fault) {
 	}
 }
 
-// fill puts the identity into a template. An IMEISV is made of the 14 digits and the software version; of a text that is no
-// IMEI it is the text itself. Another identity than the modem's, unless empty, is told instead.
+// fill puts the identities into a template. Another identity than that of the first slot, unless empty, is told instead.
 func (e *Emulator) fill(template, other string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	identity := e.imei
+	first, second := e.imeis[0], e.imeis[1]
 	if other != "" {
-		identity = strings.ReplaceAll(other, "{imei}", e.imei)
-	}
-	imeisv := identity
-	if id, _, _ := imei.ParseSent(identity); !id.IsZero() {
-		imeisv = imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
+		first = strings.ReplaceAll(other, "{imei}", first)
 	}
 	registration, signal := e.network()
-	return strings.NewReplacer("{imei}", identity, "{imeisv}", imeisv, "{svn}", e.svn,
+	return strings.NewReplacer("{imei}", first, "{imeisv}", e.imeisv(first), "{imei2}", second, "{imeisv2}", e.imeisv(second), "{svn}", e.svn,
 		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", e.profile.Revision,
 		"{registration}", registration, "{signal}", signal,
 	).Replace(template)
+}
+
+// imeisv makes an IMEISV of the 14 digits and the software version; of a text that is no IMEI it is the text itself.
+func (e *Emulator) imeisv(identity string) string {
+	id, _, _ := imei.ParseSent(identity)
+	if id.IsZero() {
+		return identity
+	}
+	return imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
 }
 
 func (e *Emulator) faultFor(body string) Fault {

@@ -17,11 +17,12 @@ var profilesJSON []byte
 type profile struct {
 	Manufacturer, Model, Revision string
 	IMEI, SVN                     string
+	IMEI2                         string             // of the second slot; "" for a modem with one
 	TightOK                       bool               `json:"tight_ok"` // no empty line between text and OK
 	EchoOff                       bool               `json:"echo_off"` // starts with echo off
 	PIN                           string             // of the SIM card, which then wants it
 	NoSIM                         bool               `json:"no_sim"`
-	Answers                       map[string]*string // command body in capitals -> lines, with {imei} and so on
+	Answers                       map[string]*string // command body in capitals -> lines, with what Emulator.fill puts in
 }
 
 const genericProfile = "generic"
@@ -36,6 +37,11 @@ var profiles = sync.OnceValue(func() map[string]profile {
 
 // Profiles returns the names of the vendor profiles, sorted.
 func Profiles() []string { return slices.Sorted(maps.Keys(profiles())) }
+
+// TwoSlotProfiles returns the names of those that tell a second IMEI, sorted.
+func TwoSlotProfiles() []string {
+	return slices.DeleteFunc(Profiles(), func(name string) bool { return profiles()[name].IMEI2 == "" })
+}
 
 // profileNamed returns the profile laid over the generic one.
 func profileNamed(name string) (profile, error) {
