@@ -68,6 +68,9 @@ func (s *session) run(command string) (text string, err error) {
 	case name == "+CPIN" && isSet:
 		return "", s.emulator.enterPIN(arguments)
 	}
+	if text, known, err := s.emulator.guarded(upper); known {
+		return text, err
+	}
 	return s.tell(upper)
 }
 
@@ -80,7 +83,7 @@ func (s *session) tell(upper string) (string, error) {
 	if template == nil {
 		return "", cmeNotSupported
 	}
-	if err := s.emulator.cardMissing(upper); err != nil {
+	if err := s.emulator.missing(upper, *template); err != nil {
 		return "", err
 	}
 	text := s.emulator.fill(*template, s.identity)

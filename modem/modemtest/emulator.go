@@ -7,8 +7,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-
-	"imei-attest/attest/imei"
 )
 
 // Config describes the modem to emulate. What is empty comes from the profile.
@@ -17,6 +15,7 @@ type Config struct {
 	IMEI                          string // any text: a broken identity is a use of the emulator
 	IMEI2                         string // of the second slot, in profiles that tell one
 	SVN                           string // software version, 2 digits
+	Policy                        string // towards commands that write its identity, see [NamedPolicies]; "" means locked
 	Manufacturer, Model, Revision string
 	EchoOff                       bool   // start as after ATE0
 	Numeric                       bool   // start as after ATV0
@@ -33,12 +32,12 @@ type Emulator struct {
 	profile profile
 	record  *transcript
 
-	mu     sync.Mutex // guards what follows
-	imeis  [2]string  // by slot
-	svn    string
-	faults []*faultState
-	fun    functionality
-	sim    sim
+	mu       sync.Mutex // guards what follows
+	identity identity
+	svn      string
+	faults   []*faultState
+	fun      functionality
+	sim      sim
 
 	start settings
 }
@@ -58,31 +57,27 @@ func New(config Config) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
-	if config.IMEI2 != "" && p.IMEI2 == "" {
+	policy, err := policyFor(config.Policy, p)
+	if err != nil {
+		return nil, err
+	}
+	if config.IMEI2 != "" && p.slots() < 2 {
 		return nil, fmt.Errorf("the modem of this profile tells no second IMEI; those of %s do", strings.Join(TwoSlotProfiles(), ", "))
 	}
 	p.Manufacturer = cmp.Or(config.Manufacturer, p.Manufacturer)
 	p.Model = cmp.Or(config.Model, p.Model)
 	p.Revision = cmp.Or(config.Revision, p.Revision)
 	e := &Emulator{
-		profile: p,
-		record:  &transcript{to: config.Transcript, start: time.Now()},
-		imeis:   [2]string{cmp.Or(config.IMEI, p.IMEI), cmp.Or(config.IMEI2, p.IMEI2)},
-		svn:     cmp.Or(config.SVN, p.SVN),
-		fun:     funFull,
-		sim:     newSIM(cmp.Or(config.PIN, p.PIN), config.NoSIM || p.NoSIM),
-		start:   settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
+		profile:  p,
+		record:   &transcript{to: config.Transcript, start: time.Now()},
+		identity: identity{policy: policy, imeis: [2]string{cmp.Or(config.IMEI, p.IMEI), cmp.Or(config.IMEI2, p.IMEI2)}, slots: p.slots()},
+		svn:      cmp.Or(config.SVN, p.SVN),
+		fun:      funFull,
+		sim:      newSIM(cmp.Or(config.PIN, p.PIN), config.NoSIM || p.NoSIM),
+		start:    settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
 	}
 	e.SetFaults(config.Faults...)
 	return e, nil
-}
-
-// SetIMEI changes the identity of the first slot from the next command on. An emulator may do that; nothing that talks to
-// a real modem can.
-func (e *Emulator) SetIMEI(text string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.imeis[0] = text
 }
 
 // SetFaults replaces the faults and starts their counts anew.
@@ -99,24 +94,33 @@ func (e *Emulator) SetFaults(faults ...Fault) {
 func (e *Emulator) fill(template, other string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	first, second := e.imeis[0], e.imeis[1]
+	first, second := e.identity.imeis[0], e.identity.imeis[1]
 	if other != "" {
 		first = strings.ReplaceAll(other, "{imei}", first)
 	}
+	revision := e.profile.Revision
+	if e.identity.downgraded {
+		revision += "-OLD"
+	}
 	registration, signal := e.network()
-	return strings.NewReplacer("{imei}", first, "{imeisv}", e.imeisv(first), "{imei2}", second, "{imeisv2}", e.imeisv(second), "{svn}", e.svn,
-		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", e.profile.Revision,
+	return strings.NewReplacer("{imei}", first, "{imeisv}", imeisv(first, e.svn), "{imei2}", second, "{imeisv2}", imeisv(second, e.svn), "{svn}", e.svn,
+		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", revision,
 		"{registration}", registration, "{signal}", signal,
 	).Replace(template)
 }
 
-// imeisv makes an IMEISV of the 14 digits and the software version; of a text that is no IMEI it is the text itself.
-func (e *Emulator) imeisv(identity string) string {
-	id, _, _ := imei.ParseSent(identity)
-	if id.IsZero() {
-		return identity
+// missing is why a command fails whose answer needs what the card or the memory does not give, nil if it does not. The
+// identification by ATI does not fail: it leaves a blank.
+func (e *Emulator) missing(upper, template string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if readsCard(upper) {
+		return e.sim.missing()
 	}
-	return imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
+	if upper != "I" && e.identity.unreadable(template) {
+		return cmeMemoryFailure
+	}
+	return nil
 }
 
 func (e *Emulator) faultFor(body string) Fault {

@@ -16,7 +16,7 @@ import (
 	"imei-attest/modem/modemtest"
 )
 
-var update = flag.Bool("update", false, "write the table of faults into modem/README.md anew")
+var update = flag.Bool("update", false, "write the tables of faults and policies into the documents anew")
 
 // faultRow reads a modem with the fault, by the limits of a shipped reader, and says what came of it.
 func faultRow(t *testing.T, f modemtest.NamedFault) string {
@@ -81,7 +81,6 @@ func outcome(t *testing.T, r modem.Reading, err error) string {
 
 // TestTableOfFaults: modem/README.md says what a reader makes of each fault, as it really does.
 func TestTableOfFaults(t *testing.T) {
-	const page, begin, end = "../README.md", "<!-- faults, written by go test ./modem/modemtest -run Table -update -->\n", "<!-- end of faults -->\n"
 	table := "| fault | the modem | IMEI read | error | agreement | restart seen | exit status |\n|---|---|---|---|---|---|---|\n"
 	for _, f := range modemtest.NamedFaults() {
 		row := faultRow(t, f)
@@ -90,6 +89,13 @@ func TestTableOfFaults(t *testing.T) {
 		}
 		table += row + "\n"
 	}
+	checkTable(t, "../README.md", "faults", table)
+}
+
+// checkTable compares a table in a document, which is between two comments with its name, or writes it anew.
+func checkTable(t *testing.T, page, name, table string) {
+	t.Helper()
+	begin, end := "<!-- "+name+", written by go test ./modem/modemtest -run Table -update -->\n", "<!-- end of "+name+" -->\n"
 	raw, err := os.ReadFile(page)
 	if err != nil {
 		t.Fatal(err)

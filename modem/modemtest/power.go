@@ -43,6 +43,7 @@ func (e *Emulator) restart() (banner string) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sim.powerUp()
+	e.identity.restart()
 	return fmt.Sprintf("\r\nRDY\r\n\r\n+CFUN: %s\r\n", e.fun)
 }
 

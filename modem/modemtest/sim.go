@@ -123,13 +123,3 @@ func (e *Emulator) enterPIN(arguments string) error {
 	defer e.mu.Unlock()
 	return e.sim.enter(arguments)
 }
-
-// cardMissing is why a command fails that needs more of the card than there is.
-func (e *Emulator) cardMissing(upper string) error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !readsCard(upper) {
-		return nil
-	}
-	return e.sim.missing()
-}

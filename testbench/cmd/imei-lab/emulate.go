@@ -17,7 +17,7 @@ import (
 type emulate struct {
 	link, imei, imei2, profile, replay string
 	given                              bool // --imei was given, and may be empty: a modem that holds none
-	pin                                string
+	policy, pin                        string
 	noSIM                              bool
 	faults                             []string
 }
@@ -25,12 +25,14 @@ type emulate struct {
 func newEmulate() *cobra.Command {
 	var e emulate
 	c := &cobra.Command{
-		Use:   "emulate --link PATH [--imei TEXT] [--imei2 TEXT] [--profile NAME] [--pin DIGITS | --no-sim] [--fault NAME]... | --link PATH --replay FILE",
+		Use:   "emulate --link PATH [--imei TEXT] [--imei2 TEXT] [--profile NAME] [--policy NAME] [--pin DIGITS | --no-sim] [--fault NAME]... | --link PATH --replay FILE",
 		Short: "Emulate a modem on a terminal until interrupted",
 		Long: `Emulate a modem on a terminal and publish it as a symbolic link that programs open as a serial port.
 The IMEI may be any text: answering nonsense is what an emulator is for.
 
 Profiles: ` + strings.Join(modemtest.Profiles(), ", ") + `
+
+Policies towards a command that writes the IMEI (what comes of each is in testbench/README.md): ` + policyNames() + `
 
 Faults (what each does, and what a reader makes of it, is in modem/README.md): ` + faultNames(),
 		Example: "  imei-lab emulate --link /tmp/modem --imei 490154203237518",
@@ -45,10 +47,11 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 	c.Flags().StringVar(&e.imei2, "imei2", "", "the same of the second slot, in profiles that have one: "+strings.Join(modemtest.TwoSlotProfiles(), ", "))
 	c.Flags().StringVar(&e.profile, "profile", "generic", "whose way of answering to take, by `name`")
 	c.Flags().StringArrayVar(&e.faults, "fault", nil, "misbehave so, by `name`; may be repeated, and of several that a command meets the first counts")
+	c.Flags().StringVar(&e.policy, "policy", "", "what to make of a command that writes the IMEI, by `name` (default: locked)")
 	c.Flags().StringVar(&e.pin, "pin", "", "`digits` that the SIM card wants before its IMSI is read; three wrong tries, and it wants its PUK 12345678 (default: it wants none)")
 	c.Flags().BoolVar(&e.noSIM, "no-sim", false, "leave the SIM card out")
 	c.Flags().StringVar(&e.replay, "replay", "", "answer as the modem in this recording did, a `file` of imei-lab record")
-	for _, other := range []string{"imei", "imei2", "profile", "pin", "no-sim", "fault"} {
+	for _, other := range []string{"imei", "imei2", "profile", "policy", "pin", "no-sim", "fault"} {
 		c.MarkFlagsMutuallyExclusive("replay", other)
 	}
 	c.MarkFlagsMutuallyExclusive("pin", "no-sim")
@@ -56,6 +59,14 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 		panic(err) // a misspelt name in the line above
 	}
 	return c
+}
+
+func policyNames() string {
+	var names []string
+	for _, p := range modemtest.NamedPolicies() {
+		names = append(names, p.Name)
+	}
+	return strings.Join(names, ", ")
 }
 
 func faultNames() string {
@@ -94,7 +105,7 @@ func (e *emulate) modem() (modem *modemtest.Emulator, returns bool, err error) {
 		modem, err = replay(e.replay)
 		return modem, false, err
 	}
-	config := modemtest.Config{Profile: e.profile, IMEI2: e.imei2, PIN: e.pin, NoSIM: e.noSIM}
+	config := modemtest.Config{Profile: e.profile, IMEI2: e.imei2, Policy: e.policy, PIN: e.pin, NoSIM: e.noSIM}
 	for _, name := range e.faults {
 		f, err := modemtest.FaultNamed(name)
 		if err != nil {
