@@ -14,18 +14,23 @@ import (
 	"imei-attest/modem/modemtest"
 )
 
+// randomLines is how many command lines random faults are for: some fifty readings. Then the modem behaves.
+const randomLines = 1000
+
 type emulate struct {
 	link, imei, imei2, profile, replay string
 	given                              bool // --imei was given, and may be empty: a modem that holds none
 	policy, pin                        string
 	noSIM                              bool
+	seed                               uint64
+	seeded                             bool // --fault-seed was given
 	faults                             []string
 }
 
 func newEmulate() *cobra.Command {
 	var e emulate
 	c := &cobra.Command{
-		Use:   "emulate --link PATH [--imei TEXT] [--imei2 TEXT] [--profile NAME] [--policy NAME] [--pin DIGITS | --no-sim] [--fault NAME]... | --link PATH --replay FILE",
+		Use:   "emulate --link PATH [--imei TEXT] [--imei2 TEXT] [--profile NAME] [--policy NAME] [--pin DIGITS | --no-sim] [--fault NAME]... [--fault-seed N] | --link PATH --replay FILE",
 		Short: "Emulate a modem on a terminal until interrupted",
 		Long: `Emulate a modem on a terminal and publish it as a symbolic link that programs open as a serial port.
 The IMEI may be any text: answering nonsense is what an emulator is for.
@@ -38,7 +43,7 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 		Example: "  imei-lab emulate --link /tmp/modem --imei 490154203237518",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			e.given = c.Flags().Changed("imei")
+			e.given, e.seeded = c.Flags().Changed("imei"), c.Flags().Changed("fault-seed")
 			return e.run(c.Context(), c.ErrOrStderr())
 		},
 	}
@@ -50,8 +55,9 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 	c.Flags().StringVar(&e.policy, "policy", "", "what to make of a command that writes the IMEI, by `name` (default: locked)")
 	c.Flags().StringVar(&e.pin, "pin", "", "`digits` that the SIM card wants before its IMSI is read; three wrong tries, and it wants its PUK 12345678 (default: it wants none)")
 	c.Flags().BoolVar(&e.noSIM, "no-sim", false, "leave the SIM card out")
+	c.Flags().Uint64Var(&e.seed, "fault-seed", 0, "misbehave at random; the same `number` makes the same faults")
 	c.Flags().StringVar(&e.replay, "replay", "", "answer as the modem in this recording did, a `file` of imei-lab record")
-	for _, other := range []string{"imei", "imei2", "profile", "policy", "pin", "no-sim", "fault"} {
+	for _, other := range []string{"imei", "imei2", "profile", "policy", "pin", "no-sim", "fault", "fault-seed"} {
 		c.MarkFlagsMutuallyExclusive("replay", other)
 	}
 	c.MarkFlagsMutuallyExclusive("pin", "no-sim")
@@ -113,6 +119,10 @@ func (e *emulate) modem() (modem *modemtest.Emulator, returns bool, err error) {
 		}
 		config.Faults = append(config.Faults, f.Faults...)
 		returns = returns || f.Returns
+	}
+	if e.seeded {
+		config.Faults = append(config.Faults, modemtest.RandomFaults(e.seed, randomLines)...)
+		returns = true
 	}
 	if modem, err = modemtest.New(config); err != nil {
 		return nil, false, err
