@@ -1,6 +1,7 @@
 package modemtest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -86,7 +87,7 @@ func (s *session) tell(upper string) (string, error) {
 	if err := s.emulator.missing(upper, *template); err != nil {
 		return "", err
 	}
-	text := s.emulator.fill(*template, s.identity)
+	text := s.emulator.fill(*template, cmp.Or(s.identity, s.emulator.slotTold(upper)))
 	if s.ucs2 {
 		text = quotedToUCS2(text)
 	}

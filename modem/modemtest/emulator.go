@@ -34,6 +34,7 @@ type Emulator struct {
 
 	mu       sync.Mutex // guards what follows
 	identity identity
+	turn     int // answers told by a profile that alternates
 	svn      string
 	faults   []*faultState
 	fun      functionality

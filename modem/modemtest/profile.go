@@ -18,6 +18,7 @@ type profile struct {
 	Manufacturer, Model, Revision string
 	IMEI, SVN                     string
 	IMEI2                         string             // of the second slot; "" for a modem with one
+	Alternates                    bool               // +CGSN and +GSN tell either IMEI
 	TightOK                       bool               `json:"tight_ok"` // no empty line between text and OK
 	EchoOff                       bool               `json:"echo_off"` // starts with echo off
 	PIN                           string             // of the SIM card, which then wants it
