@@ -34,6 +34,8 @@ func TestEveryProfileTellsItsIMEI(t *testing.T) {
 		"sierra":   {modem.AgreementPartial, "cgsn gsn vendor", ""},
 		"telit":    {modem.AgreementPartial, "cgsn gsn vendor", ""},
 		"a7600":    {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"mt6261":   {modem.AgreementPartial, "cgsn gsn", ""},
+		"rg650v":   {modem.AgreementPartial, "cgsn gsn vendor", ""},
 		"bc260y":   {modem.AgreementPartial, "cgsn=1 cgsn=2 cgsn=3", "02"},
 	}
 	for _, profile := range modemtest.Profiles() {

@@ -1,6 +1,8 @@
 package modemtest
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -10,17 +12,20 @@ import (
 // ones end at a semicolon) and returns their texts and the result code of the line.
 func (s *session) answer(body string, dropResult bool) string {
 	var out strings.Builder
-	ok := true
-	for body != "" && ok {
-		var one string
+	var failed error
+	for body != "" && failed == nil && !s.restarts {
+		var one, text string
 		one, body = nextCommand(body)
-		var text string
-		if text, ok = s.run(one); ok {
+		if text, failed = s.run(one); failed == nil {
 			s.writeText(&out, text)
 		}
 	}
 	if !dropResult && !s.quiet {
-		s.writeResult(&out, ok, out.Len() > 0)
+		s.writeResult(&out, failed, out.Len() > 0)
+	}
+	if s.restarts {
+		s.restarts, s.settings = false, s.emulator.start
+		out.WriteString(s.emulator.restart())
 	}
 	return out.String()
 }
@@ -43,32 +48,58 @@ func nextCommand(body string) (one, rest string) {
 }
 
 // run executes one command, without AT.
-func (s *session) run(command string) (text string, ok bool) {
+func (s *session) run(command string) (text string, err error) {
 	upper := strings.ToUpper(command)
-	if done := s.set(upper); done {
-		return "", true
+	name, arguments, isSet := strings.Cut(upper, "=")
+	isSet = isSet && arguments != "?" // a test form
+	switch {
+	case s.set(upper):
+		return "", nil
+	case upper == "+CMEE?":
+		return "+CMEE: " + strconv.Itoa(s.cmee), nil
+	case upper == "+CSCS?":
+		return s.charset(), nil
+	case upper == "+CFUN?":
+		return "+CFUN: " + string(s.emulator.functionality()), nil
+	case name == "+CFUN" && isSet:
+		s.restarts, err = s.emulator.setFunctionality(arguments)
+		return "", err
+	case upper == "+CPIN?":
+		return s.emulator.simStatus()
+	case name == "+CPIN" && isSet:
+		return "", s.emulator.enterPIN(arguments)
 	}
-	switch upper {
-	case "+CMEE?":
-		return "+CMEE: " + strconv.Itoa(s.cmee), true
-	case "+CSCS?":
-		if s.ucs2 {
-			return `+CSCS: "` + toUCS2("UCS2") + `"`, true
-		}
-		return `+CSCS: "IRA"`, true
+	if text, known, err := s.emulator.guarded(upper); known {
+		return text, err
 	}
+	return s.tell(upper)
+}
+
+// tell answers from the profile.
+func (s *session) tell(upper string) (string, error) {
 	if upper == "I0" {
 		upper = "I"
 	}
-	template, ok := s.emulator.profile.Answers[upper]
-	if !ok || template == nil {
-		return "", false
+	template := s.emulator.profile.Answers[upper]
+	if template == nil {
+		return "", cmeNotSupported
 	}
-	text = s.emulator.fill(*template, s.identity)
+	if err := s.emulator.missing(upper, *template); err != nil {
+		return "", err
+	}
+	text := s.emulator.fill(*template, cmp.Or(s.identity, s.emulator.slotTold(upper)))
 	if s.ucs2 {
 		text = quotedToUCS2(text)
 	}
-	return text, true
+	return text, nil
+}
+
+// charset answers +CSCS?.
+func (s *session) charset() string {
+	if s.ucs2 {
+		return `+CSCS: "` + toUCS2("UCS2") + `"`
+	}
+	return `+CSCS: "IRA"`
 }
 
 // set changes a setting, if the command is one that does.
@@ -111,9 +142,9 @@ func (s *session) writeText(out *strings.Builder, text string) {
 	out.WriteString(strings.ReplaceAll(text, "\n", "\r\n") + "\r\n")
 }
 
-// writeResult ends the answer. +CMEE decides how much an error says (TS 27.007 clause 9.1 and 9.2: 4 is operation
-// not supported).
-func (s *session) writeResult(out *strings.Builder, ok, afterText bool) {
+// writeResult ends the answer. +CMEE decides how much an error says (TS 27.007 clause 9.1).
+func (s *session) writeResult(out *strings.Builder, failed error, afterText bool) {
+	ok := failed == nil
 	code := map[bool]string{true: "0\r", false: "4\r"}[ok]
 	if s.verbose {
 		code = map[bool]string{true: "OK\r\n", false: "ERROR\r\n"}[ok]
@@ -121,8 +152,8 @@ func (s *session) writeResult(out *strings.Builder, ok, afterText bool) {
 			code = "\r\n" + code
 		}
 	}
-	if !ok && s.cmee > 0 {
-		reason := map[int]string{1: "4", 2: "operation not supported"}[s.cmee]
+	if cme := cmeError(0); errors.As(failed, &cme) && s.cmee > 0 {
+		reason := map[int]string{1: strconv.Itoa(int(cme)), 2: cme.Error()}[s.cmee]
 		code = "\r\n+CME ERROR: " + reason + "\r\n"
 	}
 	out.WriteString(code)

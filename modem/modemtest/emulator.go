@@ -2,23 +2,26 @@ package modemtest
 
 import (
 	"cmp"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
 	"time"
-
-	"imei-attest/attest/imei"
 )
 
 // Config describes the modem to emulate. What is empty comes from the profile.
 type Config struct {
 	Profile                       string // see [Profiles]; "" means generic
 	IMEI                          string // any text: a broken identity is a use of the emulator
+	IMEI2                         string // of the second slot, in profiles that tell one
 	SVN                           string // software version, 2 digits
+	Policy                        string // towards commands that write its identity, see [NamedPolicies]; "" means locked
 	Manufacturer, Model, Revision string
-	EchoOff                       bool // start as after ATE0
-	Numeric                       bool // start as after ATV0
-	UCS2                          bool // start as after AT+CSCS="UCS2"
+	EchoOff                       bool   // start as after ATE0
+	Numeric                       bool   // start as after ATV0
+	UCS2                          bool   // start as after AT+CSCS="UCS2"
+	PIN                           string // of the SIM card, which then wants it; 4 to 8 digits
+	NoSIM                         bool   // there is no SIM card
 	Faults                        []Fault
 	// Transcript receives each piece of the dialogue as a JSON line, see [Entry]; nil for none.
 	Transcript io.Writer
@@ -29,15 +32,18 @@ type Emulator struct {
 	profile profile
 	record  *transcript
 
-	mu     sync.Mutex // guards what follows
-	imei   string
-	svn    string
-	faults []*faultState
+	mu       sync.Mutex // guards what follows
+	identity identity
+	turn     int // answers told by a profile that alternates
+	svn      string
+	faults   []*faultState
+	fun      functionality
+	sim      sim
 
 	start settings
 }
 
-// settings are what AT commands change.
+// settings are what AT commands change of one line.
 type settings struct {
 	echo    bool // E (V.250 clause 6.2.4)
 	verbose bool // V (V.250 clause 6.2.6)
@@ -52,25 +58,27 @@ func New(config Config) (*Emulator, error) {
 	if err != nil {
 		return nil, err
 	}
+	policy, err := policyFor(config.Policy, p)
+	if err != nil {
+		return nil, err
+	}
+	if config.IMEI2 != "" && p.slots() < 2 {
+		return nil, fmt.Errorf("the modem of this profile tells no second IMEI; those of %s do", strings.Join(TwoSlotProfiles(), ", "))
+	}
 	p.Manufacturer = cmp.Or(config.Manufacturer, p.Manufacturer)
 	p.Model = cmp.Or(config.Model, p.Model)
 	p.Revision = cmp.Or(config.Revision, p.Revision)
 	e := &Emulator{
-		profile: p,
-		record:  &transcript{to: config.Transcript, start: time.Now()},
-		imei:    cmp.Or(config.IMEI, p.IMEI),
-		svn:     cmp.Or(config.SVN, p.SVN),
-		start:   settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
+		profile:  p,
+		record:   &transcript{to: config.Transcript, start: time.Now()},
+		identity: identity{policy: policy, imeis: [2]string{cmp.Or(config.IMEI, p.IMEI), cmp.Or(config.IMEI2, p.IMEI2)}, slots: p.slots()},
+		svn:      cmp.Or(config.SVN, p.SVN),
+		fun:      funFull,
+		sim:      newSIM(cmp.Or(config.PIN, p.PIN), config.NoSIM || p.NoSIM),
+		start:    settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
 	}
 	e.SetFaults(config.Faults...)
 	return e, nil
-}
-
-// SetIMEI changes the identity from the next command on. An emulator may do that; nothing that talks to a real modem can.
-func (e *Emulator) SetIMEI(text string) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.imei = text
 }
 
 // SetFaults replaces the faults and starts their counts anew.
@@ -83,22 +91,37 @@ func (e *Emulator) SetFaults(faults ...Fault) {
 	}
 }
 
-// fill puts the identity into a template. An IMEISV is made of the 14 digits and the software version; of a text that is no
-// IMEI it is the text itself. Another identity than the modem's, unless empty, is told instead.
+// fill puts the identities into a template. Another identity than that of the first slot, unless empty, is told instead.
 func (e *Emulator) fill(template, other string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	identity := e.imei
+	first, second := e.identity.imeis[0], e.identity.imeis[1]
 	if other != "" {
-		identity = strings.ReplaceAll(other, "{imei}", e.imei)
+		first = strings.ReplaceAll(other, "{imei}", first)
 	}
-	imeisv := identity
-	if id, _, _ := imei.ParseSent(identity); !id.IsZero() {
-		imeisv = imei.IMEISV{IMEI: id, SVN: imei.SVN(e.svn)}.Digits()
+	revision := e.profile.Revision
+	if e.identity.downgraded {
+		revision += "-OLD"
 	}
-	return strings.NewReplacer("{imei}", identity, "{imeisv}", imeisv, "{svn}", e.svn,
-		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", e.profile.Revision,
+	registration, signal := e.network()
+	return strings.NewReplacer("{imei}", first, "{imeisv}", imeisv(first, e.svn), "{imei2}", second, "{imeisv2}", imeisv(second, e.svn), "{svn}", e.svn,
+		"{manufacturer}", e.profile.Manufacturer, "{model}", e.profile.Model, "{revision}", revision,
+		"{registration}", registration, "{signal}", signal,
 	).Replace(template)
+}
+
+// missing is why a command fails whose answer needs what the card or the memory does not give, nil if it does not. The
+// identification by ATI does not fail: it leaves a blank.
+func (e *Emulator) missing(upper, template string) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if readsCard(upper) {
+		return e.sim.missing()
+	}
+	if upper != "I" && e.identity.unreadable(template) {
+		return cmeMemoryFailure
+	}
+	return nil
 }
 
 func (e *Emulator) faultFor(body string) Fault {

@@ -33,6 +33,11 @@ const (
 	FaultIdentity
 	// FaultSwap: from this command on the IMEI is Text.
 	FaultSwap
+	// FaultDrip: echo and answer come one byte at a time, Delay apart.
+	FaultDrip
+	// FaultNoDrain: for Delay, or for ever if that is 0, the modem takes no bytes from the line, so that what is written backs
+	// up; then it goes on with this command.
+	FaultNoDrain
 )
 
 // Fault makes the emulator misbehave on a command. Faults are deterministic: the same commands meet the same faults.
@@ -42,7 +47,7 @@ type Fault struct {
 	Skip    int           // matching commands that are answered properly first
 	Times   int           // matching commands that meet the fault then; 0 means all
 	Every   int           // of these only each second, third and so on; 0 and 1 mean each
-	Delay   time.Duration // for FaultDelay and FaultStale
+	Delay   time.Duration // for FaultDelay, FaultStale, FaultDrip and FaultNoDrain
 	Text    string        // bytes, sent as they are
 }
 

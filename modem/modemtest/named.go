@@ -40,6 +40,7 @@ func on(f Fault) []Fault { return []Fault{f} }
 func NamedFaults() []NamedFault {
 	return []NamedFault{
 		{Name: "slow", Does: "answers each command 0.1 s late", Faults: on(Fault{Kind: FaultDelay, Command: "*", Delay: 100 * time.Millisecond})},
+		{Name: "drip", Does: "sends each byte 5 ms after the one before", Faults: on(Fault{Kind: FaultDrip, Command: "*", Delay: 5 * time.Millisecond})},
 		{Name: "asleep", Does: "does not answer the first two commands", Faults: on(Fault{Kind: FaultSilent, Command: "*", Times: 2})},
 		{Name: "urc-storm", Does: "sends 20 network reports before each answer",
 			Faults: on(Fault{Kind: FaultGarbage, Command: "*", Text: strings.Repeat("\r\n+CREG: 1,\"00A1\"\r\n", 20)})},
@@ -64,6 +65,7 @@ func NamedFaults() []NamedFault {
 		{Name: "endless-lines", Does: "answers `AT+CGSN=1` with another IMEI, line after line without end",
 			Faults: on(Fault{Kind: FaultEndless, Command: "+CGSN=1", Text: "\r\n" + otherIMEI + "\r\n"})},
 		{Name: "silent", Does: "answers nothing", Faults: on(Fault{Kind: FaultSilent, Command: "*"})},
+		{Name: "no-drain", Does: "takes no bytes any more after `AT+CGSN=1`", Faults: on(Fault{Kind: FaultNoDrain, Command: "+CGSN=1"})},
 		{Name: "hangup", Does: "hangs up amid the answer to `AT+CGSN=1`", Faults: on(Fault{Kind: FaultHangUp, Command: "+CGSN=1", Text: "\r\n+CGSN: \"4901"})},
 		{Name: "replug", Does: "hangs up when the second reading begins, and comes back on a new terminal", Later: true, Returns: true,
 			Faults: on(Fault{Kind: FaultHangUp, Command: "", Skip: 1, Times: 1})},

@@ -15,7 +15,7 @@ import (
 	"imei-attest/modem/modemtest"
 )
 
-var update = flag.Bool("update", false, "write the table of faults into modem/README.md anew")
+var update = flag.Bool("update", false, "write the tables of faults and policies into the documents anew")
 
 // faultRow reads a modem with the fault, by the limits of a shipped reader, and says what came of it.
 func faultRow(t *testing.T, f modemtest.NamedFault) string {
@@ -78,8 +78,6 @@ func outcome(t *testing.T, r modem.Reading, err error) string {
 	return fmt.Sprintf("%s | %s | %v | %s | %d", told, word, r.Agreement, restart, code)
 }
 
-var faultsRegion = region{"<!-- faults, written by go test ./modem/modemtest -run Table -update -->\n", "<!-- end of faults -->\n"}
-
 // TestTableOfFaults: modem/README.md says what a reader makes of each fault, as it really does.
 func TestTableOfFaults(t *testing.T) {
 	table := "| fault | the modem | IMEI read | error | agreement | restart seen | exit status |\n|---|---|---|---|---|---|---|\n"
@@ -90,13 +88,7 @@ func TestTableOfFaults(t *testing.T) {
 		}
 		table += row + "\n"
 	}
-	switch _, old, _ := faultsRegion.read(t); {
-	case old == table:
-	case *update:
-		faultsRegion.write(t, table)
-	default:
-		t.Errorf("%s has\n%swant\n%s(-update writes it)", readme, old, table)
-	}
+	tableRegion(readme, "faults").check(t, table)
 }
 
 func TestFaultNamed(t *testing.T) {

@@ -114,7 +114,7 @@ func (o odd) ask(t *testing.T, c client) string {
 	return strings.Join(shown, " / ")
 }
 
-var oddRegion = region{"<!-- odd answers, written by IMEI_ATTEST_SOAK=1 go test ./modem/modemtest -run OddAnswers -->\n", "<!-- end of odd answers -->\n"}
+var oddRegion = region{readme, "<!-- odd answers, written by IMEI_ATTEST_SOAK=1 go test ./modem/modemtest -run OddAnswers -->\n", "<!-- end of odd answers -->\n"}
 
 // TestOurReaderOfOddAnswers: the column of our reader in modem/README.md is what it does today. Whatever a modem answers, no
 // other IMEI than its own is shown.

@@ -146,13 +146,13 @@ func (h *half) take(p []byte) (n int, changed <-chan struct{}, err error) {
 func (h *half) write(ctx context.Context, p []byte) (n int, err error) {
 	for {
 		h.mu.Lock()
-		err, changed := h.closed, h.changed
-		if err == nil {
-			sent := min(len(p)-n, halfSize-len(h.data))
+		err := h.closed
+		if sent := min(len(p)-n, halfSize-len(h.data)); err == nil && sent > 0 {
 			h.data = append(h.data, p[n:n+sent]...)
 			n += sent
 			h.announce()
 		}
+		changed := h.changed // after announcing: a writer does not wake itself, or a full line would keep it busy
 		h.mu.Unlock()
 		switch {
 		case err != nil:

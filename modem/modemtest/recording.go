@@ -41,7 +41,11 @@ type piece struct {
 // NewRecording returns an empty one; its clock starts.
 func NewRecording() *Recording { return &Recording{start: time.Now()} }
 
+// add does nothing to a nil Recording.
 func (r *Recording) add(from, text string) {
+	if r == nil {
+		return
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.size+len(text) > maxRecording {

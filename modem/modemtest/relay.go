@@ -20,10 +20,15 @@ const writePatience = time.Second
 // A command line is passed on when it is complete. One that could write an identity is not: it is answered with ERROR here.
 // So is one that is longer than 512 bytes. Data calls do not work.
 func Relay(ctx context.Context, line io.ReadWriteCloser, port modem.Port, recording *Recording) error {
+	return Intercept(ctx, line, port, recording, Tampering{})
+}
+
+// Intercept is [Relay] that changes what the modem says. The recording holds what programs were told; it may be nil.
+func Intercept(ctx context.Context, line io.ReadWriteCloser, port modem.Port, recording *Recording, t Tampering) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = line.Close() })
-	r := &relay{line: line, port: port, recording: recording}
+	r := &relay{line: line, port: port, recording: recording, delay: t.Delay, rewriter: rewriter{rewrites: t.Rewrites}, memory: memory{after: t.ReplayAfter}}
 	ended := make(chan error, 1)
 	go func() {
 		ended <- r.toModem(ctx)
@@ -45,16 +50,20 @@ type relay struct {
 	typed     []byte // not passed on yet
 	passed    string // what was since the last CR: the modem may take it for part of the same line
 	tooLong   bool
+
+	delay    time.Duration
+	rewriter rewriter
+	memory   memory
 }
 
 // toHost passes on what the modem says.
 func (r *relay) toHost(ctx context.Context) error {
 	chunk := make([]byte, 256)
 	for {
-		n, err := r.port.Read(ctx, chunk)
-		if n > 0 {
-			r.recording.add(fromModem, string(chunk[:n]))
-			if err := r.tell(string(chunk[:n])); err != nil {
+		text, err := r.hear(ctx, chunk)
+		if text != "" {
+			r.memory.heard(text)
+			if err := r.say(ctx, fromModem, text); err != nil {
 				return endOf(ctx, err)
 			}
 		}
@@ -62,6 +71,38 @@ func (r *relay) toHost(ctx context.Context) error {
 			return endOf(ctx, err)
 		}
 	}
+}
+
+// hear returns the next piece of what the modem says, rewritten.
+func (r *relay) hear(ctx context.Context, chunk []byte) (string, error) {
+	if r.rewriter.held == "" {
+		n, err := r.port.Read(ctx, chunk)
+		return r.rewriter.feed(string(chunk[:n])), err
+	}
+	brief, cancel := context.WithTimeout(ctx, holdLimit)
+	defer cancel()
+	n, err := r.port.Read(brief, chunk)
+	text := r.rewriter.feed(string(chunk[:n]))
+	if err != nil {
+		text += r.rewriter.giveUp()
+	}
+	if errors.Is(err, modem.ErrTimeout) {
+		err = nil
+	}
+	return text, err
+}
+
+// say records and tells, after the delay.
+func (r *relay) say(ctx context.Context, from, text string) error {
+	if r.delay > 0 {
+		select {
+		case <-time.After(r.delay):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	r.recording.add(from, text)
+	return r.tell(text)
 }
 
 // tell writes to the programs, which may not be there to read.
@@ -118,8 +159,10 @@ func (r *relay) pass(ctx context.Context, text string, refused bool) error {
 	r.recording.add(fromHost, text)
 	if refused {
 		const answer = "\r\nERROR\r\n"
-		r.recording.add(fromRelay, answer)
-		return r.tell(answer)
+		return r.say(ctx, fromRelay, answer)
+	}
+	if answer, again := r.memory.recall(text); again {
+		return r.say(ctx, fromRelay, answer)
 	}
 	_, err := r.port.Write(ctx, []byte(text))
 	if errors.Is(err, modem.ErrTimeout) {

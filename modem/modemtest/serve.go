@@ -56,6 +56,7 @@ type session struct {
 	line     []byte
 	last     string // the last command line, for A/
 	identity string // told instead of the modem's own in the answer to this line; "" for none
+	restarts bool   // when this line is answered
 	writing  sync.Mutex
 	late     sync.WaitGroup // stale answers on their way
 }
@@ -156,6 +157,12 @@ func (s *session) misbehave(f Fault, echo string, answer func() string) error {
 		}
 		s.pause(f.Delay)
 		return s.send(answer())
+	case FaultDrip:
+		return s.drip(echo+answer(), f.Delay)
+	case FaultNoDrain:
+		if !s.stall(f.Delay) {
+			return nil
+		}
 	case FaultStale:
 		text := cmp.Or(f.Text, answer())
 		s.late.Go(func() {
@@ -166,6 +173,24 @@ func (s *session) misbehave(f Fault, echo string, answer func() string) error {
 		return s.send(echo)
 	}
 	return s.send(echo + answer())
+}
+
+func (s *session) drip(text string, apart time.Duration) error {
+	for i := range len(text) {
+		if err := s.send(text[i : i+1]); err != nil || !s.pause(apart) {
+			return err
+		}
+	}
+	return nil
+}
+
+// stall does nothing for d, or for ever if that is 0; false when the line went down meanwhile.
+func (s *session) stall(d time.Duration) bool {
+	if d > 0 {
+		return s.pause(d)
+	}
+	<-s.ctx.Done()
+	return false
 }
 
 // pause waits; false when the line went down meanwhile.
