@@ -34,8 +34,8 @@ func TestEveryProfileTellsItsIMEI(t *testing.T) {
 		"sierra":   {modem.AgreementPartial, "cgsn gsn vendor", ""},
 		"telit":    {modem.AgreementPartial, "cgsn gsn vendor", ""},
 		"a7600":    {modem.AgreementPartial, "cgsn gsn vendor", ""},
-		"mt6261":   {modem.AgreementPartial, "cgsn gsn", ""},
-		"rg650v":   {modem.AgreementPartial, "cgsn gsn vendor", ""},
+		"mt6261":   {modem.AgreementSingle, "cgsn gsn vendor", ""}, // nothing but its own form tells that of slot 2
+		"rg650v":   {modem.AgreementSingle, "vendor", ""},          // the others tell either slot's
 		"bc260y":   {modem.AgreementPartial, "cgsn=1 cgsn=2 cgsn=3", "02"},
 	}
 	for _, profile := range modemtest.Profiles() {
