@@ -17,23 +17,36 @@ import (
 	"imei-attest/modem/serialport"
 )
 
-// slack is what a busy machine of two cores may add to an exact time. The measured values are below 1 ms.
-const slack = 40 * time.Millisecond
+// prompt is how late a call may return, [BenchmarkCancel] says how late it does.
+const prompt = 5 * time.Millisecond
+
+// inTime repeats a measurement until it is prompt: a busy machine delays some calls, a wrong program all of them.
+func inTime(t *testing.T, what string, late func() time.Duration) {
+	t.Helper()
+	const tries = 100
+	best := time.Hour
+	for range tries {
+		if best = min(best, late()); best <= prompt || t.Failed() {
+			return
+		}
+	}
+	t.Errorf("%s: %v late at best, in %d tries", what, best, tries)
+}
 
 func TestTimeoutsAreExact(t *testing.T) {
 	_, port := newLine(t)
 	for _, timeout := range []time.Duration{0, time.Millisecond, 37 * time.Millisecond, 104 * time.Millisecond, 250 * time.Millisecond} {
-		ctx, cancel := context.WithTimeout(t.Context(), timeout)
-		start := time.Now()
-		n, err := port.Read(ctx, make([]byte, 8))
-		took := time.Since(start)
-		cancel()
-		if n != 0 || !errors.Is(err, modem.ErrTimeout) {
-			t.Errorf("Read = %d, %v; want ErrTimeout", n, err)
-		}
-		if took < timeout-time.Millisecond || took > timeout+slack {
-			t.Errorf("a timeout of %v took %v", timeout, took)
-		}
+		inTime(t, timeout.String(), func() time.Duration {
+			ctx, cancel := context.WithTimeout(t.Context(), timeout)
+			defer cancel()
+			start := time.Now()
+			n, err := port.Read(ctx, make([]byte, 8))
+			late := time.Since(start) - timeout
+			if n != 0 || !errors.Is(err, modem.ErrTimeout) || late < -time.Millisecond {
+				t.Errorf("Read = %d, %v, %v after %v; want ErrTimeout", n, err, late, timeout)
+			}
+			return late
+		})
 	}
 }
 
@@ -44,16 +57,20 @@ func TestCancelEndsReadAndWrite(t *testing.T) {
 		"Write": func(ctx context.Context) error { _, err := port.Write(ctx, make([]byte, 1<<20)); return err },
 	}
 	for name, call := range calls {
-		ctx, cancel := context.WithCancel(t.Context())
-		var cancelled time.Time
-		time.AfterFunc(50*time.Millisecond, func() { cancelled = time.Now(); cancel() })
-		err := call(ctx)
-		if took := time.Since(cancelled); !errors.Is(err, context.Canceled) || took > slack {
-			t.Errorf("%s: %v, %v after the cancellation", name, err, took)
-		}
-		if err := call(ctx); !errors.Is(err, context.Canceled) {
-			t.Errorf("%s with a cancelled context: %v", name, err)
-		}
+		inTime(t, name, func() time.Duration {
+			ctx, cancel := context.WithCancel(t.Context())
+			var cancelled time.Time
+			time.AfterFunc(20*time.Millisecond, func() { cancelled = time.Now(); cancel() })
+			err := call(ctx)
+			late := time.Since(cancelled)
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%s: %v", name, err)
+			}
+			if err := call(ctx); !errors.Is(err, context.Canceled) {
+				t.Errorf("%s with a cancelled context: %v", name, err)
+			}
+			return late
+		})
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 	defer cancel()
@@ -63,67 +80,72 @@ func TestCancelEndsReadAndWrite(t *testing.T) {
 }
 
 func TestHangUpIsToldFromTimeout(t *testing.T) {
-	line, port := newLine(t)
-	time.AfterFunc(50*time.Millisecond, func() { line.Close() })
-	start := time.Now()
-	for range 3 {
-		if n, err := port.Read(t.Context(), make([]byte, 8)); n != 0 || !errors.Is(err, modem.ErrHangup) {
-			t.Errorf("Read = %d, %v; want ErrHangup", n, err)
+	inTime(t, "hang-up", func() time.Duration {
+		line, port := newLine(t)
+		down := make(chan time.Time, 1)
+		time.AfterFunc(20*time.Millisecond, func() { down <- time.Now(); line.Close() })
+		for range 3 {
+			if n, err := port.Read(t.Context(), make([]byte, 8)); n != 0 || !errors.Is(err, modem.ErrHangup) {
+				t.Errorf("Read = %d, %v; want ErrHangup", n, err)
+			}
 		}
-	}
-	if took := time.Since(start); took > 50*time.Millisecond+slack {
-		t.Errorf("the hang-up was noticed after %v", took)
-	}
-	if _, err := port.Write(t.Context(), []byte("AT\r")); !errors.Is(err, modem.ErrHangup) {
-		t.Errorf("Write: %v, want ErrHangup", err)
-	}
-	if err := port.Close(); err != nil {
-		t.Errorf("Close after a hang-up: %v", err)
-	}
+		late := time.Since(<-down)
+		if _, err := port.Write(t.Context(), []byte("AT\r")); !errors.Is(err, modem.ErrHangup) {
+			t.Errorf("Write: %v, want ErrHangup", err)
+		}
+		if err := port.Close(); err != nil {
+			t.Errorf("Close after a hang-up: %v", err)
+		}
+		return late
+	})
 }
 
 func TestAPeerThatTakesNothingBlocksNoWrite(t *testing.T) {
-	_, port := newLine(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 60*time.Millisecond)
-	defer cancel()
-	start := time.Now()
-	n, err := port.Write(ctx, make([]byte, 1<<20))
-	if !errors.Is(err, modem.ErrTimeout) || n == 0 || n == 1<<20 || time.Since(start) > 60*time.Millisecond+slack {
-		t.Errorf("Write = %d, %v after %v; want ErrTimeout in the middle", n, err, time.Since(start))
-	}
-	start = time.Now()
-	if err := port.Close(); err != nil || time.Since(start) > slack {
-		t.Errorf("Close with unsent output: %v after %v", err, time.Since(start))
-	}
+	inTime(t, "Write, and Close with unsent output", func() time.Duration {
+		_, port := newLine(t)
+		const timeout = 20 * time.Millisecond
+		ctx, cancel := context.WithTimeout(t.Context(), timeout)
+		defer cancel()
+		start := time.Now()
+		n, err := port.Write(ctx, make([]byte, 1<<20))
+		if !errors.Is(err, modem.ErrTimeout) || n == 0 || n == 1<<20 {
+			t.Errorf("Write = %d, %v; want ErrTimeout in the middle", n, err)
+		}
+		if err := port.Close(); err != nil {
+			t.Errorf("Close with unsent output: %v", err)
+		}
+		return time.Since(start) - timeout
+	})
 }
 
 func TestCloseEndsRunningCalls(t *testing.T) {
-	_, port := newLine(t)
-	var calls sync.WaitGroup
-	calls.Go(func() {
+	inTime(t, "Close", func() time.Duration {
+		_, port := newLine(t)
+		var calls sync.WaitGroup
+		calls.Go(func() {
+			if _, err := port.Read(t.Context(), make([]byte, 8)); !errors.Is(err, modem.ErrClosed) {
+				t.Errorf("Read during Close: %v", err)
+			}
+		})
+		calls.Go(func() {
+			if _, err := port.Write(t.Context(), make([]byte, 1<<20)); !errors.Is(err, modem.ErrClosed) {
+				t.Errorf("Write during Close: %v", err)
+			}
+		})
+		time.Sleep(20 * time.Millisecond) // for both to block; too short only makes the test weaker
+		start := time.Now()
+		for range 3 {
+			if err := port.Close(); err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}
+		calls.Wait()
+		late := time.Since(start)
 		if _, err := port.Read(t.Context(), make([]byte, 8)); !errors.Is(err, modem.ErrClosed) {
-			t.Errorf("Read during Close: %v", err)
+			t.Errorf("Read after Close: %v", err)
 		}
+		return late
 	})
-	calls.Go(func() {
-		if _, err := port.Write(t.Context(), make([]byte, 1<<20)); !errors.Is(err, modem.ErrClosed) {
-			t.Errorf("Write during Close: %v", err)
-		}
-	})
-	time.Sleep(20 * time.Millisecond) // for both to block; too short only makes the test weaker
-	start := time.Now()
-	for range 3 {
-		if err := port.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	}
-	calls.Wait()
-	if took := time.Since(start); took > slack {
-		t.Errorf("Close took %v", took)
-	}
-	if _, err := port.Read(t.Context(), make([]byte, 8)); !errors.Is(err, modem.ErrClosed) {
-		t.Errorf("Read after Close: %v", err)
-	}
 }
 
 func TestEveryByteValuePasses(t *testing.T) {
