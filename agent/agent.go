@@ -48,8 +48,8 @@ type Request struct {
 	Nonce attest.Nonce // 8..64 bytes
 	// Registration: the evidence is for a registration, not for another purpose.
 	Registration bool
-	// InBand leaves out what does not fit a SIP message: the Credential and the modem's texts. The verifier must know
-	// the device already.
+	// InBand leaves out what does not fit a SIP message: the Credential, the storage's own proof and the modem's texts. The
+	// verifier must know the device already.
 	InBand bool
 }
 
@@ -79,6 +79,7 @@ func (a *Agent) Attest(ctx context.Context, request Request) (*Attestation, erro
 	var enclosed attest.Enclosure
 	if !request.InBand {
 		enclosed.Credential = raw
+		enclosed.Prove = func(binding [32]byte) ([]byte, error) { return a.Vault.Evidence(ctx, binding) }
 	}
 	token, err := attest.SignEvidence(nil, claims, a.Vault.Signer(ctx), attest.KeyIDOf(credential.Key), enclosed)
 	if err != nil {

@@ -3,6 +3,7 @@ package attest
 import (
 	"bytes"
 	"crypto/ecdsa"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -26,7 +27,9 @@ type Evidence struct {
 // Enclosure is what a token carries beside its claims, unprotected: each part is signed on its own.
 type Enclosure struct {
 	Credential []byte // nil when the verifier knows it already
-	TPMProof   []byte // deterministic CBOR, nil in profile A
+	// Prove makes the storage's own proof over [Evidence.Binding], deterministic CBOR as [CounterProof.Encode] gives it;
+	// nil, or a proof that is nil, in profile A.
+	Prove func(binding [32]byte) ([]byte, error)
 }
 
 // SignEvidence makes a token: COSE_Sign1 over the claims by the device key whose key id is kid.
@@ -46,11 +49,24 @@ func SignEvidence(rand io.Reader, claims Claims, signer Signer, kid KeyID, enclo
 		}
 		unprotected[headerKCWT] = untagged
 	}
-	if enclosed.TPMProof != nil {
-		unprotected[headerTPMProof] = enclosed.TPMProof
+	payload, err := encMode.Marshal(w)
+	if err != nil {
+		return nil, err
 	}
-	return signMessage(rand, signer, protectedHeader{KeyID: kid[:], Type: contentFormatEAT}, unprotected, w)
+	if enclosed.Prove != nil {
+		proof, err := enclosed.Prove(sha256.Sum256(payload))
+		if err != nil {
+			return nil, fmt.Errorf("proving the state of the storage: %w", err)
+		}
+		if proof != nil {
+			unprotected[headerTPMProof] = proof
+		}
+	}
+	return signMessage(rand, signer, protectedHeader{KeyID: kid[:], Type: contentFormatEAT}, unprotected, cbor.RawMessage(payload))
 }
+
+// Binding is the SHA-256 of the claims as encoded: what the storage's own proof is made over.
+func (e *Evidence) Binding() [32]byte { return sha256.Sum256(e.message.Payload) }
 
 // DecodeEvidence reads a token strictly; nothing is verified. The error is a [*FormatError].
 func DecodeEvidence(token []byte) (*Evidence, error) {

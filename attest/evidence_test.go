@@ -173,7 +173,7 @@ func TestEvidenceKeepsItsEnclosure(t *testing.T) {
 	credential := attesttest.SignedCredential(attesttest.Credential())
 	proof := []byte{0x82, 0x01, 0x41, 0x78}
 	token, err := attest.SignEvidence(nil, attesttest.Claims(), attesttest.Signer(attesttest.DeviceKey),
-		attest.KeyIDOf(&attesttest.DeviceKey.PublicKey), attest.Enclosure{Credential: credential, TPMProof: proof})
+		attest.KeyIDOf(&attesttest.DeviceKey.PublicKey), attest.Enclosure{Credential: credential, Prove: func([32]byte) ([]byte, error) { return proof, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
