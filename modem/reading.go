@@ -31,6 +31,8 @@ type Slot struct {
 	Word    string
 	SVN     imei.SVN // "" if not told, or told differently
 	Methods Method   // which commands told this IMEI
+	// Agreement is that of the answers about this slot.
+	Agreement Agreement
 }
 
 // Method is a set of ways to ask for an IMEI.

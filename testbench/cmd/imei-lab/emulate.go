@@ -49,7 +49,7 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 	}
 	c.Flags().StringVar(&e.link, "link", "", "`path` of the symbolic link to make")
 	c.Flags().StringVar(&e.imei, "imei", "", "what the modem answers, usually 15 `digits` (default: the profile's)")
-	c.Flags().StringVar(&e.imei2, "imei2", "", "the same of the second slot, in profiles that have one: "+strings.Join(modemtest.TwoSlotProfiles(), ", "))
+	c.Flags().StringVar(&e.imei2, "imei2", "", "the same `digits` of the second slot, in profiles that have one: "+strings.Join(modemtest.TwoSlotProfiles(), ", "))
 	c.Flags().StringVar(&e.profile, "profile", "generic", "whose way of answering to take, by `name`")
 	c.Flags().StringArrayVar(&e.faults, "fault", nil, "misbehave so, by `name`; may be repeated, and of several that a command meets the first counts")
 	c.Flags().StringVar(&e.policy, "policy", "", "what to make of a command that writes the IMEI, by `name` (default: locked)")
