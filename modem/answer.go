@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -204,14 +205,17 @@ func (a *Answer) fail(value string, err error) {
 	}
 }
 
-// textOf joins nothing: the first line is the text, the rest are build dates and copyright.
+// textOf joins nothing: the first line is the text, the rest are build dates and copyright. A line that holds the command
+// is its echo, with noise before it.
 func textOf(g grammar, lines []string) string {
-	if len(lines) == 0 {
+	isText := func(line string) bool { return !strings.Contains(strings.ToUpper(line), strings.ToUpper(g.command)) }
+	first := slices.IndexFunc(lines, isText)
+	if first < 0 {
 		return ""
 	}
-	value, ok := g.ownValue(lines[0])
+	value, ok := g.ownValue(lines[first])
 	if !ok {
-		value = lines[0]
+		value = lines[first]
 	}
 	return printable(decodeUCS2(unquote(value), minTextUCS2), maxKeptLabel)
 }

@@ -40,6 +40,8 @@ type pass struct {
 	unknown                       string // why the modem did not say what it is, this time; "" if it did
 	mixedUp                       bool   // an answer may have been given to the wrong command
 	timedOut                      bool
+	missed                        bool // a command was not answered in its time
+	over                          bool // the time for the whole ended before the last command
 }
 
 func (p *pass) run(ctx context.Context) error {
@@ -79,7 +81,7 @@ func (p *pass) askLabels(ctx context.Context) error {
 			first := a
 			p.fence = &first
 		}
-		if mayPass(a.Word) {
+		if a.Text == "" { // ERROR may mean anything while +CMEE is 0
 			if a, err = p.ask(ctx, step{command: label.other}); err != nil {
 				return err
 			}
@@ -170,9 +172,9 @@ func (p *pass) askAll(ctx context.Context, steps []step) error {
 }
 
 func (p *pass) isOver(ctx context.Context) bool {
-	over := errors.Is(ctx.Err(), context.DeadlineExceeded)
-	p.timedOut = p.timedOut || over
-	return over
+	p.over = p.over || errors.Is(ctx.Err(), context.DeadlineExceeded)
+	p.timedOut = p.timedOut || p.over
+	return p.over
 }
 
 func (p *pass) ask(ctx context.Context, s step) (Answer, error) {
@@ -182,6 +184,7 @@ func (p *pass) ask(ctx context.Context, s step) (Answer, error) {
 	}
 	if a.Word != WordTimeout || !p.isOver(ctx) { // an answer that the end of the reading cut off told nothing
 		a.Method, a.Slot = s.method, s.slot
+		p.missed = p.missed || a.Word == WordTimeout
 	}
 	p.answers = append(p.answers, a)
 	p.restart = p.restart || a.Restart
@@ -230,7 +233,8 @@ func (p *pass) reading() Reading {
 	}
 	r.Slots, r.Agreement = judgeSlots(p.answers, p.profile().slots())
 	switch {
-	case p.mixedUp && p.timedOut: // a slow modem lies no more than a silent one
+	case p.mixedUp && p.timedOut, p.missed && (p.over || p.channel.lost) && slices.ContainsFunc(r.Slots, Slot.isTold):
+		// A slow modem lies no more than a silent one, but what it told was not asked again.
 		r.Slots, r.Agreement = []Slot{{Number: 1, Word: WordTimeout}}, AgreementNone
 	case p.mixedUp:
 		r.Slots, r.Agreement = []Slot{{Number: 1, Word: WordAmbiguous}}, AgreementConflict

@@ -35,6 +35,8 @@ type Slot struct {
 	Agreement Agreement
 }
 
+func (s Slot) isTold() bool { return !s.IMEI.IsZero() }
+
 // Method is a set of ways to ask for an IMEI.
 type Method uint
 
