@@ -60,6 +60,7 @@ func withoutIDs(t *testing.T, table string) (lines string) {
 
 // A peer that does not tell its version in time has none, also where it left its output to a child.
 func TestAPeerThatHangs(t *testing.T) {
+	t.Setenv(peertest.TableVariable, "") // no row of a table that others read
 	defer peertest.SetVersionPatience(50 * time.Millisecond)()
 	start := time.Now()
 	row := peertest.Use(t, peertest.Peer{Name: "hangs", Program: "sh", Version: []string{"-c", "sleep 60 & wait"}}, "")
