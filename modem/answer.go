@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,7 @@ type Answer struct {
 	Ended   time.Time     // when the answer was complete; carries the monotonic clock
 	Restart bool          // a start-up banner stood in or before the answer
 	bare    bool          // success, and no line at all: blank, if nothing else says otherwise
+	echoed  bool          // the echo of the command came before it
 }
 
 // AnswerError says why an answer is no usable identity. Text is the value as sent and personal data; the message
@@ -36,10 +38,11 @@ type AnswerError struct {
 }
 
 func (e *AnswerError) Error() string {
+	word := imei.RedactAll(e.Word) // with cme: and cms: it holds the modem's text
 	if e.Text == "" {
-		return fmt.Sprintf("%s: %s", e.Command, e.Word)
+		return fmt.Sprintf("%s: %s", e.Command, word)
 	}
-	return fmt.Sprintf("%s: %s: %q", e.Command, e.Word, redactAnswer(e.Text))
+	return fmt.Sprintf("%s: %s: %q", e.Command, word, redactAnswer(e.Text))
 }
 
 // Err returns nil for a usable answer, else an [*AnswerError].
@@ -131,7 +134,7 @@ func (a *Answer) readOne(asked ask, value string) {
 	case askIMEISV:
 		a.readIMEISV(joinIMEISV(value))
 	case askIMEIAndSVN:
-		a.readWithSVN(strings.Replace(value, ".", "", 1)) // Cinterion writes a dot between
+		a.readWithSVN(value)
 	case askOther:
 		a.readOther(value)
 	default:
@@ -180,15 +183,16 @@ func (a *Answer) readOther(value string) {
 	}
 }
 
-// readWithSVN reads 15 digits and two more (u-blox +CGSN=255); firmware without the item answers with 15.
+// readWithSVN reads 15 digits and two more (u-blox +CGSN=255; Cinterion ATI176 has a dot between); firmware without the item
+// answers with 15.
 func (a *Answer) readWithSVN(value string) {
-	const imeiDigits, withSVN = 15, 17
-	if len(value) != withSVN {
+	const imeiDigits, svnDigits = 15, 2
+	if len(value) < imeiDigits+svnDigits {
 		a.readIMEI(value)
 		return
 	}
 	a.readIMEI(value[:imeiDigits])
-	if svn, err := imei.ParseSVN(value[imeiDigits:]); err != nil {
+	if svn, err := imei.ParseSVN(strings.TrimPrefix(value[imeiDigits:], ".")); err != nil {
 		*a = Answer{Word: string(imei.WordMalformed), Text: value}
 	} else if !a.IMEI.IsZero() {
 		a.SVN = svn
@@ -201,14 +205,17 @@ func (a *Answer) fail(value string, err error) {
 	}
 }
 
-// textOf joins nothing: the first line is the text, the rest are build dates and copyright.
+// textOf joins nothing: the first line is the text, the rest are build dates and copyright. A line that holds the command
+// is its echo, with noise before it.
 func textOf(g grammar, lines []string) string {
-	if len(lines) == 0 {
+	isText := func(line string) bool { return !strings.Contains(strings.ToUpper(line), strings.ToUpper(g.command)) }
+	first := slices.IndexFunc(lines, isText)
+	if first < 0 {
 		return ""
 	}
-	value, ok := g.ownValue(lines[0])
+	value, ok := g.ownValue(lines[first])
 	if !ok {
-		value = lines[0]
+		value = lines[first]
 	}
 	return printable(decodeUCS2(unquote(value), minTextUCS2), maxKeptLabel)
 }

@@ -129,7 +129,8 @@ func TestOnlyReadingCommandsAreSent(t *testing.T) {
 		"ATZ", "AT&F", "AT&W", "AT+EGMR=1,7,\"490154203237518\"", "AT+EGMR=1,7", "AT+SIMEI=490154203237518", "AT+LCTSN=1,7",
 		"AT^PHYNUM=IMEI", "AT+SPIMEI=0,490154203237518", "AT+CGSN;+EGMR=1,7", "AT+CGSN\rATZ", "AT+CFUN=1", "AT+CRESET", "AT^RESET",
 		"AT+GSN\b\b\bCRESET", "AT+GSN +CFUN?", "AT+CGSN\x00?", "AT+CGſN", "ATı", "AT+IMEI490154203237518?", "AT+EGMR=0,1,7", "AT+GSN&F", "AT+CGSN\x7f",
-		"AT+QPOWD", "AT+CPOF", "AT+LCTSN=2,7", "AT+IMEI=R", "ATI1234", "+CGSN", "", "AT+EGMR=10,7", "AT+CGSN=490154203237518", "ATD112", "ATH", "ATI;", "AT+",
+		"AT+QPOWD", "AT+CPOF", "AT+LCTSN=2,7", "AT+SPIMEI=0,7", "AT+SIMEI=0,1", "AT+IMEILOCK=0,1", "AT^IMEIUNLOCK=0,1", "AT+CLEARIMEI", "AT+ERASEMEID",
+		"AT+RESTSN", "AT^RESETINFO", "AT+WGSN=1234", "AT+IMEI=R", "ATI1234", "+CGSN", "", "AT+EGMR=10,7", "AT+CGSN=490154203237518", "ATD112", "ATH", "ATI;", "AT+",
 	}
 	for _, command := range refused {
 		if _, err := modem.NewChannel(nil, modem.Config{}).Ask(t.Context(), command); !errors.Is(err, modem.ErrNotRead) {

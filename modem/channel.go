@@ -73,7 +73,7 @@ func (c *Channel) ask(ctx context.Context, command string) (a Answer, late bool,
 	if err != nil {
 		return Answer{}, false, err
 	}
-	a = Answer{Command: command, Word: x.word, Raw: x.raw, Took: x.took, Ended: x.end, Restart: x.restart}
+	a = Answer{Command: command, Word: x.word, Raw: x.raw, Took: x.took, Ended: x.end, Restart: x.restart, echoed: x.echoed}
 	switch {
 	case x.overrun:
 		a.Word = WordTooLong

@@ -163,7 +163,7 @@ func FuzzCandidates(f *testing.F) {
 
 // readForm is what a question looks like, said in another way than checkReads does: V.250 clause 5.4.1 for the names; arguments
 // are an item number, or operation 0 and an item.
-var readForm = regexp.MustCompile(`^[Aa][Tt](|[Qq]0[Vv]1|[Ii][0-9]?|[-+#^*$%!@_][-A-Za-z0-9!%./:_]+(\?|=\?|=[0-9]{1,4}|=0,[0-9]{0,2})?)$`)
+var readForm = regexp.MustCompile(`^[Aa][Tt](|[Qq]0[Vv]1|[Ii][0-9]{0,3}|[-+#^*$%!@_][-A-Za-z0-9!%./:_]+(\?|=\?|=[0-9]{1,4}|=0,[0-9]{0,2})?|[+][Ee][Gg][Mm][Rr]=2,[0-9]{0,2}|[*][Mm][Rr][Dd]_[Ii][Mm][Ee][Ii]=[Rr])$`)
 
 var longDigits = regexp.MustCompile(`[0-9]{14}`)
 

@@ -2,7 +2,9 @@ package modem
 
 import (
 	_ "embed"
+	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -12,6 +14,9 @@ type Profile struct {
 	Maker, Model string   // words of the answers to AT+CGMI and AT+CGMM, lower case without blanks; Model may be *
 	Commands     []string // reads the IMEI of slot 1, of slot 2 and so on: 1..MaxSlots
 }
+
+// maxProfilesText bounds a file of profiles, in bytes: some thousand lines.
+const maxProfilesText = 64 << 10
 
 // MaxSlots is how many identities a modem can have, as many as evidence can carry.
 const MaxSlots = 4
@@ -30,9 +35,12 @@ var ownProfiles = sync.OnceValue(func() []Profile {
 // ParseProfiles reads profiles, one a line: maker, model or *, and a command for each slot; # begins a comment. The
 // format and the profiles that this package knows are in profiles.txt.
 func ParseProfiles(text string) ([]Profile, error) {
+	if len(text) > maxProfilesText {
+		return nil, fmt.Errorf("%d bytes, at most %d are looked at", len(text), maxProfilesText)
+	}
 	var profiles []Profile
 	n := 0
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(strings.TrimPrefix(text, "\ufeff")) {
 		n++
 		if blank := strings.TrimSpace(line); blank == "" || blank[0] == '#' {
 			continue
@@ -43,6 +51,9 @@ func ParseProfiles(text string) ([]Profile, error) {
 		}
 		profiles = append(profiles, p)
 	}
+	if len(profiles) == 0 {
+		return nil, errors.New("it holds no profile: want lines of a maker, a model or *, and a command for each slot")
+	}
 	return profiles, nil
 }
 
@@ -51,16 +62,33 @@ func parseProfile(fields []string) (Profile, error) {
 	if len(fields) <= names || len(fields) > names+MaxSlots {
 		return Profile{}, fmt.Errorf("want a maker, a model or *, and 1 to %d commands", MaxSlots)
 	}
+	if fields[0] == "*" {
+		return Profile{}, errors.New("the maker must be a word of its name: a profile for every modem would tell slots apart that it does not know")
+	}
 	p := Profile{Maker: strings.ToLower(fields[0]), Model: strings.ToLower(fields[1]), Commands: fields[names:]}
-	for _, command := range p.Commands {
-		if err := checkReads(command); err != nil {
+	for i, command := range p.Commands {
+		if err := checkSlotCommand(command); err != nil {
 			return Profile{}, err
 		}
-		if ask := grammarOf(command).ask; ask == askSVN || ask >= askText {
-			return Profile{}, fmt.Errorf("%s does not read an IMEI", command)
+		if slices.Contains(p.Commands[:i], command) {
+			return Profile{}, fmt.Errorf("%s reads one slot; here it stands for two", command)
 		}
 	}
 	return p, nil
+}
+
+func checkSlotCommand(command string) error {
+	if !hasPrefixFold(command, "AT") {
+		return fmt.Errorf("%q stands where a command was expected: behind maker and model, each one word, come commands that begin with AT; "+
+			"comments have lines of their own", printableASCII(command, maxKeptText))
+	}
+	if err := checkReads(command); err != nil {
+		return err
+	}
+	if ask := grammarOf(command).ask; ask != askIMEI && ask != askIMEIAndSVN && ask != askEither {
+		return fmt.Errorf("%s does not read an IMEI", command)
+	}
+	return nil
 }
 
 // profileOf returns the first profile that fits what the modem calls itself; one without commands if none does.
@@ -72,6 +100,14 @@ func profileOf(profiles []Profile, maker, model string) Profile {
 		}
 	}
 	return Profile{}
+}
+
+// slots is how many slots the modem has for certain: a profile of a whole family also fits members that have less.
+func (p Profile) slots() int {
+	if p.Model == "*" {
+		return 1
+	}
+	return len(p.Commands)
 }
 
 func plainName(s string) string { return strings.ToLower(strings.Join(strings.Fields(s), "")) }

@@ -31,7 +31,11 @@ type Slot struct {
 	Word    string
 	SVN     imei.SVN // "" if not told, or told differently
 	Methods Method   // which commands told this IMEI
+	// Agreement is that of the answers about this slot.
+	Agreement Agreement
 }
+
+func (s Slot) isTold() bool { return !s.IMEI.IsZero() }
 
 // Method is a set of ways to ask for an IMEI.
 type Method uint

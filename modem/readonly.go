@@ -3,6 +3,7 @@ package modem
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -38,7 +39,12 @@ func checkReads(command string) error {
 
 // notRead shows little of the command: it may hold the identity that it meant to write.
 func notRead(command string) error {
-	return fmt.Errorf("%w: %q", ErrNotRead, printableASCII(command, len("AT+CGSN=1,2")))
+	const most = len("AT+CGSN=1,2")
+	shown := printableASCII(command, most)
+	if len(command) > most {
+		shown += "..."
+	}
+	return fmt.Errorf("%w: %q", ErrNotRead, shown)
 }
 
 // isBasic allows the wake-up, the identification (V.250 clause 6.1.3) and result codes on.
@@ -72,35 +78,33 @@ func isName(name string) bool {
 	return digits < identityDigits
 }
 
-// isIdentityName knows the names of commands that tell who the modem is; run without arguments, other names may do
-// anything, such as switching it off.
-func isIdentityName(name string) bool {
-	for _, part := range []string{"GSN", "IMEI", "MEID", "EGMR"} {
-		if strings.Contains(name, part) {
-			return true
-		}
-	}
-	for _, end := range []string{"SN", "SVN", "ATI", "INFO", "GMI", "GMM", "GMR"} {
-		if strings.HasSuffix(name, end) {
-			return true
-		}
-	}
-	return false
+// identityNames are the commands, whatever their mark, that tell who the modem is when they are run without arguments.
+// Other names may then do anything, such as switching it off or erasing what they name.
+var identityNames = []string{
+	"CGSN", "GSN", "KGSN", "QGSN", "IMEI", "IMEISV", "IMEISVN", "IMEINUM", "SIMEI", "SPIMEI", "MEID", "ESN", "SN", "SVN", "EGMR",
+	"CGMI", "CGMM", "CGMR", "GMI", "GMM", "GMR", "SIMCOMATI", "DEVCONINFO",
 }
 
-// isReadArguments allows `=n` for the serial-number commands, `=R` (Marvell *MRD_IMEI), and `=0,n` where the first number
-// is the operation: 0 reads and 1 writes (MediaTek +EGMR, MeiG +LCTSN, Fibocom +GTSN); on RDA's parts 2 reads.
+func isIdentityName(name string) bool { return slices.Contains(identityNames, name[1:]) }
+
+// readOperations are the commands whose first argument says what to do: 0 reads and 1 writes, and on RDA's parts 2 reads.
+// For others the first argument may be a SIM slot, and what follows be written to it (Unisoc +SPIMEI).
+var readOperations = map[string]string{"+EGMR": "02", "+EGMREXT": "0", "+LCTSN": "0", "+GTSN": "0"}
+
+// serialItems are the commands whose one argument says which number to tell (TS 27.007 clause 5.4; V.250 clause 6.1.7).
+var serialItems = []string{"+CGSN", "#CGSN", "+GSN", "+KGSN"}
+
+// isReadArguments allows `=n` for the serial-number commands, `=0,n` for the items of those that read with 0, and `=R`
+// (Marvell *MRD_IMEI).
 func isReadArguments(name, arguments string) bool {
-	if arguments == "R" && name == "*MRD_IMEI" {
-		return true
-	}
-	if len(arguments) > maxArguments || strings.Trim(arguments, "0123456789,") != "" || !isIdentityName(name) {
-		return false
-	}
 	operation, item, hasItem := strings.Cut(arguments, ",")
-	if hasItem {
-		isRead := operation == "0" || operation == "2" && name == "+EGMR"
-		return isRead && !strings.Contains(item, ",")
+	switch {
+	case name == "*MRD_IMEI":
+		return arguments == "R"
+	case len(arguments) > maxArguments || strings.Trim(operation+item, "0123456789") != "" || operation == "":
+		return false
+	case hasItem:
+		return len(operation) == 1 && strings.Contains(readOperations[name], operation)
 	}
-	return operation != "" && strings.HasSuffix(name, "GSN")
+	return slices.Contains(serialItems, name)
 }

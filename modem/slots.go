@@ -2,57 +2,72 @@ package modem
 
 import (
 	"slices"
+	"strings"
 
 	"imei-attest/attest/imei"
 )
 
-// judgeSlots finds the identity of each slot, and how far the answers agree.
-func judgeSlots(answers []Answer) ([]Slot, Agreement) {
-	count := slotsAsked(answers)
+// judgeSlots finds the identity of each slot, and how far the answers agree. A modem has several slots if its profile
+// says so for certain, the known ones, or if the own forms of several told identities of their own.
+func judgeSlots(answers []Answer, known int) ([]Slot, Agreement) {
+	count := max(known, slotsTold(answers))
 	if count < 2 {
-		slot, agreement := judge(answers)
-		slot.Number = 1
+		slot, agreement := judge(ofSlots(answers, 0, 1))
+		slot.Number, slot.Agreement = 1, agreement
 		return []Slot{slot}, agreement
 	}
-	slots, grades := make([]Slot, count), make([]Agreement, count)
+	slots := make([]Slot, count)
+	least := AgreementNone
 	for i := range slots {
-		slots[i], grades[i] = judgeOwn(i+1, answers)
+		slots[i] = judgeOwn(i+1, answers)
+		if a := slots[i].Agreement; a != AgreementNone && (least == AgreementNone || a < least) {
+			least = a
+		}
 	}
-	if slices.Contains(grades, AgreementConflict) || isContradicted(slots, answers) {
-		return slots, AgreementConflict
+	if isContradicted(slots, answers) {
+		least = AgreementConflict
 	}
-	grades = slices.DeleteFunc(grades, func(a Agreement) bool { return a == AgreementNone })
-	if len(grades) == 0 {
-		return slots, AgreementNone
-	}
-	return slots, slices.Min(grades)
+	return slots, least
 }
 
-// slotsAsked is how many slots have forms that answer, at least 1. A form that the modem does not know reads no slot, and
-// neither does one that tells the IMEISV of an identity told before: vendors number their items differently.
-func slotsAsked(answers []Answer) int {
-	count := 1
+// slotsTold is the highest slot whose own form told an IMEI that none before it told. Vendors number their items
+// differently: a form that fails, that holds nothing or that tells the identity of a slot before reads no slot.
+func slotsTold(answers []Answer) int {
 	var told []imei.IMEI
-	for _, a := range answers {
-		isVersion := a.IMEI.IsZero() && slices.Contains(told, a.IMEISV.IMEI)
-		if a.Slot > count && !isPermanent(a.Word) && !isVersion {
-			count = a.Slot
+	count := 1
+	for slot := 1; slot <= MaxSlots; slot++ {
+		for _, a := range ofSlots(answers, slot) {
+			if !a.IMEI.IsZero() && !slices.Contains(told, a.IMEI) {
+				told, count = append(told, a.IMEI), slot
+			}
 		}
-		if !a.IMEI.IsZero() {
-			told = append(told, a.IMEI)
-		}
+	}
+	if len(told) < 2 {
+		return 1
 	}
 	return count
 }
 
-// judgeOwn judges one of several slots. Its IMEI is what the slot's own form tells, each time. A form that may tell any
-// slot's is a further witness when it always told this one's.
-func judgeOwn(number int, answers []Answer) (Slot, Agreement) {
-	own := slices.DeleteFunc(slices.Clone(answers), func(a Answer) bool { return a.Slot != number })
+// ofSlots are the answers of the forms bound to one of the slots; 0 is for those bound to none.
+func ofSlots(answers []Answer, slots ...int) []Answer {
+	return slices.DeleteFunc(slices.Clone(answers), func(a Answer) bool { return !slices.Contains(slots, a.Slot) })
+}
+
+// judgeOwn judges one of several slots. Its IMEI is what the slot's own form told each time it was asked. A form that may
+// tell any slot's is a further witness when it always told this one's.
+func judgeOwn(number int, answers []Answer) Slot {
+	own := ofSlots(answers, number)
 	slot, agreement := judge(own)
-	slot.Number = number
+	slot.Number, slot.Agreement = number, agreement
 	if agreement == AgreementConflict || slot.IMEI.IsZero() {
-		return slot, agreement
+		return slot
+	}
+	if failed := slices.IndexFunc(own, func(a Answer) bool { return a.IMEI.IsZero() }); failed >= 0 {
+		word := own[failed].Word
+		if word == "" || isIdentityWord(word) { // it told an IMEI once, and something else once
+			return Slot{Number: number, Word: WordAmbiguous, Agreement: AgreementConflict}
+		}
+		return Slot{Number: number, Word: word}
 	}
 	for _, method := range sharedForms {
 		if told := toldBy(method, 0, answers); len(told) == 1 && told[0] == slot.IMEI {
@@ -61,8 +76,8 @@ func judgeOwn(number int, answers []Answer) (Slot, Agreement) {
 	}
 	ofThis := slices.DeleteFunc(slices.Clone(answers), func(a Answer) bool { return bodyOf(a) != slot.IMEI })
 	svn, consistent := svnOf(ofThis, slot.IMEI)
-	slot.SVN = svn
-	return slot, grade(slot.Methods, consistent, timesTold(own, MethodVendor))
+	slot.SVN, slot.Agreement = svn, grade(slot.Methods, consistent, timesTold(own, MethodVendor))
+	return slot
 }
 
 // sharedForms may tell the identity of any slot.
@@ -78,24 +93,45 @@ func toldBy(method Method, slot int, answers []Answer) (told []imei.IMEI) {
 	return told
 }
 
-// isContradicted reports that a shared form told what is none of the slots' identities. One that cannot be read may be
-// any.
+// isContradicted reports that a slot contradicts itself, that two told one identity, or that a shared form told what is
+// none of theirs. A slot that could not be read this time may have any.
 func isContradicted(slots []Slot, answers []Answer) bool {
 	var known []imei.IMEI
+	words := make(map[string]bool)
+	isOpen := false
 	for _, s := range slots {
+		if s.Agreement == AgreementConflict || slices.Contains(known, s.IMEI) {
+			return true
+		}
+		words[s.Word] = true
+		if s.IMEI.IsZero() {
+			isOpen = isOpen || !isIdentityWord(s.Word)
+			continue
+		}
 		known = append(known, s.IMEI)
 	}
-	isOpen := slices.Contains(known, imei.IMEI{})
-	return slices.ContainsFunc(answers, func(a Answer) bool {
+	return slices.ContainsFunc(ofSlots(answers, 0), func(a Answer) bool {
 		id := bodyOf(a)
 		switch {
-		case a.Method == 0 || a.Slot != 0:
+		case a.Method == 0:
 			return false
+		case a.Word == WordAmbiguous:
+			return !isOpen && !lists(a.Text, known)
 		case id.IsZero():
-			return isPlaceholder(a.Word) || a.Word == WordAmbiguous
+			return isPlaceholder(a.Word) && !words[a.Word]
 		}
 		return !isOpen && !slices.Contains(known, id)
 	})
+}
+
+// lists reports that a text with several values holds nothing but these identities.
+func lists(text string, known []imei.IMEI) bool {
+	for value := range strings.SplitSeq(text, ",") {
+		if id, _, _ := imei.ParseSent(unquote(strings.Trim(value, " "))); !slices.Contains(known, id) {
+			return false
+		}
+	}
+	return true
 }
 
 // alternating returns the methods that told one identity and later another.

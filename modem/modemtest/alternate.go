@@ -6,17 +6,14 @@ import "strings"
 // field reports of a Quectel RG650V-EU have it, and the same each time.
 const slotPattern = "1221121222112"
 
-// slotTold returns the IMEI that is told instead of that of the first slot, or "" for none.
-func (e *Emulator) slotTold(upper string) string {
+// slotTold returns the slot whose IMEI, which may be empty, is told where others tell that of the first; slots count from 0.
+func (e *Emulator) slotTold(upper string) int {
 	if !e.profile.Alternates || !strings.HasPrefix(upper, "+CGSN") && !strings.HasPrefix(upper, "+GSN") {
-		return ""
+		return 0
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	slot := slotPattern[e.turn%len(slotPattern)]
+	slot := int(slotPattern[e.turn%len(slotPattern)] - '1')
 	e.turn++
-	if slot == '1' {
-		return ""
-	}
-	return e.identity.imeis[1]
+	return slot
 }

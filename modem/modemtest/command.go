@@ -1,7 +1,6 @@
 package modemtest
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -34,7 +33,7 @@ func (s *session) answer(body string, dropResult bool) string {
 func nextCommand(body string) (one, rest string) {
 	switch body[0] {
 	case '+', '#', '^', '*', '$', '%', '!':
-		one, rest, _ = strings.Cut(body, ";")
+		one, rest = cutCommand(body)
 		return strings.TrimSpace(one), strings.TrimSpace(rest)
 	}
 	n := 1
@@ -45,6 +44,20 @@ func nextCommand(body string) (one, rest string) {
 		n++
 	}
 	return body[:n], strings.TrimLeft(body[n:], " ;")
+}
+
+// cutCommand cuts at the first semicolon that is not within a string constant (V.250 clause 5.4.2.2).
+func cutCommand(body string) (one, rest string) {
+	quoted := false
+	for i := range len(body) {
+		switch {
+		case body[i] == '"':
+			quoted = !quoted
+		case body[i] == ';' && !quoted:
+			return body[:i], body[i+1:]
+		}
+	}
+	return body, ""
 }
 
 // run executes one command, without AT.
@@ -66,6 +79,8 @@ func (s *session) run(command string) (text string, err error) {
 		return "", err
 	case upper == "+CPIN?":
 		return s.emulator.simStatus()
+	case name == "+CLCK" && isSet && strings.HasSuffix(arguments, ",2"):
+		return s.emulator.lockStatus(strings.TrimSuffix(arguments, ",2"))
 	case name == "+CPIN" && isSet:
 		return "", s.emulator.enterPIN(arguments)
 	}
@@ -87,7 +102,7 @@ func (s *session) tell(upper string) (string, error) {
 	if err := s.emulator.missing(upper, *template); err != nil {
 		return "", err
 	}
-	text := s.emulator.fill(*template, cmp.Or(s.identity, s.emulator.slotTold(upper)))
+	text := s.emulator.fill(*template, s.emulator.slotTold(upper), s.identity)
 	if s.ucs2 {
 		text = quotedToUCS2(text)
 	}

@@ -2,6 +2,7 @@ package modemtest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -63,7 +64,11 @@ func New(config Config) (*Emulator, error) {
 		return nil, err
 	}
 	if config.IMEI2 != "" && p.slots() < 2 {
-		return nil, fmt.Errorf("the modem of this profile tells no second IMEI; those of %s do", strings.Join(TwoSlotProfiles(), ", "))
+		return nil, errOneSlot()
+	}
+	pin := cmp.Or(config.PIN, p.PIN)
+	if pin != "" && !isPIN(pin) {
+		return nil, errors.New("the PIN of a SIM card has 4 to 8 digits")
 	}
 	p.Manufacturer = cmp.Or(config.Manufacturer, p.Manufacturer)
 	p.Model = cmp.Or(config.Model, p.Model)
@@ -74,11 +79,15 @@ func New(config Config) (*Emulator, error) {
 		identity: identity{policy: policy, imeis: [2]string{cmp.Or(config.IMEI, p.IMEI), cmp.Or(config.IMEI2, p.IMEI2)}, slots: p.slots()},
 		svn:      cmp.Or(config.SVN, p.SVN),
 		fun:      funFull,
-		sim:      newSIM(cmp.Or(config.PIN, p.PIN), config.NoSIM || p.NoSIM),
+		sim:      newSIM(pin, config.NoSIM || p.NoSIM),
 		start:    settings{echo: !config.EchoOff && !p.EchoOff, verbose: !config.Numeric, ucs2: config.UCS2},
 	}
 	e.SetFaults(config.Faults...)
 	return e, nil
+}
+
+func errOneSlot() error {
+	return fmt.Errorf("the modem of this profile tells no second IMEI; those of %s do", strings.Join(TwoSlotProfiles(), ", "))
 }
 
 // SetFaults replaces the faults and starts their counts anew.
@@ -91,11 +100,11 @@ func (e *Emulator) SetFaults(faults ...Fault) {
 	}
 }
 
-// fill puts the identities into a template. Another identity than that of the first slot, unless empty, is told instead.
-func (e *Emulator) fill(template, other string) string {
+// fill puts the identities into a template: for the first that of the slot told, or another, unless that is empty.
+func (e *Emulator) fill(template string, told int, other string) string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	first, second := e.identity.imeis[0], e.identity.imeis[1]
+	first, second := e.identity.imeis[told], e.identity.imeis[1]
 	if other != "" {
 		first = strings.ReplaceAll(other, "{imei}", first)
 	}

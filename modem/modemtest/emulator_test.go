@@ -63,6 +63,7 @@ func TestCommandLines(t *testing.T) {
 		{"basic commands together", modemtest.Config{}, []string{"ATE0V1\r", "AT\r"}, "ATE0V1\r" + ok + ok},
 		{"extended commands together", modemtest.Config{EchoOff: true}, []string{"AT+CMEE=1;+CGSN\r", "AT+NONE\r"}, "\r\n490154203237518\r\n" + ok + "\r\n+CME ERROR: 4\r\n"},
 		{"an error ends the line", modemtest.Config{EchoOff: true}, []string{"AT+NONE;+CGSN\r"}, "\r\nERROR\r\n"},
+		{"a semicolon in a string", modemtest.Config{EchoOff: true, Policy: "otp-echo"}, []string{"AT+EGMR=1,7,\"1;+GMM\";+GMM\r"}, "\r\n490154203237518\r\n\r\nEMU-1\r\n" + ok},
 		{"CMEE in words", modemtest.Config{EchoOff: true}, []string{"AT+CMEE=2\r", "AT+NONE\r"}, ok + "\r\n+CME ERROR: operation not supported\r\n"},
 		{"numeric", modemtest.Config{EchoOff: true}, []string{"ATV0\r", "AT+GSN\r", "AT+NONE\r"}, "0\r490154203237518\r\n0\r4\r"},
 		{"quiet", modemtest.Config{EchoOff: true}, []string{"ATQ1\r", "AT\r", "ATQ0\r"}, ok},

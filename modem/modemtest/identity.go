@@ -99,6 +99,17 @@ func (e *Emulator) SetIMEI(text string) {
 	e.identity.store(0, text)
 }
 
+// SetIMEI2 does the same for the second slot. The error names the profiles that have one.
+func (e *Emulator) SetIMEI2(text string) error {
+	if e.profile.slots() < 2 {
+		return errOneSlot()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.identity.store(1, text)
+	return nil
+}
+
 // Update installs the current firmware: policy loses-on-update loses the identity, downgrade-reopens is locked again.
 func (e *Emulator) Update() {
 	e.mu.Lock()

@@ -47,8 +47,8 @@ type relay struct {
 	line      io.ReadWriteCloser
 	port      modem.Port
 	recording *Recording
-	typed     []byte // not passed on yet
-	passed    string // what was since the last CR: the modem may take it for part of the same line
+	typed     []byte   // not passed on yet
+	passed    digitRun // of what was since the last CR: the modem may take it for part of the same line
 	tooLong   bool
 
 	delay    time.Duration
@@ -146,10 +146,14 @@ func (r *relay) take(ctx context.Context, b byte) error {
 		return nil
 	}
 	text := string(r.typed)
-	refused := r.tooLong || CouldWriteIdentity(text) || CouldWriteIdentity(r.passed+text)
-	r.passed += text
-	if b == '\r' || refused {
-		r.passed = ""
+	run := r.passed
+	refused := run.goOn(text) || r.tooLong
+	switch {
+	case refused: // the modem has not heard it
+	case b == '\r':
+		r.passed = 0
+	default:
+		r.passed = run
 	}
 	r.typed, r.tooLong = nil, false
 	return r.pass(ctx, text, refused)
@@ -184,17 +188,25 @@ func endOf(ctx context.Context, err error) error {
 // backspaces could become anything, so they count. There is no exception: dialling a long number, or commands to the SIM
 // card, need no recording. It guards against mistakes; whoever wants to write an identity does not need a relay.
 func CouldWriteIdentity(bytes string) bool {
-	digits := 0
+	var run digitRun
+	return run.goOn(bytes)
+}
+
+// digitRun is how many digits the bytes so far end with, as [CouldWriteIdentity] counts them.
+type digitRun int
+
+// goOn counts on through more bytes, and reports those that could write an identity.
+func (digits *digitRun) goOn(bytes string) bool {
 	for _, b := range []byte(strings.ToUpper(bytes)) {
 		switch {
 		case b == '\b' || b == 0x7f:
 			return true
 		case b >= '0' && b <= '9', b >= 'A' && b <= 'F':
-			digits++
+			*digits++
 		case b >= 'G' && b <= 'Z' && b != 'X': // X marks a hex number
-			digits = 0
+			*digits = 0
 		}
-		if digits >= bodyDigits {
+		if *digits >= bodyDigits {
 			return true
 		}
 	}

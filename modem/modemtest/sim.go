@@ -32,6 +32,11 @@ func newSIM(pin string, absent bool) sim {
 	return c
 }
 
+// isPIN reports what a card takes for a PIN.
+func isPIN(text string) bool {
+	return len(text) >= 4 && len(text) <= 8 && strings.Trim(text, "0123456789") == ""
+}
+
 // powerUp makes the card want its PIN again; tries are remembered.
 func (c *sim) powerUp() {
 	switch {
@@ -80,11 +85,29 @@ func (c *sim) enter(arguments string) error {
 	case c.needs == simPIN && code == c.pin:
 		c.needs, c.wrong = simReady, 0
 		return nil
-	case c.needs == simPUK && code == emulatedPUK && newPIN != "":
+	case c.needs == simPUK && !isPIN(newPIN):
+		return cmeBadParameters // TS 27.007 clause 8.3: a PUK comes with the new PIN; the card has not been asked
+	case c.needs == simPUK && code == emulatedPUK:
 		c.pin, c.needs, c.wrong = newPIN, simReady, 0
 		return nil
 	}
 	return c.refuse()
+}
+
+// locked answers +CLCK=<fac>,2 (TS 27.007 clause 7.4): whether the card wants a PIN at each start. The lock of the modem to
+// a network is never on.
+func (c *sim) locked(facility string) (string, error) {
+	switch {
+	case facility == "PN":
+		return "+CLCK: 0", nil
+	case facility != "SC":
+		return "", cmeNotSupported
+	case c.absent || c.needs == simBlocked:
+		return "", c.missing()
+	case c.pin != "":
+		return "+CLCK: 1", nil
+	}
+	return "+CLCK: 0", nil
 }
 
 // refuse counts a wrong code; after too many the card wants its PUK, and at last nothing.
@@ -116,6 +139,12 @@ func (e *Emulator) simStatus() (string, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.sim.status()
+}
+
+func (e *Emulator) lockStatus(facility string) (string, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.sim.locked(strings.Trim(facility, `"`))
 }
 
 func (e *Emulator) enterPIN(arguments string) error {

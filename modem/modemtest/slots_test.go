@@ -5,6 +5,7 @@ package modemtest_test
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"imei-attest/modem/modemtest"
 )
@@ -36,8 +37,39 @@ func TestModemsWithTwoIdentities(t *testing.T) {
 	}
 }
 
+// A second slot that holds nothing tells nothing, as a first one does.
+func TestEmptySecondIdentity(t *testing.T) {
+	const one = "490154203237518"
+	for profile, dialogue := range map[string]exchanges{
+		"rg650v": {{"AT+CGSN", text(one)}, {"AT+GSN", ok}, {"AT+EGMR=0,7", text(`+EGMR: "` + one + `"`)}, {"AT+EGMR=0,11", text(`+EGMR: ""`)}},
+		"mt6261": {{"AT+EGMR=0,7", text(`+EGMR: "` + one + `"`)}, {"AT+EGMR=0,10", text(`+EGMR: ""`)}},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			e, err := modemtest.New(modemtest.Config{Profile: profile, IMEI: one, EchoOff: true})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := e.SetIMEI2(""); err != nil {
+				t.Fatal(err)
+			}
+			for _, x := range dialogue {
+				if got := say(t, e.Pipe(), x[0]+"\r"); got != x[1] {
+					t.Errorf("%s: %s was answered %q, want %q", profile, x[0], got, x[1])
+				}
+			}
+		})
+	}
+}
+
 func TestSecondIdentityWhereThereIsNone(t *testing.T) {
 	if _, err := modemtest.New(modemtest.Config{IMEI2: otherIMEI}); err == nil || !strings.Contains(err.Error(), "mt6261, rg650v") {
 		t.Errorf("New gave %v, want the profiles that have two", err)
+	}
+	e, err := modemtest.New(modemtest.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.SetIMEI2(""); err == nil || !strings.Contains(err.Error(), "mt6261, rg650v") {
+		t.Errorf("SetIMEI2 gave %v, want the profiles that have two", err)
 	}
 }

@@ -5,6 +5,7 @@ package modemtest_test
 import (
 	"context"
 	"io"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -54,7 +55,7 @@ func TestFunctionalityAndSIM(t *testing.T) {
 		}},
 		{"no PIN wanted", modemtest.Config{}, exchanges{{"AT+CPIN?", text("+CPIN: READY")}, {"AT+CIMI", text(imsi)}, {"AT+CPIN=\"1234\"", "\r\nERROR\r\n"}}},
 		{"PIN", pin, exchanges{
-			{"AT+CMEE=2", ok}, {"AT+CPIN?", text("+CPIN: SIM PIN")}, {"AT+CIMI", cme("SIM PIN required")}, {"AT+CIMI=?", cme("operation not supported")},
+			{"AT+CMEE=2", ok}, {"AT+CPIN?", text("+CPIN: SIM PIN")}, {"AT+CIMI", cme("SIM PIN required")}, {"AT+CIMI=?", ok}, {"AT+CMEE=?", text("+CMEE: (0-2)")}, {"AT+CREG=?", text("+CREG: (0)")}, {"AT+CREG=0", ok}, {`AT+CLCK="SC",2`, text("+CLCK: 1")},
 			{"AT+CGSN", text("490154203237518")}, {"AT+CGMI", text("Generic")}, {"AT+CREG?", text("+CREG: 0,0")},
 			{"AT+CPIN=\"4321\"", cme("incorrect password")}, {"AT+CPIN=1234", ok}, {"AT+CPIN?", text("+CPIN: READY")}, {"AT+CIMI", text(imsi)},
 		}},
@@ -63,11 +64,15 @@ func TestFunctionalityAndSIM(t *testing.T) {
 		}},
 		{"PUK", pin, exchanges{
 			{"AT+CMEE=1", ok}, {"AT+CPIN=\"1\"", cme("16")}, {"AT+CPIN=\"2\"", cme("16")}, {"AT+CPIN=\"3\"", cme("16")}, {"AT+CPIN?", text("+CPIN: SIM PUK")},
-			{"AT+CPIN=\"1234\"", cme("16")}, {"AT+CIMI", cme("12")}, {"AT+CFUN=1,1", ok + "\r\nRDY\r\n\r\n+CFUN: 1\r\n"}, {"AT+CPIN?", text("+CPIN: SIM PUK")},
+			{"AT+CPIN=\"1234\"", cme("50")}, {"AT+CPIN=\"12345678\",\"999\"", cme("50")}, {"AT+CIMI", cme("12")}, {"AT+CFUN=1,1", ok + "\r\nRDY\r\n\r\n+CFUN: 1\r\n"}, {"AT+CPIN?", text("+CPIN: SIM PUK")},
 			{"AT+CPIN=\"12345678\"", "\r\nERROR\r\n"}, {"AT+CPIN=\"12345678\",\"9999\"", ok}, {"AT+CPIN?", text("+CPIN: READY")},
 		}},
 		{"no SIM", modemtest.Config{NoSIM: true}, exchanges{{"AT+CMEE=2", ok}, {"AT+CPIN?", cme("SIM not inserted")}, {"AT+CMEE=1;+CIMI", cme("10")}, {"AT+CPIN=1234", cme("10")}}},
 		{"wrong PUKs", pin, wrongPUKs()},
+		{"facility locks", modemtest.Config{}, exchanges{
+			{`AT+CLCK="SC",2`, text("+CLCK: 0")}, {`AT+CLCK="PN",2`, text("+CLCK: 0")}, {"AT+CLCK=SC,2;+CMEE=1", text("+CLCK: 0")}, {`AT+CLCK="AO",2`, cme("4")}, {`AT+CLCK="SC",1`, cme("4")},
+		}},
+		{"facility locks without a card", modemtest.Config{NoSIM: true}, exchanges{{"AT+CMEE=1", ok}, {`AT+CLCK="SC",2`, cme("10")}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { checkDialogue(t, tt.config, tt.dialogue) })
 	}
@@ -75,10 +80,20 @@ func TestFunctionalityAndSIM(t *testing.T) {
 
 func wrongPUKs() exchanges {
 	dialogue := exchanges{{"AT+CMEE=1", ok}}
-	for range 3 + 10 {
-		dialogue = append(dialogue, [2]string{"AT+CPIN=0,0", cme("16")})
+	for range 3 + 9 {
+		dialogue = append(dialogue, [2]string{"AT+CPIN=0,0000", cme("16")})
 	}
+	// No new PIN, no try: there is still one.
+	dialogue = append(dialogue, [2]string{"AT+CPIN=0", cme("50")}, [2]string{"AT+CPIN?", text("+CPIN: SIM PUK")}, [2]string{"AT+CPIN=0,0000", cme("16")})
 	return append(dialogue, [2]string{"AT+CPIN=\"12345678\",\"1234\"", cme("13")}, [2]string{"AT+CPIN?", cme("13")})
+}
+
+func TestAPINHasFourToEightDigits(t *testing.T) {
+	for pin, want := range map[string]bool{"": true, "123": false, "1234": true, "12345678": true, "123456789": false, "12a4": false, "12 4": false} {
+		if _, err := modemtest.New(modemtest.Config{PIN: pin}); (err == nil) != want || err != nil && !strings.Contains(err.Error(), "4 to 8 digits") {
+			t.Errorf("PIN %q: %v, want it taken: %v", pin, err, want)
+		}
+	}
 }
 
 // What belongs to the modem outlives a line, what belongs to the line does not.

@@ -79,36 +79,47 @@ func (w *rewriter) giveUp() string {
 	return held
 }
 
-// memory is the answers that were given so far.
+// maxRemembered is how many different command lines are answered again; a reading has fewer than 40. Others reach the
+// modem each time.
+const maxRemembered = 1000
+
+// memory is the answers that were given so far. It keeps nothing where nothing is answered again.
 type memory struct {
 	after int // see Tampering.ReplayAfter
 
 	mu      sync.Mutex
 	lines   int               // that reached the modem
-	asked   string            // the last of them
+	asked   string            // the last of them; "" where its answer is not kept
 	answers map[string]string // by command line, in capitals
 }
 
 // recall returns the answer that a line gets again; if it gets none, the modem is asked.
 func (m *memory) recall(line string) (answer string, again bool) {
+	if m.after <= 0 {
+		return "", false
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	line = strings.ToUpper(strings.TrimSpace(line))
-	if answer = m.answers[line]; m.after > 0 && m.lines >= m.after && answer != "" {
+	answer, known := m.answers[line]
+	if m.lines >= m.after && answer != "" {
 		return answer, true
 	}
 	if m.answers == nil {
 		m.answers = make(map[string]string)
 	}
 	m.lines++
-	m.asked, m.answers[line] = line, ""
+	m.asked = ""
+	if known || len(m.answers) < maxRemembered {
+		m.asked, m.answers[line] = line, ""
+	}
 	return "", false
 }
 
 func (m *memory) heard(text string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.after > 0 && m.asked != "" && len(m.answers[m.asked]) < modem.MaxAnswer {
+	if m.asked != "" && len(m.answers[m.asked]) < modem.MaxAnswer {
 		m.answers[m.asked] += text
 	}
 }

@@ -6,12 +6,16 @@ package peertest
 
 import (
 	"cmp"
+	"context"
+	"crypto/rand"
 	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 )
 
 // RequireVariable is the environment variable that turns a missing peer from a skip into a failure.
@@ -34,14 +38,22 @@ type Row struct {
 	Asserted string // in a few words; an identity in it is redacted by whoever writes it
 	peer     Peer
 	missing  *Peer
+	id       string // of the row: its lines in the table have the same
 }
 
-// Use looks for the peer, and for helpers without which it cannot be tried, and adds the peer's row when the test ends. The
-// test may say more in the row as it learns more.
+// unfinished is the result of a row until its test ends, and for ever where the test does not: it hung, panicked, or was killed.
+const unfinished = "not finished"
+
+// versionPatience is how long a peer may take to tell its version.
+var versionPatience = 10 * time.Second
+
+// Use looks for the peer, and for helpers without which it cannot be tried, and adds the peer's row: as not finished now, and
+// with its result when the test ends. The test may say more in the row as it learns more.
 func Use(t testing.TB, p Peer, asserted string, helpers ...Peer) *Row {
 	t.Helper()
-	row := &Row{Version: "-", Asserted: asserted, peer: p}
-	t.Cleanup(func() { row.write(t) })
+	row := &Row{Version: "-", Asserted: asserted, peer: p, id: rand.Text()}
+	row.write(t, unfinished)
+	t.Cleanup(func() { row.write(t, row.result(t)) })
 	for _, needed := range append([]Peer{p}, helpers...) {
 		if _, err := Find(needed.program()); err != nil {
 			row.missing = &needed
@@ -77,7 +89,7 @@ func Find(program string) (path string, err error) {
 
 var versionNumber = regexp.MustCompile(`[0-9]+(\.[0-9]+)+`)
 
-// version asks the peer; "?" if it does not say.
+// version asks the peer; "?" if it does not say, or not in time.
 func (p Peer) version() string {
 	args := p.Version
 	if args == nil {
@@ -87,11 +99,17 @@ func (p Peer) version() string {
 	if err != nil {
 		return "?"
 	}
-	out, _ := exec.Command(path, args...).CombinedOutput() // some exit with 1 after telling it
+	ctx, cancel := context.WithTimeout(context.Background(), versionPatience)
+	defer cancel()
+	command := exec.CommandContext(ctx, path, args...)
+	command.WaitDelay = time.Second    // for what the peer started and left with its output
+	out, _ := command.CombinedOutput() // some exit with 1 after telling it
 	return cmp.Or(versionNumber.FindString(string(out)), "?")
 }
 
-func (r *Row) write(t testing.TB) {
+// write adds a line to the table; of the lines of a row the last counts.
+func (r *Row) write(t testing.TB, result string) {
+	t.Helper()
 	name := os.Getenv(TableVariable)
 	if name == "" {
 		return
@@ -102,7 +120,7 @@ func (r *Row) write(t testing.TB) {
 		return
 	}
 	// One write: tests of several packages append at the same time.
-	line := strings.Join([]string{r.peer.Name, r.Version, oneLine.Replace(r.Asserted), r.result(t)}, "\t") + "\n"
+	line := strings.Join([]string{r.id, r.peer.Name, r.Version, oneLine.Replace(r.Asserted), result}, "\t") + "\n"
 	_, err = file.WriteString(line)
 	if err = cmp.Or(err, file.Close()); err != nil {
 		t.Errorf("the table of peers: %v", err)
@@ -121,6 +139,24 @@ func (r *Row) result(t testing.TB) string {
 		return "FAILED" + why
 	case t.Skipped():
 		return "skipped" + why
+	case unwinding():
+		return unfinished
 	}
 	return "ok"
+}
+
+// unwinding reports that the test did not reach its end: its cleanup runs in the midst of a panic or of runtime.Goexit,
+// while the test counts as neither failed nor skipped yet.
+func unwinding() bool {
+	callers := make([]uintptr, 100)
+	frames := runtime.CallersFrames(callers[:runtime.Callers(1, callers)])
+	for {
+		frame, more := frames.Next()
+		if frame.Function == "runtime.gopanic" || frame.Function == "runtime.Goexit" {
+			return true
+		}
+		if !more {
+			return false
+		}
+	}
 }

@@ -2,9 +2,13 @@ package peertest_test
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"imei-attest/testbench/peertest"
 )
@@ -26,12 +30,99 @@ func TestUse(t *testing.T) {
 		peertest.Use(t, peertest.Peer{Name: "shell", Program: "sh"}, "nothing", peertest.Peer{Name: "no-such-helper"})
 		t.Error("goes on without its helper")
 	})
-	got, err := os.ReadFile(table)
-	want := "shell\t1.2.3\ttells its version\tok\n" +
-		"no-such-program\t-\tnothing\tskipped: needs the Debian package no-such-package\n" +
-		"shell\t-\tnothing\tskipped: needs the Debian package no-such-helper\n"
-	if err != nil || string(got) != want {
-		t.Errorf("the table is\n%s%v\nwant\n%s", got, err, want)
+	got := withoutIDs(t, table)
+	want := "shell\t-\t\tnot finished\nshell\t1.2.3\ttells its version\tok\n" +
+		"no-such-program\t-\tnothing\tnot finished\nno-such-program\t-\tnothing\tskipped: needs the Debian package no-such-package\n" +
+		"shell\t-\tnothing\tnot finished\nshell\t-\tnothing\tskipped: needs the Debian package no-such-helper\n"
+	if got != want {
+		t.Errorf("the table is\n%s\nwant\n%s", got, want)
+	}
+}
+
+// withoutIDs reads a table in which each row has two lines, of one identifier.
+func withoutIDs(t *testing.T, table string) (lines string) {
+	t.Helper()
+	raw, err := os.ReadFile(table)
+	if err != nil {
+		t.Fatal(err)
+	}
+	last := ""
+	for i, line := range strings.SplitAfter(strings.TrimSuffix(string(raw), "\n"), "\n") {
+		id, rest, _ := strings.Cut(line, "\t")
+		if (id == last) != (i%2 == 1) {
+			t.Errorf("line %d has the identifier %q, after %q", i+1, id, last)
+		}
+		last = id
+		lines += rest
+	}
+	return lines + "\n"
+}
+
+// A peer that does not tell its version in time has none, also where it left its output to a child.
+func TestAPeerThatHangs(t *testing.T) {
+	t.Setenv(peertest.TableVariable, "") // no row of a table that others read
+	defer peertest.SetVersionPatience(50 * time.Millisecond)()
+	start := time.Now()
+	row := peertest.Use(t, peertest.Peer{Name: "hangs", Program: "sh", Version: []string{"-c", "sleep 60 & wait"}}, "")
+	if took := time.Since(start); row.Version != "?" || took > 30*time.Second {
+		t.Errorf("after %v its version is %q", took, row.Version)
+	}
+}
+
+// playVariable makes this test binary play tests that do not end well.
+const playVariable = "IMEI_ATTEST_PEERTEST_PLAY"
+
+func TestPlay(t *testing.T) {
+	how := os.Getenv(playVariable)
+	if how == "" {
+		t.Skip("it is played by TestTableOfTestsThatDoNotEnd")
+	}
+	use := func(t *testing.T, name string) {
+		peertest.Use(t, peertest.Peer{Name: name, Program: "sh", Version: []string{"-c", "echo 1.0"}}, "plays")
+	}
+	if how == "early" {
+		panic("before any peer")
+	}
+	t.Run("good", func(t *testing.T) { use(t, "good") })
+	t.Run("fails", func(t *testing.T) { use(t, "fails"); t.FailNow() })
+	use(t, "outer")
+	t.Run("bad", func(t *testing.T) {
+		use(t, "bad")
+		switch how {
+		case "panic":
+			panic("as told")
+		case "exit":
+			runtime.Goexit()
+		case "hang":
+			time.Sleep(time.Minute)
+		case "kill":
+			os.Exit(7)
+		}
+	})
+}
+
+// What is printed of tests that panic, hang or are killed: their rows, and never ok.
+func TestTableOfTestsThatDoNotEnd(t *testing.T) {
+	row := func(name, result string) string { return name + " +1\\.0 +plays +" + result + "\n" }
+	// The outer test has failed where the panic has come through, or else the failure of a part.
+	some := `1 ok, [12] failed, 0 skipped, [12] not finished: the test hung, panicked or was killed, and its test binary ended early\npeer .*\n` +
+		`bad +(1\.0|-) +plays +not finished\n` + row("fails", "FAILED") + row("good", "ok") + `outer +(1\.0|-) +plays +(FAILED|not finished)\n` + "$"
+	for how, want := range map[string]string{
+		"panic": some,
+		"exit":  some,
+		"hang":  some,
+		"kill":  some,
+		"early": `No program of others was tried: the command failed before, with exit status 2\.\n$`,
+	} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			command := exec.Command("../../.ci/peer-table", os.Args[0], "-test.run=^TestPlay$", "-test.timeout=2s")
+			command.Env = append(os.Environ(), playVariable+"="+how)
+			out, err := command.Output()
+			if !regexp.MustCompile(want).Match(out) || err == nil {
+				t.Errorf("%v\n%s\nwant\n%s", err, out, want)
+			}
+		})
 	}
 }
 

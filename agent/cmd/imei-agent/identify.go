@@ -15,18 +15,24 @@ import (
 // identity is what a reading says of the modem. It holds full IMEIs: the user asked for them.
 type identity struct {
 	slot
-	imeisv, manufacturer, model, revision, agreement string
-	alternating                                      []string
-	slots                                            []slot
+	imeisv, manufacturer, model, revision string
+	agreement                             string // of all slots
+	alternating                           []string
+	slots                                 []slot
+	told                                  []told
 }
 
 type slot struct {
-	number    int
-	imei, svn string
-	text      string // the answer as sent, when it is no IMEI
-	readBy    []string
-	err       string // a word of the modem's README
+	number          int
+	imei, form, svn string // the IMEI only if it is one as sent, but for a spare digit
+	agreement       string
+	text            string // the answer as sent, when it is no IMEI
+	readBy          []string
+	err             string // a word of the modem's README
 }
+
+// told is what one form answered.
+type told struct{ command, identity, err string }
 
 func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, error) {
 	flags := newFlags("identify", stdout)
@@ -68,41 +74,83 @@ func newIdentity(r modem.Reading) identity {
 	id := identity{manufacturer: r.Manufacturer, model: r.Model, revision: r.Revision, agreement: r.Agreement.String(),
 		alternating: r.Alternating.Strings()}
 	for _, s := range r.Slots {
-		id.slots = append(id.slots, slot{number: s.Number, imei: s.IMEI.Digits(), svn: string(s.SVN), text: s.Text,
-			readBy: s.Methods.Strings(), err: s.Word})
+		id.slots = append(id.slots, newSlot(s))
+	}
+	for _, a := range r.Answers {
+		if a.Method != 0 {
+			id.told = append(id.told, newTold(a))
+		}
 	}
 	if len(id.slots) > 0 {
 		id.slot = id.slots[0]
-		if first := r.Slots[0]; first.SVN != "" && !first.IMEI.IsZero() {
+		if first := r.Slots[0]; first.Methods&modem.MethodSNT2 != 0 && first.SVN != "" {
 			id.imeisv = imei.IMEISV{IMEI: first.IMEI, SVN: first.SVN}.Digits()
 		}
 	}
 	return id
 }
 
-func (id *identity) json() object {
-	slots := make([]object, 0, len(id.slots))
-	for _, s := range id.slots {
-		slots = append(slots, object{{"slot", s.number}, {"imei", s.imei}, {"text", s.text}, {"svn", s.svn}, {"read_by", s.readBy}, {"error", s.err}})
+func newSlot(s modem.Slot) slot {
+	out := slot{number: s.Number, svn: string(s.SVN), text: s.Text, readBy: s.Methods.Strings(), agreement: s.Agreement.String(), err: s.Word}
+	if s.Word == "" {
+		out.imei, out.form = s.IMEI.Digits(), "check-digit"
 	}
-	return object{{"imei", id.imei}, {"imeisv", id.imeisv}, {"svn", id.svn}, {"read_by", id.readBy}, {"manufacturer", id.manufacturer},
-		{"model", id.model}, {"revision", id.revision}, {"agreement", id.agreement}, {"alternating", id.alternating}, {"slots", slots}, {"error", id.err}}
+	if s.Form == imei.FormSpareDigit {
+		out.form = "spare-digit"
+	}
+	return out
+}
+
+func newTold(a modem.Answer) told {
+	t := told{command: a.Command, identity: a.IMEI.Digits(), err: a.Word}
+	switch {
+	case a.Word != "" || a.IMEI.IsZero() && a.IMEISV == (imei.IMEISV{}):
+		t.identity = a.Text
+	case a.IMEI.IsZero():
+		t.identity = a.IMEISV.Digits()
+	}
+	if t.identity == "" {
+		t.identity = string(a.SVN)
+	}
+	return t
+}
+
+func (id *identity) json() object {
+	slots, answers := make([]object, 0, len(id.slots)), make([]object, 0, len(id.told))
+	for _, s := range id.slots {
+		slots = append(slots, object{{"slot", s.number}, {"imei", s.imei}, {"form", s.form}, {"text", s.text}, {"svn", s.svn},
+			{"read_by", s.readBy}, {"agreement", s.agreement}, {"error", s.err}})
+	}
+	for _, t := range id.told {
+		answers = append(answers, object{{"command", t.command}, {"told", t.identity}, {"error", t.err}})
+	}
+	return object{{"imei", id.imei}, {"form", id.form}, {"imeisv", id.imeisv}, {"svn", id.svn}, {"read_by", id.readBy},
+		{"manufacturer", id.manufacturer}, {"model", id.model}, {"revision", id.revision}, {"agreement", id.agreement},
+		{"alternating", id.alternating}, {"slots", slots}, {"answers", answers}, {"error", id.err}}
 }
 
 func (id *identity) isIncomplete() bool {
 	return slices.ContainsFunc(id.slots, func(s slot) bool { return s.err != "" })
 }
 
+// line is one line of the text for people.
 type line struct{ name, value string }
 
 func (id *identity) print(w io.Writer) error {
 	lines := []line{{"IMEI", id.imei}, {"IMEISV", id.imeisv}, {"manufacturer", id.manufacturer}, {"model", id.model}, {"revision", id.revision},
-		{"agreement", id.agreement}, {"alternating", strings.Join(id.alternating, " ")}, {"read by", strings.Join(id.readBy, " ")},
-		{"answer", id.text}, {"error", id.err}}
+		{"agreement", id.agreement}, {"alternating", strings.Join(id.alternating, " ")}}
+	if len(id.slots) > 0 {
+		lines = append(lines, id.slots[0].lines("")...)
+	}
 	for i := 1; i < len(id.slots); i++ {
-		s, in := id.slots[i], fmt.Sprintf(" in slot %d", i+1)
-		lines = append(lines, line{"IMEI" + in, s.imei}, line{"read by" + in, strings.Join(s.readBy, " ")},
-			line{"answer" + in, s.text}, line{"error" + in, s.err})
+		of := fmt.Sprintf(" %d", i+1)
+		lines = append(lines, line{"IMEI" + of, id.slots[i].imei})
+		lines = append(lines, id.slots[i].lines(of)...)
+	}
+	if id.agreement == modem.AgreementConflict.String() {
+		for _, t := range id.told {
+			lines = append(lines, line{t.command, strings.TrimSpace(t.identity + " " + t.err)})
+		}
 	}
 	var b strings.Builder
 	for _, l := range lines {
@@ -112,4 +160,13 @@ func (id *identity) print(w io.Writer) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// lines say how a slot was read; of is its number where there are several.
+func (s slot) lines(of string) []line {
+	form := s.form
+	if form == "check-digit" {
+		form = "" // as it should be
+	}
+	return []line{{"form" + of, form}, {"read by" + of, strings.Join(s.readBy, " ")}, {"answer" + of, s.text}, {"error" + of, s.err}}
 }

@@ -12,11 +12,17 @@ import (
 )
 
 // modemFlags say which modem is read, and how.
-type modemFlags struct{ port, profiles string }
+type modemFlags struct {
+	port, profiles string
+	given          bool // --modem-profiles was, and may be empty
+}
 
 func (f *modemFlags) add(flags *flag.FlagSet) {
 	flags.StringVar(&f.port, "port", "", "serial `path` of the modem's AT port, such as /dev/ttyUSB2")
-	flags.StringVar(&f.profiles, "modem-profiles", "", "`file` that says how further modems tell the IMEI of each slot")
+	flags.Func("modem-profiles", "`file` that says how further modems tell the IMEI of each slot", func(file string) error {
+		f.profiles, f.given = file, true
+		return nil
+	})
 }
 
 // check refuses what is missing before anything is opened.
@@ -28,7 +34,7 @@ func (f *modemFlags) check() error {
 }
 
 func (f *modemFlags) config() (config modem.Config, err error) {
-	if f.profiles == "" {
+	if !f.given {
 		return config, nil
 	}
 	text, err := os.ReadFile(f.profiles)

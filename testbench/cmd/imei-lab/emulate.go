@@ -19,8 +19,9 @@ const randomLines = 1000
 
 type emulate struct {
 	link, imei, imei2, profile, replay string
-	given                              bool // --imei was given, and may be empty: a modem that holds none
+	given, given2                      bool // --imei and --imei2 were given, and may be empty: a slot that holds none
 	policy, pin                        string
+	pinned                             bool // --pin was given
 	noSIM                              bool
 	seed                               uint64
 	seeded                             bool // --fault-seed was given
@@ -43,17 +44,18 @@ Faults (what each does, and what a reader makes of it, is in modem/README.md): `
 		Example: "  imei-lab emulate --link /tmp/modem --imei 490154203237518",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			e.given, e.seeded = c.Flags().Changed("imei"), c.Flags().Changed("fault-seed")
+			given := c.Flags().Changed
+			e.given, e.given2, e.pinned, e.seeded = given("imei"), given("imei2"), given("pin"), given("fault-seed")
 			return e.run(c.Context(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().StringVar(&e.link, "link", "", "`path` of the symbolic link to make")
 	c.Flags().StringVar(&e.imei, "imei", "", "what the modem answers, usually 15 `digits` (default: the profile's)")
-	c.Flags().StringVar(&e.imei2, "imei2", "", "the same of the second slot, in profiles that have one: "+strings.Join(modemtest.TwoSlotProfiles(), ", "))
+	c.Flags().StringVar(&e.imei2, "imei2", "", "the same `digits` of the second slot, in profiles that have one: "+strings.Join(modemtest.TwoSlotProfiles(), ", "))
 	c.Flags().StringVar(&e.profile, "profile", "generic", "whose way of answering to take, by `name`")
 	c.Flags().StringArrayVar(&e.faults, "fault", nil, "misbehave so, by `name`; may be repeated, and of several that a command meets the first counts")
 	c.Flags().StringVar(&e.policy, "policy", "", "what to make of a command that writes the IMEI, by `name` (default: locked)")
-	c.Flags().StringVar(&e.pin, "pin", "", "`digits` that the SIM card wants before its IMSI is read; three wrong tries, and it wants its PUK 12345678 (default: it wants none)")
+	c.Flags().StringVar(&e.pin, "pin", "", "4 to 8 `digits` that the SIM card wants before its IMSI is read; three wrong tries, and it wants its PUK 12345678 (default: it wants none)")
 	c.Flags().BoolVar(&e.noSIM, "no-sim", false, "leave the SIM card out")
 	c.Flags().Uint64Var(&e.seed, "fault-seed", 0, "misbehave at random; the same `number` makes the same faults")
 	c.Flags().StringVar(&e.replay, "replay", "", "answer as the modem in this recording did, a `file` of imei-lab record")
@@ -111,7 +113,10 @@ func (e *emulate) modem() (modem *modemtest.Emulator, returns bool, err error) {
 		modem, err = replay(e.replay)
 		return modem, false, err
 	}
-	config := modemtest.Config{Profile: e.profile, IMEI2: e.imei2, Policy: e.policy, PIN: e.pin, NoSIM: e.noSIM}
+	if e.pinned && e.pin == "" {
+		return nil, false, errors.New("--pin is empty: give 4 to 8 digits, or leave the flag out for a SIM card that wants no PIN")
+	}
+	config := modemtest.Config{Profile: e.profile, Policy: e.policy, PIN: e.pin, NoSIM: e.noSIM}
 	for _, name := range e.faults {
 		f, err := modemtest.FaultNamed(name)
 		if err != nil {
@@ -130,7 +135,10 @@ func (e *emulate) modem() (modem *modemtest.Emulator, returns bool, err error) {
 	if e.given {
 		modem.SetIMEI(e.imei)
 	}
-	return modem, returns, nil
+	if e.given2 {
+		err = modem.SetIMEI2(e.imei2)
+	}
+	return modem, returns, err
 }
 
 func replay(file string) (*modemtest.Emulator, error) {

@@ -11,7 +11,6 @@ import (
 
 	"imei-attest/attest/imei"
 	"imei-attest/modem/modemtest"
-	"imei-attest/modem/serialport"
 )
 
 type intercept struct {
@@ -68,7 +67,7 @@ func (i *intercept) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	port, err := serialport.Open(ctx, i.port, serialport.Config{})
+	port, err := openBehind(ctx, i.port, i.link)
 	if err != nil {
 		return fail(exitUsage, err)
 	}

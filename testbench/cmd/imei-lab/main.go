@@ -26,7 +26,7 @@ const (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
@@ -54,19 +54,18 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetArgs(args)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
-	err := root.ExecuteContext(ctx)
-	var f *failure
-	switch {
-	case err == nil:
+	command, err := root.ExecuteContextC(ctx)
+	if err == nil {
 		return exitPass
-	case errors.As(err, &f) && f.err == nil:
-		return f.code
 	}
-	fmt.Fprintf(stderr, "imei-lab: %s\n", imei.RedactAll(err.Error()))
-	if f != nil {
-		return f.code
+	f := &failure{exitUsage, nil}
+	if !errors.As(err, &f) {
+		f.err = wrongUse(command.CommandPath(), err)
 	}
-	return exitUsage
+	if f.err != nil {
+		fmt.Fprintf(stderr, "imei-lab: %s\n", imei.RedactAll(f.err.Error()))
+	}
+	return f.code
 }
 
 func newRoot() *cobra.Command {
@@ -76,7 +75,7 @@ func newRoot() *cobra.Command {
 		Long: `imei-lab is the laboratory's program: it emulates modems, checks the reader against recorded answers, and
 shows the whole path from modem to verdict on one machine.
 
-Exit codes: 0 pass, 1 fail, 3 usage or configuration, 4 the laboratory itself failed.`,
+Exit codes: 0 pass, 1 fail, 3 usage or configuration (a port that is missing or busy, too), 4 the laboratory itself failed.`,
 		Version: versionText(),
 		// Help that nobody asked for must not end with 0, which says pass.
 		RunE: func(*cobra.Command, []string) error {
@@ -88,6 +87,9 @@ Exit codes: 0 pass, 1 fail, 3 usage or configuration, 4 the laboratory itself fa
 	root.SetVersionTemplate("imei-lab {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newDemo(), newEmulate(), newRecord(), newIntercept(), newCorpus())
+	for _, c := range append(root.Commands(), root) {
+		c.DisableFlagsInUseLine = true // the usage lines name the flags themselves
+	}
 	return root
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ replaced by made-up ones. A command line that could write an identity is answere
 }
 
 func (r *record) run(ctx context.Context, stderr io.Writer) (err error) {
-	port, err := serialport.Open(ctx, r.port, serialport.Config{})
+	port, err := openBehind(ctx, r.port, r.link)
 	if err != nil {
 		return fail(exitUsage, err)
 	}
@@ -73,4 +74,12 @@ func (r *record) run(ctx context.Context, stderr io.Writer) (err error) {
 		return fail(exitError, relayed)
 	}
 	return nil
+}
+
+// openBehind opens the port that programs will reach through the link.
+func openBehind(ctx context.Context, port, link string) (*serialport.Port, error) {
+	if filepath.Clean(port) == filepath.Clean(link) {
+		return nil, errors.New("--port and --link are the same: the link would take the port's place; give it a name of its own")
+	}
+	return serialport.Open(ctx, port, serialport.Config{})
 }
