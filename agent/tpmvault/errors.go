@@ -14,6 +14,9 @@ var (
 	// ErrRecordChanged: the record was deleted or replaced after the vault was opened; the old key is dead.
 	ErrRecordChanged = errors.New("the IMEI record in the TPM is no longer the one this key belongs to: " +
 		"provision the device again, or open the vault again")
+	// ErrTampered: the TPM, or what stands before it, answered for something else than was asked.
+	ErrTampered = errors.New("the TPM certified something else than was asked: " +
+		"another index has the counter's place, or something changes what the TPM answers")
 	// ErrLockout: the TPM refuses authorisations for a while after too many wrong ones.
 	ErrLockout = errors.New("the TPM is locked out after wrong authorisations: " +
 		"wait for its recovery time, or reset it with tpm2_dictionarylockout --clear-lockout")
