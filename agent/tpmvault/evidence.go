@@ -30,45 +30,34 @@ func (v *Vault) Evidence(ctx context.Context, binding [32]byte) ([]byte, error) 
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	t := withContext(ctx, v.tpm)
-	if raised, err := v.raiseCounter(t); err != nil || !raised {
-		return nil, err
+	if v.counter == counterUnseen {
+		if err := v.findCounter(t); err != nil {
+			return nil, err
+		}
 	}
-	response, err := v.certifyCounter(t, binding)
-	if isAbsent(err) {
-		v.missCounter("was deleted")
+	if v.counter == counterMissing {
 		return nil, nil
 	}
+	proof, err := v.proveCounter(t, binding)
 	if err != nil {
-		return nil, err
-	}
-	proof, err := v.counterProof(binding, response)
-	if err != nil {
-		v.counter = counterUnseen // another index may have its place
-		return nil, err
+		return nil, v.unlessCounterIsMissing(t, err)
 	}
 	return proof.Encode()
 }
 
-func (v *Vault) attestationCounter() counter {
-	return counter{tpmprofile.CounterAttestation, v.record.variant}
+func (v *Vault) proveCounter(t contextTPM, binding [32]byte) (proof attest.CounterProof, err error) {
+	if err := v.attestationCounter().raise(t); err != nil {
+		return proof, err
+	}
+	response, err := v.certifyCounter(t, binding)
+	if err != nil {
+		return proof, err
+	}
+	return v.counterProof(binding, response)
 }
 
-// raiseCounter raises the attestation counter, or reports that there is none.
-func (v *Vault) raiseCounter(t contextTPM) (raised bool, err error) {
-	if v.counter == counterUnseen {
-		if err := v.findCounter(t); err != nil {
-			return false, err
-		}
-	}
-	if v.counter == counterMissing {
-		return false, nil
-	}
-	err = v.attestationCounter().raise(t)
-	if isAbsent(err) {
-		v.missCounter("was deleted")
-		return false, nil
-	}
-	return err == nil, err
+func (v *Vault) attestationCounter() counter {
+	return counter{tpmprofile.CounterAttestation, v.record.variant}
 }
 
 func (v *Vault) findCounter(t contextTPM) error {
@@ -77,20 +66,32 @@ func (v *Vault) findCounter(t contextTPM) error {
 	case err != nil:
 		return err
 	case state == tpmprofile.IndexAbsent, state == tpmprofile.IndexForeign:
-		v.missCounter("is " + state.String())
+		v.counter = counterMissing
+		v.event(v.missingText(state))
 	default:
 		v.counter = counterInUse
 	}
 	return nil
 }
 
-func (v *Vault) missCounter(how string) {
-	v.counter = counterMissing
-	text := fmt.Sprintf("%s %s: tokens carry no proof that the storage was not set back", v.attestationCounter(), how)
+func (v *Vault) missingText(state tpmprofile.IndexState) string {
+	text := fmt.Sprintf("%s is %s: tokens carry no proof that the storage was not set back", v.attestationCounter(), state)
 	if v.record.variant == attest.NVOwner {
 		text += "; TPM2_Clear deletes a counter of the owner"
 	}
-	v.event(text)
+	return text
+}
+
+// unlessCounterIsMissing looks after a failure whether the counter is still there. If not, as after TPM2_Clear, the failure
+// is none: the TPM refuses an index that is gone, and one whose Name is another.
+func (v *Vault) unlessCounterIsMissing(t contextTPM, err error) error {
+	if errors.Is(err, ErrBootState) || !errors.As(err, new(tpm2.TPMRC)) && !errors.Is(err, ErrTampered) {
+		return err
+	}
+	if v.findCounter(t) == nil && v.counter == counterMissing {
+		return nil
+	}
+	return err
 }
 
 // certifyCounter is TPM2_NV_Certify over the whole counter (Part 3 section 31.16). The counter has an empty password.

@@ -9,50 +9,56 @@ import (
 	"imei-attest/attest/tpmprofile"
 )
 
-// policyPart is a part of the device key's policy. The TPM's codes alone do not tell what failed: both the epoch and the
-// record are asked for with TPM2_PolicyNV.
-type policyPart uint8
+// keyStep is a step of using the device key. The TPM's codes alone do not tell what failed: both the epoch and the record
+// are asked for with TPM2_PolicyNV.
+type keyStep uint8
 
 const (
-	partUse       policyPart = iota // after the policy: the command that the key was wanted for
-	partRegisters                   // TPM2_PolicyPCR
-	partEpoch                       // TPM2_PolicyNV over the epoch counter
-	partAuthorize                   // TPM2_PolicyAuthorize by a boot key
-	partBranch                      // TPM2_PolicyOR of the boot keys
-	partRecord                      // TPM2_PolicyNV over the record
+	stepPrepare   keyStep = iota // choosing an approval and obtaining its ticket
+	stepRegisters                // TPM2_PolicyPCR
+	stepEpoch                    // TPM2_PolicyNV over the epoch counter
+	stepAuthorize                // TPM2_PolicyAuthorize by a boot key
+	stepBranch                   // TPM2_PolicyOR of the boot keys
+	stepRecord                   // TPM2_PolicyNV over the record
+	stepUse                      // the command that the key was wanted for
 )
 
-// policyError is a failure with the part of the policy it happened in.
-type policyError struct {
-	part policyPart
+// stepError is a failure with the step it happened in.
+type stepError struct {
+	step keyStep
 	err  error
 }
 
-func (e *policyError) Error() string { return fmt.Sprintf("policy of the device key: %v", e.err) }
-func (e *policyError) Unwrap() error { return e.err }
-
-func failedPart(err error) policyPart {
-	var failed *policyError
-	if errors.As(err, &failed) {
-		return failed.part
+func (e *stepError) Error() string {
+	if e.step == stepUse {
+		return e.err.Error()
 	}
-	return partUse
+	return fmt.Sprintf("policy of the device key: %v", e.err)
+}
+func (e *stepError) Unwrap() error { return e.err }
+
+func failedStep(err error) keyStep {
+	var failed *stepError
+	if errors.As(err, &failed) {
+		return failed.step
+	}
+	return stepPrepare
 }
 
 // runPolicy satisfies the device key's policy in a session.
 func (v *Vault) runPolicy(t contextTPM, session tpm2.TPMHandle) error {
 	for _, step := range []struct {
-		part policyPart
+		name keyStep
 		run  func(contextTPM, tpm2.TPMHandle) error
 	}{
-		{partRegisters, v.current.checkRegisters},
-		{partEpoch, v.current.checkEpoch},
-		{partAuthorize, v.current.authorize},
-		{partBranch, v.chooseBranch},
-		{partRecord, v.checkRecord},
+		{stepRegisters, v.current.checkRegisters},
+		{stepEpoch, v.current.checkEpoch},
+		{stepAuthorize, v.current.authorize},
+		{stepBranch, v.chooseBranch},
+		{stepRecord, v.checkRecord},
 	} {
 		if err := step.run(t, session); err != nil {
-			return &policyError{step.part, err}
+			return &stepError{step.name, err}
 		}
 	}
 	return nil

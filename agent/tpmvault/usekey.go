@@ -39,32 +39,36 @@ func (v *Vault) useKeyOnce(t contextTPM, use func(key tpm2.AuthHandle) error) (e
 	return withPolicy(t,
 		func(session tpm2.TPMHandle) error { return v.runPolicy(t, session) },
 		func(session tpm2.Session) error {
-			return use(tpm2.AuthHandle{Handle: v.key, Name: tpm2.TPM2BName{Buffer: v.keyName}, Auth: session})
+			err := use(tpm2.AuthHandle{Handle: v.key, Name: tpm2.TPM2BName{Buffer: v.keyName}, Auth: session})
+			if err != nil && failedStep(err) == stepPrepare { // go-tpm runs the policy in there too
+				return &stepError{stepUse, err}
+			}
+			return err
 		})
 }
 
 // repair prepares another attempt after a failure that one can repair, or says why there is none.
 func (v *Vault) repair(t contextTPM, doing string, err error) (again bool, reason error) {
-	part := failedPart(err)
+	step := failedStep(err)
 	switch {
-	case errors.Is(err, ErrBootState):
+	case step == stepPrepare:
 		return false, err
 	case errors.Is(err, tpm2.TPMRCPCRChanged):
 		return true, nil // a register was extended between policy and signature
-	case part == partRegisters && errors.Is(err, tpm2.TPMRCValue),
-		part == partEpoch && (errors.Is(err, tpm2.TPMRCPolicy) || isAbsent(err)):
+	case step == stepRegisters && errors.Is(err, tpm2.TPMRCValue),
+		step == stepEpoch && (errors.Is(err, tpm2.TPMRCPolicy) || isAbsent(err)):
 		v.current = nil // registers or epoch counter moved on: another approval may serve
 		return true, nil
-	case part == partAuthorize && errors.Is(err, tpm2.TPMRCValue):
+	case step == stepAuthorize && errors.Is(err, tpm2.TPMRCValue):
 		v.event("the TPM was cleared: the ticket of the boot approval is made again")
 		v.current.ticket, v.current = nil, nil // it may also be that the epoch counter is another index now
 		return true, nil
-	case part == partUse && isAbsent(err):
+	case step == stepUse && isAbsent(err):
 		v.event("the TPM was cleared: the device key is derived again")
 		_, err := v.locateKey(t) // of the same Name, so it is the same key
 		return err == nil, err
-	case part == partRecord && (isAbsent(err) || errors.Is(err, tpm2.TPMRCPolicy)),
-		part == partUse && errors.Is(err, tpm2.TPMRCPolicyFail):
+	case step == stepRecord && (isAbsent(err) || errors.Is(err, tpm2.TPMRCPolicy)),
+		step == stepUse && errors.Is(err, tpm2.TPMRCPolicyFail):
 		return false, fmt.Errorf("%w (%w)", ErrRecordChanged, err)
 	}
 	return false, explain(doing, err)
