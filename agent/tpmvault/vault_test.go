@@ -36,9 +36,6 @@ func TestVaultSignsTokens(t *testing.T) {
 	if err := evidence.Verify(result.Credential.Key); err != nil {
 		t.Errorf("the token does not verify under the credential's key: %v", err)
 	}
-	if proof, err := v.Evidence(t.Context(), [32]byte{}); proof != nil || err != nil {
-		t.Errorf("Evidence = %x, %v; want none", proof, err)
-	}
 	u.wantClean()
 }
 
@@ -105,30 +102,29 @@ func TestASignatureThatDoesNotVerifyLeavesTheVaultWithAnError(t *testing.T) {
 	u.wantClean()
 }
 
-// The budget is 9 TPM commands a token after the first.
-func TestCommandsPerToken(t *testing.T) {
+// The budget of a signature is 9 TPM commands after the first.
+func TestCommandsPerSignature(t *testing.T) {
 	for _, c := range []struct {
 		name, pcrs string
+		epoch      uint64
 		content    int
 		want       int
 	}{
-		{"measured boot", "sha256:0,2,4,7", 300, 7},
-		{"measured boot, content above 1024 bytes", "sha256:0,2,4,7", 2000, 9},
-		{"unmeasured boot", "", 300, 6},
+		{"measured boot", "sha256:0,2,4,7", 0, 300, 7},
+		{"measured boot with an epoch", "sha256:0,2,4,7", 1, 300, 8},
+		{"measured boot, content above 1024 bytes", "sha256:0,2,4,7", 0, 2000, 9},
+		{"unmeasured boot", "", 0, 300, 6},
+		{"unmeasured boot with an epoch", "", 1, 300, 7},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnit(t)
-			options := u.options()
-			options.PCRs = pcrs(t, c.pcrs)
-			_, err := u.tryProvision(options, imei1)
-			u.must(err)
-			v := u.open()
+			v := u.openWith(c.pcrs, c.epoch)
 			u.must(sign(v, make([]byte, c.content)))
 			for range 3 {
 				u.tpm.Commands()
 				u.must(sign(v, bytes.Repeat([]byte{0x84}, c.content)))
 				if sent := u.tpm.Commands(); len(sent) != c.want {
-					t.Errorf("a token took %d TPM commands %v, want %d", len(sent), sent, c.want)
+					t.Errorf("a signature took %d TPM commands %v, want %d", len(sent), sent, c.want)
 				}
 			}
 			u.wantClean()
@@ -205,6 +201,7 @@ func TestFailingPoliciesLeaveNoSession(t *testing.T) {
 	for name, fault := range map[string]func(tpm2.TPMCC) ([]byte, error){
 		"the policy is refused": tpmtest.Refuse(tpm2.TPMCCPolicyNV, tpm2.TPMRCPolicy),
 		"the key refuses":       tpmtest.Refuse(tpm2.TPMCCSign, tpm2.TPMRCPolicyFail),
+		"it certifies nothing":  tpmtest.Refuse(tpm2.TPMCCNVCertify, tpm2.TPMRCPolicyFail),
 		"the transport fails in the policy": func(sent tpm2.TPMCC) ([]byte, error) {
 			if sent == tpm2.TPMCCPolicyOR {
 				return nil, broken
@@ -221,14 +218,14 @@ func TestFailingPoliciesLeaveNoSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u.tpm.Fault(fault)
 			for range 50 {
-				if err := sign(v, []byte("content")); err == nil {
-					t.Fatal("signing succeeded in spite of the fault")
+				if _, err := token(v); err == nil {
+					t.Fatal("there is a token in spite of the fault")
 				}
 			}
 			u.tpm.Fault(nil)
 			u.wantClean()
-			if err := sign(v, []byte("content")); err != nil {
-				t.Errorf("signing after 50 failures: %v", err)
+			if proof, err := token(v); proof == nil || err != nil {
+				t.Errorf("the token after 50 failures: proof %v, %v", proof, err)
 			}
 		})
 	}
@@ -371,18 +368,4 @@ func TestReadsTheRecordPieceByPiece(t *testing.T) {
 		t.Errorf("the record was read in %d pieces, want %d", reads, tpmprofile.RecordSize/256)
 	}
 	u.must(sign(v, []byte("content")))
-}
-
-// BenchmarkSign is one token's signature, TPM included.
-func BenchmarkSign(b *testing.B) {
-	u := newUnit(b)
-	u.provision(imei1)
-	v := u.open()
-	content := bytes.Repeat([]byte{0x84}, 300)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := v.Signer(b.Context()).Sign(nil, content); err != nil {
-			b.Fatal(err)
-		}
-	}
 }
