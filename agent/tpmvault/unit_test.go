@@ -163,9 +163,33 @@ func (u *unit) wantClean() {
 	}
 }
 
-var _ agent.Vault = (*tpmvault.Vault)(nil)
-
-func sum(b []byte) []byte {
-	digest := sha256.Sum256(b)
-	return digest[:]
+func bindingOf(t *testing.T, result *provision.Result) [32]byte {
+	t.Helper()
+	c := result.Credential
+	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return binding
 }
+
+// foreignApproval is an approval of the state now, by keys that are not the device's.
+func foreignApproval(u *unit, selection tpmprofile.PCRSelection) tpmprofile.BootApproval {
+	u.t.Helper()
+	factory, err := tpmvault.NewFactory(u.t.Context(), u.conn)
+	u.must(err)
+	digest, err := factory.ReadPCRs(u.t.Context(), selection)
+	u.must(err)
+	a, err := manufacturer("attacker").ApproveBoot(tpmprofile.RolePrimary, selection, digest)
+	u.must(err)
+	return a
+}
+
+func (u *unit) factory() *tpmvault.Factory {
+	u.t.Helper()
+	f, err := tpmvault.NewFactory(u.t.Context(), u.tpm)
+	u.must(err)
+	return f
+}
+
+var _ agent.Vault = (*tpmvault.Vault)(nil)

@@ -74,6 +74,11 @@ var law = map[string]line{
 		may:     []string{"agent", "agent/tpmvault", "agent/tpmvault/tpmdev", "attest", "attest/imei", "attest/tpmprofile"},
 		modules: []string{goTPM},
 	},
+	"agent/tpmvault/attacktest": {
+		may: []string{"agent", "agent/provision", "agent/tpmvault", "agent/tpmvault/tpmtest", "attest", "attest/attesttest", "attest/imei",
+			"attest/tpmprofile"},
+		modules: []string{goTPM},
+	},
 	"agent/softvault": {
 		may:   []string{"agent", "agent/softvault/privatefile", "attest", "attest/imei"},
 		opens: map[outside]string{files: "the vault is a file; a main names the folder"},
