@@ -12,6 +12,7 @@ import (
 	"imei-attest/agent/tpmvault/attacktest"
 	"imei-attest/agent/tpmvault/tpmdev"
 	"imei-attest/agent/tpmvault/tpmtest"
+	"imei-attest/testbench/peertest"
 )
 
 // swtpm is a swtpm under attack.
@@ -81,7 +82,7 @@ func (e *swtpm) Snapshot() (restore func() error, err error) {
 
 // Every attack that the project knows, on swtpm; README.md has the table.
 func TestAttack(t *testing.T) {
-	tpmtest.New(t) // skips here, and not in each row, where there is no swtpm
+	peertest.Use(t, peertest.Peer{Name: "swtpm"}, "refuses each attack of the table")
 	attacktest.Run(t, attacktest.SWTPM, newSWTPM)
 }
 
