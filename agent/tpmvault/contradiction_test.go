@@ -43,21 +43,18 @@ func TestOpenOverARedefinedIndexNamesTheIndex(t *testing.T) {
 	u.must(err)
 	raw, err := record.Encode()
 	u.must(err)
-	index := func() tpm2.NamedHandle {
-		shown, err := tpm2.NVReadPublic{NVIndex: p.Index()}.Execute(u.conn)
-		u.must(err)
-		return tpm2.NamedHandle{Handle: p.Index(), Name: shown.NVName}
-	}
-	_, err = tpm2.NVUndefineSpace{AuthHandle: tpm2.TPMRHOwner, NVIndex: index()}.Execute(u.conn)
+	_, err = tpm2.NVUndefineSpace{AuthHandle: tpm2.TPMRHOwner, NVIndex: liveIndex(u.conn, p.Index())}.Execute(u.conn)
 	u.must(err)
 	public, err := p.NVPublic(tpmprofile.IndexDefined)
 	u.must(err)
 	public.Attributes.AuthWrite = true
 	_, err = tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHOwner, PublicInfo: tpm2.New2B(*public)}.Execute(u.conn)
 	u.must(err)
-	_, err = tpm2.NVWrite{AuthHandle: index(), NVIndex: index(), Data: tpm2.TPM2BMaxNVBuffer{Buffer: raw}}.Execute(u.conn)
+	index := liveIndex(u.conn, p.Index())
+	_, err = tpm2.NVWrite{AuthHandle: index, NVIndex: index, Data: tpm2.TPM2BMaxNVBuffer{Buffer: raw}}.Execute(u.conn)
 	u.must(err)
-	_, err = tpm2.NVWriteLock{AuthHandle: index(), NVIndex: index()}.Execute(u.conn)
+	index = liveIndex(u.conn, p.Index())
+	_, err = tpm2.NVWriteLock{AuthHandle: index, NVIndex: index}.Execute(u.conn)
 	u.must(err)
 	if _, err := u.tryOpen(); !errors.Is(err, tpmvault.ErrBootState) || !strings.Contains(err.Error(), "NV index") {
 		t.Errorf("Open over a redefined index: %v; want a refusal that names the index", err)

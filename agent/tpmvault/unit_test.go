@@ -9,6 +9,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-tpm/tpm2"
+	"github.com/google/go-tpm/tpm2/transport"
+
 	"imei-attest/agent"
 	"imei-attest/agent/provision"
 	"imei-attest/agent/tpmvault"
@@ -190,6 +193,15 @@ func (u *unit) factory() *tpmvault.Factory {
 	f, err := tpmvault.NewFactory(u.t.Context(), u.tpm)
 	u.must(err)
 	return f
+}
+
+// liveIndex is an index with the Name it has now.
+func liveIndex(t transport.TPM, handle tpm2.TPMHandle) tpm2.NamedHandle {
+	index := tpm2.NamedHandle{Handle: handle}
+	if public, err := (tpm2.NVReadPublic{NVIndex: handle}).Execute(t); err == nil {
+		index.Name = public.NVName
+	}
+	return index
 }
 
 var _ agent.Vault = (*tpmvault.Vault)(nil)

@@ -169,6 +169,21 @@ var bootAttacks = []Attack{
 		Action: "uses an approval with an epoch and does not ask the counter",
 		Want:   "TPM2_PolicyAuthorize: TPM_RC_VALUE (parameter 1)",
 	},
+	{
+		ID: "A135", Name: "other_epoch", setup: provisioned, run: otherEpoch,
+		Action: "asks the counter for an epoch that was not approved",
+		Want:   "TPM2_PolicyAuthorize: TPM_RC_VALUE (parameter 1)",
+	},
+	{
+		ID: "A136", Name: "delete_epoch_platform", setup: provisioned, run: deleteEpochByPlatform,
+		Action: "deletes the epoch counter as platform, and uses an approval with an epoch: others still serve",
+		Want:   "TPM2_PolicyNV: TPM_RC_HANDLE (handle 1)",
+	},
+	{
+		ID: "A137", Name: "replace_epoch", setup: provisioned, run: replaceEpoch,
+		Action: "does so and asks a counter of its own making in that place",
+		Want:   "TPM2_PolicyAuthorize: TPM_RC_VALUE (parameter 1)",
+	},
 }
 
 func closePlatform(d *device) error { return tpmtest.ClosePlatform(d.tpm) }
@@ -370,7 +385,7 @@ func (d *device) epochRun(limit uint64) *policyRun {
 	name, err := tpmprofile.CounterEpoch.Name(d.variant, true)
 	d.must(err)
 	counter := tpm2.NamedHandle{Handle: tpmprofile.CounterEpoch.Index(d.variant), Name: tpm2.TPM2BName{Buffer: name}}
-	condition := tpm2.PolicyNV{
+	r.epoch = tpm2.PolicyNV{
 		AuthHandle: counter, NVIndex: counter, OperandB: tpm2.TPM2BOperand{Buffer: binary.BigEndian.AppendUint64(nil, limit)},
 		Operation: tpm2.TPMEOUnsignedLE,
 	}
@@ -379,20 +394,14 @@ func (d *device) epochRun(limit uint64) *policyRun {
 	calculator, err := tpm2.NewPolicyCalculator(tpm2.TPMAlgSHA256)
 	d.must(err)
 	d.must(tpm2.PolicyPCR{PcrDigest: tpm2.TPM2BDigest{Buffer: digest[:]}, Pcrs: r.pcrs.TPM()}.Update(calculator))
-	d.must(condition.Update(calculator))
+	d.must(r.epoch.Update(calculator))
 	a := d.approvals[0]
 	a.Policy = [32]byte(calculator.Hash().Digest)
 	a.Signature = d.signed(d.oem.Boot, a.Content())
 	r.policy = a.Policy
 	r.ticket, err = d.ticket(a)
 	d.must(err)
-	epoch := func(r *policyRun) error {
-		condition := condition
-		condition.PolicySession = r.session
-		_, err := condition.Execute(r.d.tpm)
-		return err
-	}
-	r.steps = []step{(*policyRun).pcr, epoch, (*policyRun).authorize, (*policyRun).or, (*policyRun).nv}
+	r.steps = []step{(*policyRun).pcr, (*policyRun).askEpoch, (*policyRun).authorize, (*policyRun).or, (*policyRun).nv}
 	return r
 }
 
@@ -410,6 +419,39 @@ func newApprovalAfterEpochBump(d *device) error {
 	d.defineCounter(tpmprofile.CounterEpoch)
 	d.must(d.raise(tpmprofile.CounterEpoch, tpm2.TPMRHPlatform))
 	return d.epochRun(d.counter(tpmprofile.CounterEpoch)).sign()
+}
+
+// otherEpoch asks the counter for an epoch that nobody approved, and that it has.
+func otherEpoch(d *device) error {
+	d.defineCounter(tpmprofile.CounterEpoch)
+	r := d.epochRun(d.counter(tpmprofile.CounterEpoch))
+	d.must(d.raise(tpmprofile.CounterEpoch, tpm2.TPMRHPlatform))
+	r.epoch.OperandB.Buffer = binary.BigEndian.AppendUint64(nil, d.counter(tpmprofile.CounterEpoch))
+	return r.sign()
+}
+
+func deleteEpochByPlatform(d *device) error {
+	d.defineCounter(tpmprofile.CounterEpoch)
+	r := d.epochRun(d.counter(tpmprofile.CounterEpoch))
+	_, err := tpm2.NVUndefineSpace{AuthHandle: tpm2.TPMRHPlatform, NVIndex: r.epoch.NVIndex}.Execute(d.tpm)
+	d.must(err)
+	return r.sign()
+}
+
+// replaceEpoch puts a counter that anybody can raise into the place of the epoch counter, and asks that.
+func replaceEpoch(d *device) error {
+	d.defineCounter(tpmprofile.CounterEpoch)
+	r := d.epochRun(1 << 32)
+	_, err := tpm2.NVUndefineSpace{AuthHandle: tpm2.TPMRHPlatform, NVIndex: r.epoch.NVIndex}.Execute(d.tpm)
+	d.must(err)
+	public := tpmprofile.CounterEpoch.Public(d.variant, false)
+	public.Attributes.AuthWrite = true
+	_, err = tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHPlatform, PublicInfo: tpm2.New2B(*public)}.Execute(d.tpm)
+	d.must(err)
+	d.must(d.raise(tpmprofile.CounterEpoch, public.NVIndex))
+	index := d.named(public.NVIndex)
+	r.epoch.AuthHandle, r.epoch.NVIndex = index, index
+	return r.sign()
 }
 
 // epochLeftOut runs the approval with an epoch without asking the counter.

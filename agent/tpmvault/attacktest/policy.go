@@ -27,6 +27,8 @@ type policyRun struct {
 	index    tpm2.TPMHandle // that PolicyNV looks at
 	binding  [32]byte
 
+	epoch tpm2.PolicyNV // that askEpoch sends
+
 	session tpm2.TPMHandle
 	between func() // runs between policy and signature
 }
@@ -183,6 +185,13 @@ func (r *policyRun) nv() error {
 		AuthHandle: index, NVIndex: index, PolicySession: r.session, OperandB: tpm2.TPM2BOperand{Buffer: r.binding[:]},
 		Offset: tpmprofile.BindingOffset, Operation: tpm2.TPMEOEq,
 	}.Execute(r.d.tpm)
+	return err
+}
+
+// askEpoch is a step of approvals with an epoch.
+func (r *policyRun) askEpoch() error {
+	r.epoch.PolicySession = r.session
+	_, err := r.epoch.Execute(r.d.tpm)
 	return err
 }
 
