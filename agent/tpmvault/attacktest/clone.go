@@ -1,6 +1,8 @@
 package attacktest
 
 import (
+	"fmt"
+
 	"github.com/google/go-tpm/tpm2"
 
 	"imei-attest/attest"
@@ -56,7 +58,7 @@ var cloneAttacks = []Attack{
 	},
 	{
 		ID: "A134", Name: "restore_snapshot", setup: provisioned, run: restoreSnapshot,
-		Action: "puts an older copy of the emulator's whole state back: it signs, and only profile B's counter shows it",
+		Action: "puts an older copy of the emulator's whole state back: it signs, and only profile B's counter shows it, which does not rise",
 		Want:   succeeds, WantSimulator: notTried,
 	},
 }
@@ -144,6 +146,11 @@ func restoreSnapshot(d *device) error {
 	d.must(err)
 	d.must(d.raiseHonestly(tpmprofile.CounterAttestation))
 	d.must(d.honest())
+	seen := d.counter(tpmprofile.CounterAttestation) // by a verifier
 	d.must(restore())
+	d.must(d.raiseHonestly(tpmprofile.CounterAttestation))
+	if now := d.counter(tpmprofile.CounterAttestation); now > seen {
+		return fmt.Errorf("the counter rose from %d to %d: nobody sees the copy", seen, now)
+	}
 	return d.honest()
 }

@@ -180,7 +180,7 @@ var keyAttacks = []Attack{
 	},
 	{
 		ID: "A76", Name: "dictionary_lockout", setup: provisioned, run: lockOut,
-		Action: "locks the TPM out with wrong passwords",
+		Action: "locks the TPM out with wrong passwords for a key of its own: the device key has none and signs on",
 		Want:   "TPM2_Sign: TPM_RC_LOCKOUT",
 	},
 	{
@@ -205,7 +205,7 @@ var keyAttacks = []Attack{
 	},
 	{
 		ID: "A81", Name: "close_endorsement_evict", setup: provisioned, run: closeEndorsementAndEvict,
-		Action: "does so and removes the persistent key: no signature until TPM2_Clear",
+		Action: "does so and removes the persistent key: it cannot be derived again while that is set",
 		Want:   succeeds, After: refusesHierarchy,
 	},
 	{
