@@ -10,10 +10,12 @@ FUZZTIME ?= 10s
 BENCH_COUNT ?= 6
 BENCH_BASE ?=
 
-# Debian packages of the programs that ours are tried against; the AT clients read the IMEI of an emulated modem.
+# Debian packages of the programs that ours are tried against; the AT clients read the IMEI of an emulated modem,
+# and the second TPM engine is C code.
 PEERS_DEMO := swtpm
 PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
-PEERS := $(PEERS_DEMO) tpm2-tools openssl ruby-cose curl $(PEERS_AT)
+PEERS_SIMULATOR := gcc libc6-dev libssl-dev
+PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) tpm2-tools openssl ruby-cose curl $(PEERS_AT)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab
@@ -62,13 +64,14 @@ demo: build ## a device proves its IMEI to a verifier, and the lies are caught
 .PHONY: test
 test: toolchain ## all tests, after installing the programs they are tried against; ends with a table of these
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
-	.ci/peer-table $(GO) test -count=1 -timeout 15m ./...
+	GO=$(GO) .ci/peer-table .ci/test -count=1 -timeout 15m
 
 .PHONY: check
 check: toolchain cross ## before each commit, under a minute: gofmt, vet, builds for every processor, short tests, import law
 	@bad=$$("$$($(GO) env GOROOT)/bin/gofmt" -l .); [ -z "$$bad" ] || { printf 'not as gofmt writes it:\n%s\n' "$$bad" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) vet -tags minimal ./agent/...
+	cd agent/tpmvault/simulator && $(GO) vet .
 	$(GO) test -count=1 ./testbench/layers
 	$(GO) test -short -timeout 5m ./...
 

@@ -65,29 +65,6 @@ func TestEpochRaisedInTheMiddle(t *testing.T) {
 	u.wantClean()
 }
 
-// What the vault would refuse, the TPM refuses too.
-func TestRevokedApprovalIsRefusedByTheTPM(t *testing.T) {
-	u := newUnit(t)
-	result := u.provision(imei1)
-	a := u.approveUntil(tpmprofile.RolePrimary, bootPCRs, 1, attest.NVPlatform)
-	r := u.attack(attest.NVPlatform, bindingOf(t, result), a)
-	if err := r.sign(); err != nil {
-		t.Fatalf("the honest run: %v", err)
-	}
-	u.raise(tpmprofile.CounterEpoch, attest.NVPlatform)
-	if err := r.sign(); !errors.Is(err, tpm2.TPMRCPolicy) {
-		t.Errorf("after the epoch counter rose the TPM says %v; want %v", err, tpm2.TPMRCPolicy)
-	}
-	r.epoch = 2
-	if err := r.sign(); !errors.Is(err, tpm2.TPMRCValue) {
-		t.Errorf("with an epoch that was not approved the TPM says %v; want %v", err, tpm2.TPMRCValue)
-	}
-	r.epoch = 0
-	if err := r.sign(); !errors.Is(err, tpm2.TPMRCValue) {
-		t.Errorf("without asking for the epoch the TPM says %v; want %v", err, tpm2.TPMRCValue)
-	}
-}
-
 // An index of the owner in the counter's place has another Name.
 func TestForeignEpochCounterServesNoApproval(t *testing.T) {
 	for _, c := range []struct {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
 	"imei-attest/attest/tpmprofile"
 	"imei-attest/testbench/peertest"
 )
@@ -30,16 +31,18 @@ func peer(t *testing.T, u *unit, name string, args ...string) string {
 	return string(out)
 }
 
-// tpm2-tools and OpenSSL agree on the Names and on a signature.
+// tpm2-tools and OpenSSL agree on the Names and on a token's signature.
 func TestPeersAgree(t *testing.T) {
 	peertest.Use(t, peertest.Peer{Name: "swtpm"}, "keeps the IMEI that was written into it, and signs")
 	peertest.Use(t, peertest.Peer{Name: "tpm2-tools", Program: "tpm2_nvreadpublic"}, "computes the Names of index and keys as we do")
 	peertest.Use(t, peertest.Peer{Name: "OpenSSL", Program: "openssl", Package: "openssl", Version: []string{"version"}}, "verifies the TPM's signature")
 	u := newUnit(t)
 	result := u.provision(imei1)
-	content := []byte("content")
-	signature, err := u.open().Signer(t.Context()).Sign(nil, content)
+	v := u.open()
+	signer := &recordingSigner{Signer: v.Signer(t.Context())}
+	_, err := attest.SignEvidence(nil, attesttest.Claims(), signer, attest.KeyIDOf(v.Describe().Key), attest.Enclosure{Credential: result.Credential.Raw})
 	u.must(err)
+	content, signature := signer.content, signer.signature
 	u.must(u.conn.Close()) // swtpm serves one program at a time
 
 	p := u.oem.Profile(attest.NVPlatform, attest.BootMeasured)

@@ -265,8 +265,3 @@ func (u *unit) wantClean() {
 }
 
 var _ agent.Vault = (*tpmvault.Vault)(nil)
-
-func sum(b []byte) []byte {
-	digest := sha256.Sum256(b)
-	return digest[:]
-}

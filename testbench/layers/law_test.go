@@ -74,6 +74,11 @@ var law = map[string]line{
 		may:     []string{"agent", "agent/tpmvault", "agent/tpmvault/tpmdev", "attest", "attest/imei", "attest/tpmprofile"},
 		modules: []string{goTPM},
 	},
+	"agent/tpmvault/attacktest": {
+		may: []string{"agent", "agent/provision", "agent/tpmvault", "agent/tpmvault/tpmtest", "attest", "attest/attesttest", "attest/imei",
+			"attest/tpmprofile"},
+		modules: []string{goTPM},
+	},
 	"agent/softvault": {
 		may:   []string{"agent", "agent/softvault/privatefile", "attest", "attest/imei"},
 		opens: map[outside]string{files: "the vault is a file; a main names the folder"},
@@ -131,6 +136,12 @@ var law = map[string]line{
 		may:     []string{"testbench", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cobra},
 	},
+}
+
+// nested are the modules of their own below this one, and why they are. The go command does not look into them from here,
+// nor does the law: nothing of ours can import them. They hold tests only.
+var nested = map[string]string{
+	"agent/tpmvault/simulator": "the simulator is C code that go-tpm-tools compiles: neither may become a part of ours",
 }
 
 // later are the folders that have a line and no code yet, and the modules that the law already places. Every other

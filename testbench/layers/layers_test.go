@@ -203,10 +203,60 @@ func TestReadRefusesWhatHidesUses(t *testing.T) {
 
 func TestReadSkipsWhatGoSkips(t *testing.T) {
 	bad := &fstest.MapFile{Data: []byte("no Go")}
-	got, err := read(fstest.MapFS{"a/testdata/x.go": bad, "_b/x.go": bad, ".c/x.go": bad, "a/_x.go": bad, "a/x.txt": bad})
+	got, err := read(fstest.MapFS{"a/testdata/x.go": bad, "_b/x.go": bad, ".c/x.go": bad, "a/_x.go": bad, "a/x.txt": bad,
+		"d/go.mod": {}, "d/x.go": bad, "d/deep/x.go": bad})
 	if err != nil || len(got) != 0 {
 		t.Errorf("got %v, %v", got, err)
 	}
+}
+
+// A nested module escapes the law, so each is listed, ships nothing, and brings no module into ours.
+func TestNestedModules(t *testing.T) {
+	for _, found := range checkNested(os.DirFS(root)) {
+		t.Error(found)
+	}
+	good := fstest.MapFS{"agent/tpmvault/simulator/go.mod": {}, "agent/tpmvault/simulator/x_test.go": source1("x", "fmt")}
+	if found := checkNested(good); len(found) != 0 {
+		t.Errorf("unwanted: %q", found)
+	}
+	for name, planted := range map[string]fstest.MapFS{
+		"not listed":   {"agent/hidden/go.mod": {}},
+		"ships":        {"agent/tpmvault/simulator/go.mod": {}, "agent/tpmvault/simulator/deep/x.go": source1("x", "fmt")},
+		"is no module": {"agent/agent.go": source1("agent", "fmt")},
+	} {
+		if len(checkNested(planted)) == 0 {
+			t.Errorf("%s: not found", name)
+		}
+	}
+}
+
+// checkNested returns a sentence for each breach of the list of nested modules.
+func checkNested(fsys fs.FS) (found []string) {
+	for folder := range nested {
+		if !isModule(fsys, folder) {
+			found = append(found, folder+" is listed as a nested module and is none")
+		}
+	}
+	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && name != "." && path.Base(name)[0] == '.':
+			return fs.SkipDir
+		case path.Base(name) == "go.mod" && name != "go.mod" && nested[path.Dir(name)] == "":
+			found = append(found, name+": a nested module that the law does not list")
+		}
+		for folder := range nested {
+			if strings.HasPrefix(name, folder+"/") && path.Ext(name) == ".go" && !strings.HasSuffix(name, "_test.go") {
+				found = append(found, name+": a nested module holds tests only: "+nested[folder])
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		found = append(found, err.Error())
+	}
+	return found
 }
 
 const module = "m.example/m" // of the planted trees

@@ -30,14 +30,14 @@ type use struct {
 }
 
 // read parses every Go file below the root of fsys, whatever its build tags, but for the folders that the go command does
-// not look into either.
+// not look into either: nested modules are among them.
 func read(fsys fs.FS) ([]source, error) {
 	var sources []source
 	err := fs.WalkDir(fsys, ".", func(name string, entry fs.DirEntry, err error) error {
 		switch base := path.Base(name); {
 		case err != nil:
 			return err
-		case entry.IsDir() && name != "." && (base[0] == '.' || base[0] == '_' || base == "testdata"):
+		case entry.IsDir() && name != "." && (base[0] == '.' || base[0] == '_' || base == "testdata" || isModule(fsys, name)):
 			return fs.SkipDir
 		case entry.IsDir() || path.Ext(name) != ".go" || base[0] == '.' || base[0] == '_':
 			return nil
@@ -51,6 +51,11 @@ func read(fsys fs.FS) ([]source, error) {
 		return err
 	})
 	return sources, err
+}
+
+func isModule(fsys fs.FS, folder string) bool {
+	_, err := fs.Stat(fsys, path.Join(folder, "go.mod"))
+	return err == nil
 }
 
 func parse(name string, text []byte) (source, error) {
