@@ -54,12 +54,14 @@ func (j *job) approve(ctx context.Context) error {
 		j.result.NothingMeasured = true
 		j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot, and this approval opens every device of yours whose TPM is reset; never ship it", j.PCRs)
 	}
-	for _, a := range j.Approvals {
-		if a.PCRs == j.PCRs && a.Keys.Equal(j.oem.BootKeys()) && a.Fits(digest) {
-			j.result.Approval = a
-			j.progress(StepApprove, "%s fits", a.Name)
-			return nil
-		}
+	known, err := j.findApproval(digest)
+	if err != nil {
+		return err
+	}
+	if known != nil {
+		j.result.Approval = *known
+		j.progress(StepApprove, "%s fits", known.Name)
+		return nil
 	}
 	a, err := j.oem.ApproveBoot(tpmprofile.RolePrimary, j.PCRs, digest)
 	if err != nil {

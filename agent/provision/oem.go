@@ -142,7 +142,7 @@ func (o *OEM) ApproveBoot(role tpmprofile.BootRole, pcrs tpmprofile.PCRSelection
 	if err != nil {
 		return tpmprofile.BootApproval{}, fmt.Errorf("%s boot key: %w", role, err)
 	}
-	return tpmprofile.Approve(rand.Reader, o.BootKeys(), role, signer, pcrs, digest)
+	return tpmprofile.Approve(rand.Reader, o.BootKeys(), role, signer, tpmprofile.BootState{PCRs: pcrs, Digest: digest})
 }
 
 // signNV signs an authorisation with the NV key.

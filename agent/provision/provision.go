@@ -28,6 +28,8 @@ type Provisioner interface {
 	ReadPCRs(ctx context.Context, selection tpmprofile.PCRSelection) ([32]byte, error)
 	// CreateKey derives the device key; the same arguments give the same key.
 	CreateKey(ctx context.Context, p tpmprofile.Profile, binding [32]byte) (*ecdsa.PublicKey, error)
+	// PrepareCounter makes sure that a counter exists and has risen, and tells its value; foreign if another index is there.
+	PrepareCounter(ctx context.Context, which tpmprofile.Counter, variant attest.NVVariant) (tpmprofile.IndexState, uint64, error)
 	// Define creates the index.
 	Define(ctx context.Context, p tpmprofile.Profile) error
 	// Write writes the record with the NV key's signature.
@@ -81,7 +83,8 @@ type Options struct {
 	// Kind is the storage kind to vouch for, discrete or firmware; 0 asks the TPM's maker. An emulator's is always
 	// tpm-emulated.
 	Kind attest.StorageKind
-	// RollbackProtected says that the storage cannot be set back to an older state. A discrete TPM always is, software never.
+	// RollbackProtected says that the storage cannot be set back to an older state. A discrete TPM with the platform's
+	// counters always is, software and emulators never.
 	RollbackProtected bool
 	// Approvals are those that exist; SaveApproval takes a new one when none of them fits.
 	Approvals    []tpmprofile.BootApproval

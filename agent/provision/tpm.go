@@ -22,10 +22,11 @@ type job struct {
 	profile tpmprofile.Profile
 	state   tpmprofile.IndexState
 	record  tpmprofile.Record // once made or found
+	epoch   uint64            // of the epoch counter
 	result  Result
 }
 
-// TPM provisions one unit: plan, create key, sign credential, define, write, lock, persist, approve boot, read back,
+// TPM provisions one unit: plan, create key, sign credential, counters, define, write, lock, persist, approve boot, read back,
 // self-test. After an interruption, run it again with the same IMEIs: a record that is written is kept with the
 // Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
 func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
@@ -36,7 +37,7 @@ func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Opti
 		options.Rand = rand.Reader
 	}
 	j := &job{oem: oem, tpm: tpm, unit: unit, Options: options}
-	steps := []func(context.Context) error{j.plan, j.requireMeasured, j.prepare, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
+	steps := []func(context.Context) error{j.plan, j.requireMeasured, j.prepare, j.counters, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err
@@ -141,7 +142,7 @@ func (j *job) storage() attest.Storage {
 	}
 	return attest.Storage{
 		Kind: kind, Boot: j.profile.Boot, NV: j.profile.Variant, EKNameHash: engine.EKNameHash[:],
-		RollbackProtected: j.RollbackProtected || kind == attest.StorageTPMDiscrete,
+		RollbackProtected: j.isRollbackProtected(kind),
 	}
 }
 

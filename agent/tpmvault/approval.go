@@ -16,27 +16,22 @@ type approval struct {
 	tpmprofile.BootApproval
 	keyName []byte               // of the boot key that signed
 	ticket  *tpm2.TPMTTKVerified // the TPM's word that it did; dies at TPM2_Clear
-	digest  [32]byte             // of the registers when it was chosen
+	digest  [32]byte             // of the registers when it was judged last
 }
 
-// chooseApproval finds the approval that fits the registers now.
+// chooseApproval finds the approval that serves now: for the registers' values, and not ended by the epoch counter.
 func (v *Vault) chooseApproval(t contextTPM) (*approval, error) {
-	digests := make(map[tpmprofile.PCRSelection][32]byte)
+	now := bootFacts{t: t, digests: make(map[tpmprofile.PCRSelection][32]byte)}
 	tried := make([]string, 0, len(v.approvals))
 	for _, a := range v.approvals {
-		digest, known := digests[a.PCRs]
-		if !known {
-			var err error
-			if digest, err = readPCRs(t, a.PCRs); err != nil {
-				return nil, err
-			}
-			digests[a.PCRs] = digest
+		problem, err := now.judge(a)
+		if err != nil {
+			return nil, err
 		}
-		if a.Fits(digest) {
-			a.digest = digest
+		if problem == "" {
 			return a, nil
 		}
-		tried = append(tried, fmt.Sprintf("%s (%s)", a.Name, a.PCRs))
+		tried = append(tried, fmt.Sprintf("%s (%s)", a.Name, problem))
 	}
 	return nil, fmt.Errorf("%w: tried %s; boot the approved software, or install the approval of the software that runs",
 		ErrBootState, strings.Join(tried, ", "))
@@ -64,25 +59,4 @@ func (a *approval) obtainTicket(t contextTPM) error {
 	}
 	a.keyName, a.ticket = name, &response.Validation
 	return nil
-}
-
-// readPCRs reads the registers and returns the digest of their values; zero for the empty selection, which needs none.
-func readPCRs(t contextTPM, selection tpmprofile.PCRSelection) ([32]byte, error) {
-	if selection.IsEmpty() {
-		return [32]byte{}, nil
-	}
-	values := make([][]byte, 0, len(selection.Numbers()))
-	for _, n := range selection.Numbers() {
-		response, err := tpm2.PCRRead{PCRSelectionIn: tpm2.TPMLPCRSelection{PCRSelections: []tpm2.TPMSPCRSelection{
-			{Hash: tpm2.TPMAlgSHA256, PCRSelect: tpm2.PCClientCompatible.PCRs(n)},
-		}}}.Execute(t)
-		if err != nil {
-			return [32]byte{}, explain(fmt.Sprintf("reading PCR %d", n), err)
-		}
-		if len(response.PCRValues.Digests) != 1 {
-			return [32]byte{}, fmt.Errorf("reading PCR %d: the TPM has no SHA-256 bank; enable it in the firmware", n)
-		}
-		values = append(values, response.PCRValues.Digests[0].Buffer)
-	}
-	return tpmprofile.PCRDigest(values), nil
 }

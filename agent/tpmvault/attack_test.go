@@ -33,6 +33,7 @@ type rawSigner struct {
 	ticket   tpm2.TPMTTKVerified
 	policy   [32]byte
 	pcrs     tpmprofile.PCRSelection
+	epoch    uint64 // that PolicyNV is given; 0 for no PolicyNV
 	between  func() // runs between policy and signature
 }
 
@@ -47,6 +48,7 @@ func (u *unit) attack(variant attest.NVVariant, binding [32]byte, a tpmprofile.B
 	return &rawSigner{
 		u: u, profile: p, binding: binding, template: template, ref: a.PolicyRef(), branches: branches,
 		role: a.SignedBy, ticket: u.ticket(a), policy: a.Policy, pcrs: a.PCRs,
+		epoch: a.Epoch,
 	}
 }
 
@@ -93,6 +95,14 @@ func (r *rawSigner) runPolicy(session tpm2.TPMHandle) error {
 	t := r.u.conn
 	if !r.pcrs.IsEmpty() {
 		if _, err := (tpm2.PolicyPCR{PolicySession: session, Pcrs: r.pcrs.TPM()}).Execute(t); err != nil {
+			return err
+		}
+	}
+	if r.epoch != 0 {
+		ask, err := tpmprofile.EpochPolicy(r.epoch, r.profile.Variant)
+		r.u.must(err)
+		ask.PolicySession = session
+		if _, err := ask.Execute(t); err != nil {
 			return err
 		}
 	}

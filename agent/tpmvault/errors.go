@@ -5,6 +5,8 @@ import (
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"imei-attest/agent"
 )
 
 // Conditions a caller tells apart, beside [agent.ErrNotProvisioned] and [agent.ErrKeyMismatch].
@@ -14,6 +16,9 @@ var (
 	// ErrRecordChanged: the record was deleted or replaced after the vault was opened; the old key is dead.
 	ErrRecordChanged = errors.New("the IMEI record in the TPM is no longer the one this key belongs to: " +
 		"provision the device again, or open the vault again")
+	// ErrTampered: the TPM, or what stands before it, answered for something else than was asked.
+	ErrTampered = errors.New("the TPM's answer is not one to what was asked: something changes what it says, " +
+		"or the TPM is faulty; restart the device, and look for what stands between")
 	// ErrLockout: the TPM refuses authorisations for a while after too many wrong ones.
 	ErrLockout = errors.New("the TPM is locked out after wrong authorisations: " +
 		"wait for its recovery time, or reset it with tpm2_dictionarylockout --clear-lockout")
@@ -47,6 +52,8 @@ func explain(doing string, err error) error {
 		return fmt.Errorf("%s: %w", doing, ErrLockout)
 	case errors.Is(err, tpm2.TPMRCBadAuth), errors.Is(err, tpm2.TPMRCAuthFail):
 		return fmt.Errorf("%s: %w (%w)", doing, ErrAuthClosed, err)
+	case isUnintelligible(err):
+		return fmt.Errorf("%s: %w (%w)", doing, ErrTampered, err)
 	}
 	for _, r := range remedies {
 		if errors.Is(err, r.code) {
@@ -54,6 +61,17 @@ func explain(doing string, err error) error {
 		}
 	}
 	return fmt.Errorf("%s: %w", doing, err)
+}
+
+// isUnintelligible reports an error that neither the TPM nor the transport gave, nor this package: go-tpm could not read
+// the response, or its HMAC is wrong. Its key is empty, so that finds accidents and no attackers.
+func isUnintelligible(err error) bool {
+	for _, own := range []error{ErrBootState, ErrRecordChanged, ErrTampered, ErrLockout, agent.ErrKeyMismatch} {
+		if errors.Is(err, own) {
+			return false
+		}
+	}
+	return !errors.As(err, new(tpm2.TPMRC)) && !errors.As(err, new(*sendError))
 }
 
 // isAbsent reports that a handle refers to nothing: TPM_RC_HANDLE for a persistent object or an index, TPM_RC_REFERENCE_H0 for a

@@ -22,8 +22,22 @@ func (c contextTPM) uncancelled() contextTPM {
 	return contextTPM{context.WithoutCancel(c.ctx), c.tpm}
 }
 
+// sendError is a failure of the transport, which tells it from a response that go-tpm does not accept.
+type sendError struct{ err error }
+
+func (e *sendError) Error() string { return e.err.Error() }
+func (e *sendError) Unwrap() error { return e.err }
+
 // Send implements transport.TPM.
 func (c contextTPM) Send(command []byte) ([]byte, error) {
+	response, err := c.send(command)
+	if err != nil {
+		return nil, &sendError{err}
+	}
+	return response, nil
+}
+
+func (c contextTPM) send(command []byte) ([]byte, error) {
 	if bounded, ok := c.tpm.(interface {
 		SendContext(context.Context, []byte) ([]byte, error)
 	}); ok {

@@ -3,11 +3,14 @@ package tpmvault_test
 import (
 	"context"
 	"crypto/ecdsa"
+	"crypto/rand"
 	"crypto/sha256"
 	"errors"
 	"math/big"
 	"testing"
 	"time"
+
+	"github.com/google/go-tpm/tpm2"
 
 	"imei-attest/agent"
 	"imei-attest/agent/provision"
@@ -29,6 +32,7 @@ type unit struct {
 	tpm       *tpmtest.Spy
 	oem       *provision.OEM
 	approvals []tpmprofile.BootApproval
+	events    []string // that the vaults told
 }
 
 func newUnit(t testing.TB) *unit {
@@ -111,7 +115,9 @@ func (u *unit) provision(slots ...imei.IMEI) *provision.Result {
 }
 
 func (u *unit) tryOpen() (*tpmvault.Vault, error) {
-	v, err := tpmvault.Open(u.t.Context(), u.tpm, tpmvault.Config{Approvals: u.approvals})
+	v, err := tpmvault.Open(u.t.Context(), u.tpm, tpmvault.Config{
+		Approvals: u.approvals, Event: func(text string) { u.events = append(u.events, text) },
+	})
 	if err == nil {
 		u.t.Cleanup(func() { v.Close() })
 	}
@@ -125,18 +131,99 @@ func (u *unit) open() *tpmvault.Vault {
 	return v
 }
 
+// openWith provisions a unit and opens it with one approval, of these registers and this epoch.
+func (u *unit) openWith(list string, epoch uint64) *tpmvault.Vault {
+	u.t.Helper()
+	options := u.options()
+	options.PCRs = pcrs(u.t, list)
+	_, err := u.tryProvision(options, imei1)
+	u.must(err)
+	u.approvals = nil
+	u.approveUntil(tpmprofile.RolePrimary, list, epoch, attest.NVPlatform)
+	return u.open()
+}
+
 // approve adds an approval of the registers as they are now.
-func (u *unit) approve(role tpmprofile.BootRole, list string) {
+func (u *unit) approve(role tpmprofile.BootRole, list string) tpmprofile.BootApproval {
+	u.t.Helper()
+	return u.approveUntil(role, list, 0, 0)
+}
+
+// approveUntil is approve with an epoch, 0 for none.
+func (u *unit) approveUntil(role tpmprofile.BootRole, list string, epoch uint64, variant attest.NVVariant) tpmprofile.BootApproval {
 	u.t.Helper()
 	factory, err := tpmvault.NewFactory(u.t.Context(), u.tpm)
 	u.must(err)
-	digest, err := factory.ReadPCRs(u.t.Context(), pcrs(u.t, list))
+	state := tpmprofile.BootState{PCRs: pcrs(u.t, list), Epoch: epoch}
+	if epoch != 0 {
+		state.Variant = variant
+	}
+	state.Digest, err = factory.ReadPCRs(u.t.Context(), state.PCRs)
 	u.must(err)
-	a, err := u.oem.ApproveBoot(role, pcrs(u.t, list), digest)
+	key := u.oem.Boot
+	if role == tpmprofile.RoleStandby {
+		key = u.oem.Standby
+	}
+	signer, err := attest.NewSigner(key)
+	u.must(err)
+	a, err := tpmprofile.Approve(rand.Reader, u.oem.BootKeys(), role, signer, state)
 	u.must(err)
 	a.Name = a.FileName()
 	u.approvals = append(u.approvals, a)
+	return a
 }
+
+// token has the vault sign evidence with its proof, and verifies both as a verifier does. The proof is nil in profile A.
+func token(v *tpmvault.Vault) (*attest.CounterProof, error) {
+	ctx := context.Background()
+	raw, err := v.Credential(ctx)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := attest.DecodeCredential(raw)
+	if err != nil {
+		return nil, err
+	}
+	signed, err := attest.SignEvidence(nil, attesttest.Claims(), v.Signer(ctx), attest.KeyIDOf(credential.Key), attest.Enclosure{
+		Credential: raw, Prove: func(binding [32]byte) ([]byte, error) { return v.Evidence(ctx, binding) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	evidence, err := attest.DecodeEvidence(signed)
+	if err != nil {
+		return nil, err
+	}
+	if err := evidence.Verify(credential.Key); err != nil || evidence.TPMProof == nil {
+		return nil, err
+	}
+	proof, err := attest.DecodeCounterProof(evidence.TPMProof)
+	if err != nil {
+		return nil, err
+	}
+	return &proof, tpmprofile.VerifyCounterProof(&credential.Credential, evidence.Binding(), proof)
+}
+
+// raise raises a counter as boot firmware, or anybody, does.
+func (u *unit) raise(c tpmprofile.Counter, variant attest.NVVariant) {
+	u.t.Helper()
+	index := liveIndex(u.conn, c.Index(variant))
+	command := tpm2.NVIncrement{AuthHandle: index, NVIndex: index}
+	if c == tpmprofile.CounterEpoch {
+		command.AuthHandle = hierarchies[variant]
+	}
+	_, err := command.Execute(u.conn)
+	u.must(err)
+}
+
+// deleteCounter deletes a counter as its creator can.
+func (u *unit) deleteCounter(c tpmprofile.Counter, variant attest.NVVariant) {
+	u.t.Helper()
+	_, err := tpm2.NVUndefineSpace{AuthHandle: hierarchies[variant], NVIndex: liveIndex(u.conn, c.Index(variant))}.Execute(u.conn)
+	u.must(err)
+}
+
+var hierarchies = map[attest.NVVariant]tpm2.TPMHandle{attest.NVPlatform: tpm2.TPMRHPlatform, attest.NVOwner: tpm2.TPMRHOwner}
 
 func sign(v *tpmvault.Vault, content []byte) error {
 	raw, err := v.Signer(context.Background()).Sign(nil, content)

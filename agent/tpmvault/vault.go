@@ -4,9 +4,16 @@
 // tpm2; tpmdev opens one.
 //
 // The device key is restricted and can be used through its policy only: one of the manufacturer's two boot keys
-// approved the values of the platform configuration registers, and the locked NV index holds the binding hash of the
-// Credential. So one plain ES256 signature proves key, record and boot state, and the vault has nothing to enforce;
-// what it checks, it checks for a better message. A token costs 7 TPM commands after the first.
+// approved the values of the platform configuration registers, up to an epoch of the device's epoch counter if it named
+// one, and the locked NV index holds the binding hash of the Credential. So one plain ES256 signature proves key, record
+// and boot state, and the vault has nothing to enforce; what it checks, it checks for a better message.
+//
+// Beside the signature, [Vault.Evidence] gives the proof of profile B: the attestation counter, raised and certified by
+// the same key. It shows that the storage was not set back, where the platform made the counter; the owner's dies at
+// TPM2_Clear.
+//
+// After the first, a token of profile A costs 7 TPM commands and one with the proof 14; an approval that names an epoch adds one
+// to each use of the key, so 8 and 16, and claims above 1024 bytes add two.
 //
 // The package takes the TPM for itself, or what a resource manager shows of it: it flushes sessions and transient
 // objects that an earlier program left behind. "Part 3" is part 3 of the TPM 2.0 Library Specification.
@@ -56,7 +63,8 @@ type Vault struct {
 	mu        sync.Mutex // one operation at a time: a TPM has few slots
 	key       tpm2.TPMHandle
 	transient bool      // key is to be flushed
-	current   *approval // fitted last time
+	current   *approval // served last time
+	counter   counterUse
 	onClose   func() error
 }
 
@@ -158,10 +166,6 @@ func (v *Vault) Credential(context.Context) ([]byte, error) {
 
 // Signer implements [agent.Vault]. Its Sign returns [ErrBootState] while the boot state is not approved.
 func (v *Vault) Signer(ctx context.Context) attest.Signer { return signer{v, ctx} }
-
-// Evidence implements [agent.Vault]. It returns nil: the signature itself is the proof, and there is no native one
-// beside it; tokens are of profile A.
-func (v *Vault) Evidence(context.Context, [32]byte) ([]byte, error) { return nil, nil }
 
 // Describe implements [agent.Vault].
 func (v *Vault) Describe() agent.Description {

@@ -30,7 +30,8 @@ func (k BootKeys) Key(role BootRole) *ecdsa.PublicKey {
 }
 
 // BootApproval is the manufacturer's signature under one boot state: devices whose registers have those values may
-// use their key. It is public and the same for all devices of a firmware release; each device keeps a folder of them.
+// use their key, until the epoch counter rises above the epoch that it names. It is public and the same for all devices
+// of a firmware release; each device keeps a folder of them.
 //
 // It carries both boot keys, because a device key depends on both and the device knows neither otherwise. Nobody has
 // to trust them: the TPM refuses a key that is not in the device key's policy.
@@ -38,17 +39,19 @@ type BootApproval struct {
 	Name      string // where it came from, for messages: a file name; not signed, not encoded
 	Keys      BootKeys
 	PCRs      PCRSelection
-	Policy    [32]byte // the approved policy digest, [BootPolicy]
+	Epoch     uint64           // as in [BootState]; 0 for an approval that never ends
+	Variant   attest.NVVariant // as in [BootState]
+	Policy    [32]byte         // the approved policy digest, [BootPolicy]; registers and epoch are signed through it
 	SignedBy  BootRole
 	Signature [SignatureBytes]byte // ECDSA on P-256 over [BootApproval.Content]
 }
 
-// Approve signs a boot state: the registers pcrs whose values have this digest, with the key of a role. The empty
-// selection approves every state of devices with an unmeasured boot, and of no others.
-func Approve(rand io.Reader, keys BootKeys, role BootRole, signer attest.Signer, pcrs PCRSelection, digest [32]byte) (BootApproval, error) {
-	a := BootApproval{Keys: keys, PCRs: pcrs, SignedBy: role}
+// Approve signs a boot state with the key of a role. A state without registers approves every state of devices with an
+// unmeasured boot, and of no others.
+func Approve(rand io.Reader, keys BootKeys, role BootRole, signer attest.Signer, state BootState) (BootApproval, error) {
+	a := BootApproval{Keys: keys, PCRs: state.PCRs, Epoch: state.Epoch, Variant: state.Variant, SignedBy: role}
 	var err error
-	if a.Policy, err = BootPolicy(pcrs, digest); err != nil {
+	if a.Policy, err = BootPolicy(state); err != nil {
 		return BootApproval{}, err
 	}
 	signature, err := signer.Sign(rand, a.Content())
@@ -77,8 +80,15 @@ func (a BootApproval) Content() []byte { return append(a.Policy[:], a.PolicyRef(
 
 // Fits reports whether the approval is for registers with this digest. A device with an unmeasured boot gives any.
 func (a BootApproval) Fits(digest [32]byte) bool {
-	policy, err := BootPolicy(a.PCRs, digest)
+	policy, err := BootPolicy(a.state(digest))
 	return err == nil && policy == a.Policy
+}
+
+// IsRevoked reports whether an epoch counter with this value has ended the approval.
+func (a BootApproval) IsRevoked(counter uint64) bool { return a.Epoch != 0 && counter > a.Epoch }
+
+func (a BootApproval) state(digest [32]byte) BootState {
+	return BootState{PCRs: a.PCRs, Digest: digest, Epoch: a.Epoch, Variant: a.Variant}
 }
 
 // Verify checks the keys and that the one of the role signed.
@@ -90,8 +100,11 @@ func (a BootApproval) Verify() error {
 	if key == nil {
 		return fmt.Errorf("signed_by %q is neither %s nor %s", a.SignedBy, RolePrimary, RoleStandby)
 	}
-	if a.PCRs.IsEmpty() && a.Policy != [32]byte{} {
-		return errors.New("a policy without PCRs: it could never be met")
+	if err := a.state([32]byte{}).Check(); err != nil {
+		return err
+	}
+	if a.PCRs.IsEmpty() && !a.Fits([32]byte{}) {
+		return errors.New("the policy is not that of an approval without PCRs: it could never be met")
 	}
 	if err := verify(key, a.Content(), a.Signature[:]); err != nil {
 		return fmt.Errorf("%s boot key: %w", a.SignedBy, err)

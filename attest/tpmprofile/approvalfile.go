@@ -10,13 +10,15 @@ import (
 	"path"
 
 	"github.com/fxamacker/cbor/v2"
+
+	"imei-attest/attest"
 )
 
 // ApprovalSuffix ends the name of an approval's file.
 const ApprovalSuffix = ".approval.cbor"
 
 const (
-	approvalFormat   = 1
+	approvalFormat   = 2       // 1 had no epoch
 	maxApprovalBytes = 4 << 10 // a file has about 300
 	maxApprovals     = 64      // firmware releases one device accepts at a time
 )
@@ -24,14 +26,16 @@ const (
 // approvalFile is the form of a BootApproval in a file: a CBOR map in deterministic encoding (RFC 8949 section 4.2.1),
 // keys as uncompressed points (SEC 1 section 2.3.3). CBOR, because the agent has no other use for JSON.
 type approvalFile struct {
-	Format    int      `cbor:"1,keyasint"`
-	Primary   []byte   `cbor:"2,keyasint"`
-	Standby   []byte   `cbor:"3,keyasint"`
-	PCRs      string   `cbor:"4,keyasint"` // as ParsePCRs reads it
-	PolicyRef string   `cbor:"5,keyasint"`
-	Policy    []byte   `cbor:"6,keyasint"`
-	SignedBy  BootRole `cbor:"7,keyasint"`
-	Signature []byte   `cbor:"8,keyasint"`
+	Format    int              `cbor:"1,keyasint"`
+	Primary   []byte           `cbor:"2,keyasint"`
+	Standby   []byte           `cbor:"3,keyasint"`
+	PCRs      string           `cbor:"4,keyasint"` // as ParsePCRs reads it
+	PolicyRef string           `cbor:"5,keyasint"`
+	Policy    []byte           `cbor:"6,keyasint"`
+	SignedBy  BootRole         `cbor:"7,keyasint"`
+	Signature []byte           `cbor:"8,keyasint"`
+	Epoch     uint64           `cbor:"9,keyasint"`  // 0: none
+	Variant   attest.NVVariant `cbor:"10,keyasint"` // 0: none
 }
 
 // approvalEncoding is fixed, so it cannot fail to be made.
@@ -52,7 +56,7 @@ func (a BootApproval) Encode() ([]byte, error) {
 	}
 	return approvalEncoding.Marshal(approvalFile{
 		Format: approvalFormat, Primary: primary, Standby: standby, PCRs: a.PCRs.String(), PolicyRef: a.PolicyRef(),
-		Policy: a.Policy[:], SignedBy: a.SignedBy, Signature: a.Signature[:],
+		Policy: a.Policy[:], SignedBy: a.SignedBy, Signature: a.Signature[:], Epoch: a.Epoch, Variant: a.Variant,
 	})
 }
 
@@ -80,7 +84,7 @@ func DecodeApproval(raw []byte) (BootApproval, error) {
 }
 
 func (f approvalFile) approval() (a BootApproval, err error) {
-	a.SignedBy = f.SignedBy
+	a.SignedBy, a.Epoch, a.Variant = f.SignedBy, f.Epoch, f.Variant
 	if a.Keys.Primary, err = parsePoint(f.Primary); err != nil {
 		return a, fmt.Errorf("boot key: %w", err)
 	}

@@ -1,6 +1,7 @@
 package tpmprofile
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -10,13 +11,19 @@ import (
 	"imei-attest/attest"
 )
 
-// Counter is one of the two NV counters that a device has beside its record. A counter only rises: one that is deleted
-// and made again begins above every value that any counter of the TPM ever had (Part 1 section 37.2.4).
+// Counter is one of the two NV counters that a device has beside its record. A counter that exists only rises. Its first
+// value is one more than the highest that any deleted counter of the TPM had (Part 1 section 37.2.4): 1 on a fresh TPM,
+// anything on a used one.
+//
+// One that TPM2_Clear deletes may come back lower all the same: on swtpm 0.7.1 an ORDERLY counter of the owner stood at 1102
+// and was 102 when it was made again after the Clear, because what it had gained in RAM was not remembered. So a counter of
+// the owner proves nothing across a Clear; the platform's is not deleted by it.
 type Counter uint8
 
 const (
 	// CounterEpoch ends boot approvals: one that names an epoch is good while the counter is not above it. The platform's
-	// is raised by boot firmware, the owner's by the owner.
+	// is raised by boot firmware, the owner's by the owner. On a TPM where counters were used and deleted it starts above 1,
+	// and approvals of an epoch below that never serve there.
 	CounterEpoch Counter = iota
 	// CounterAttestation rises with each proof of profile B. Anybody on the device may raise it: that harms nobody, for a
 	// verifier asks only that it never falls. The platform's survives TPM2_Clear, the owner's does not.
@@ -66,6 +73,21 @@ func (c Counter) Public(variant attest.NVVariant, written bool) *tpm2.TPMSNVPubl
 // Name is the Name of the counter, 34 bytes: the same in all devices of a variant.
 func (c Counter) Name(variant attest.NVVariant, written bool) ([]byte, error) {
 	return nameOfIndex(c.Public(variant, written))
+}
+
+// StateOf tells the state of a counter from the Name it has in a TPM: defined before its first rise, written after it;
+// [IndexForeign] if it is another index.
+func (c Counter) StateOf(name []byte, variant attest.NVVariant) (IndexState, error) {
+	for _, state := range []IndexState{IndexDefined, IndexWritten} {
+		want, err := c.Name(variant, state == IndexWritten)
+		if err != nil {
+			return IndexForeign, err
+		}
+		if bytes.Equal(name, want) {
+			return state, nil
+		}
+	}
+	return IndexForeign, nil
 }
 
 // AttestationOf builds what the TPM signed in a proof of profile B: a TPMS_ATTEST of TPM2_NV_Certify over the whole

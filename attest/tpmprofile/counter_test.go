@@ -50,6 +50,32 @@ func TestCounterNames(t *testing.T) {
 	}
 }
 
+func TestCounterStates(t *testing.T) {
+	name := func(c tpmprofile.Counter, variant attest.NVVariant, written bool) []byte {
+		t.Helper()
+		n, err := c.Name(variant, written)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	for _, c := range []struct {
+		what string
+		name []byte
+		want tpmprofile.IndexState
+	}{
+		{"never raised", name(tpmprofile.CounterEpoch, attest.NVPlatform, false), tpmprofile.IndexDefined},
+		{"raised", name(tpmprofile.CounterEpoch, attest.NVPlatform, true), tpmprofile.IndexWritten},
+		{"the owner's", name(tpmprofile.CounterEpoch, attest.NVOwner, true), tpmprofile.IndexForeign},
+		{"the other counter", name(tpmprofile.CounterAttestation, attest.NVPlatform, true), tpmprofile.IndexForeign},
+		{"no Name", nil, tpmprofile.IndexForeign},
+	} {
+		if got, err := tpmprofile.CounterEpoch.StateOf(c.name, attest.NVPlatform); err != nil || got != c.want {
+			t.Errorf("%s: state %s, %v, want %s", c.what, got, err, c.want)
+		}
+	}
+}
+
 func counterProof() attest.CounterProof {
 	return attest.CounterProof{Clock: 123456789, ResetCount: 7, RestartCount: 3, Safe: true, Firmware: 0x2023010700120034, Counter: 300}
 }

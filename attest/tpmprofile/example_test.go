@@ -44,7 +44,8 @@ func ExampleParsePCRs() {
 	// PCR list "sha256:0,16": PCR 16 can be reset or extended by any program, so it says nothing about the boot (refused: 16, 21, 22, 23)
 }
 
-// The manufacturer approves the registers of a firmware release once; every device of the release gets the file.
+// The manufacturer approves the registers of a firmware release once; every device of the release gets the file. It
+// serves until boot firmware raises the device's epoch counter above 3.
 func ExampleApprove() {
 	keys := tpmprofile.BootKeys{
 		Primary: &attesttest.Key("oem boot").PublicKey,
@@ -52,11 +53,15 @@ func ExampleApprove() {
 	}
 	pcrs, _ := tpmprofile.ParsePCRs("sha256:0,4")
 	measured := tpmprofile.PCRDigest([][]byte{bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)})
-	approval, err := tpmprofile.Approve(nil, keys, tpmprofile.RolePrimary, attesttest.Signer(attesttest.Key("oem boot")), pcrs, measured)
+	approval, err := tpmprofile.Approve(nil, keys, tpmprofile.RolePrimary, attesttest.Signer(attesttest.Key("oem boot")),
+		tpmprofile.BootState{PCRs: pcrs, Digest: measured, Epoch: 3, Variant: attest.NVPlatform})
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 	fmt.Println(approval.PolicyRef(), approval.Fits(measured), approval.Fits(pcrs.ResetDigest()))
-	// Output: imei-boot true false
+	fmt.Println(approval.IsRevoked(3), approval.IsRevoked(4))
+	// Output:
+	// imei-boot true false
+	// false true
 }

@@ -107,12 +107,33 @@ func TestPoliciesByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	digest := [32]byte(sum([]byte("registers")))
-	boot, err := tpmprofile.BootPolicy(pcrs, digest)
-	if err != nil {
-		t.Fatal(err)
+	boot := func(s tpmprofile.BootState) []byte {
+		t.Helper()
+		policy, err := tpmprofile.BootPolicy(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return policy[:]
 	}
 	selection := concat(u32(1), u16(0x000B), []byte{3, 0b10010101, 0, 0})
-	wantEqual(t, "boot policy", boot[:], sum(zero, u32(ccPolicyPCR), selection, digest[:]))
+	registers := sum(zero, u32(ccPolicyPCR), selection, digest[:])
+	wantEqual(t, "boot policy", boot(tpmprofile.BootState{PCRs: pcrs, Digest: digest}), registers)
+
+	epoch := func(before []byte, epoch uint64, handle, attributes uint32) []byte {
+		args := sum(binary.BigEndian.AppendUint64(nil, epoch), u16(0), u16(9)) // operand, offset, TPM_EO_UNSIGNED_LE
+		counter := concat(u32(handle), u16(0x000B), u32(attributes|written), u16(0), u16(8))
+		return sum(before, u32(ccPolicyNV), args, u16(0x000B), sum(counter))
+	}
+	const (
+		// counter, ppwrite, ppread, authread, no_da, platformcreate; and counter, ownerwrite, authread, no_da
+		platformEpoch, ownerEpoch uint32 = 0x42050011, 0x02040012
+	)
+	wantEqual(t, "boot policy with an epoch", boot(tpmprofile.BootState{PCRs: pcrs, Digest: digest, Epoch: 7, Variant: attest.NVPlatform}),
+		epoch(registers, 7, 0x01400E11, platformEpoch))
+	wantEqual(t, "boot policy with the owner's epoch", boot(tpmprofile.BootState{PCRs: pcrs, Digest: digest, Epoch: 1 << 40, Variant: attest.NVOwner}),
+		epoch(registers, 1<<40, 0x01800E11, ownerEpoch))
+	wantEqual(t, "unmeasured boot with an epoch", boot(tpmprofile.BootState{Epoch: 7, Variant: attest.NVPlatform}), epoch(zero, 7, 0x01400E11, platformEpoch))
+	wantEqual(t, "nothing asked", boot(tpmprofile.BootState{}), zero)
 }
 
 // keyName is the Name of a key under the public area of tpm2_loadexternal: userwithauth|decrypt|sign, no schemes.

@@ -114,16 +114,3 @@ func (s PCRSelection) ResetDigest() [32]byte {
 	}
 	return PCRDigest(values)
 }
-
-// BootPolicy is the policy digest that a boot key signs: TPM2_PolicyPCR over the selection with that digest. For the
-// empty selection it is zero, the policy of a session in which nothing was asked.
-func BootPolicy(pcrs PCRSelection, digest [32]byte) (policy [32]byte, err error) {
-	if pcrs.IsEmpty() {
-		return policy, nil
-	}
-	raw, err := policyDigest(tpm2.PolicyPCR{PcrDigest: tpm2.TPM2BDigest{Buffer: digest[:]}, Pcrs: pcrs.TPM()})
-	if err != nil {
-		return policy, err
-	}
-	return [32]byte(raw), nil
-}

@@ -159,6 +159,11 @@ func encode(t *testing.T, v any) []byte {
 
 func approve(t testing.TB, role tpmprofile.BootRole, pcrs string) tpmprofile.BootApproval {
 	t.Helper()
+	return approveUntil(t, role, pcrs, 0, 0)
+}
+
+func approveUntil(t testing.TB, role tpmprofile.BootRole, pcrs string, epoch uint64, variant attest.NVVariant) tpmprofile.BootApproval {
+	t.Helper()
 	selection, err := tpmprofile.ParsePCRs(pcrs)
 	if err != nil {
 		t.Fatal(err)
@@ -168,7 +173,8 @@ func approve(t testing.TB, role tpmprofile.BootRole, pcrs string) tpmprofile.Boo
 	if role == tpmprofile.RoleStandby {
 		key = attesttest.Key("oem boot standby")
 	}
-	a, err := tpmprofile.Approve(nil, keys, role, attesttest.Signer(key), selection, [32]byte{1})
+	a, err := tpmprofile.Approve(nil, keys, role, attesttest.Signer(key),
+		tpmprofile.BootState{PCRs: selection, Digest: [32]byte{1}, Epoch: epoch, Variant: variant})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,13 +184,14 @@ func approve(t testing.TB, role tpmprofile.BootRole, pcrs string) tpmprofile.Boo
 func TestApprovalFile(t *testing.T) {
 	for _, want := range []tpmprofile.BootApproval{
 		approve(t, tpmprofile.RolePrimary, "sha256:0,2,4,7"), approve(t, tpmprofile.RoleStandby, "sha256:0"), approve(t, tpmprofile.RolePrimary, ""),
+		approveUntil(t, tpmprofile.RolePrimary, "sha256:0", 1, attest.NVPlatform), approveUntil(t, tpmprofile.RoleStandby, "", 1<<63, attest.NVOwner),
 	} {
 		raw, err := want.Encode()
 		if err != nil {
 			t.Fatal(err)
 		}
 		got, err := tpmprofile.DecodeApproval(raw)
-		if err != nil || got.Policy != want.Policy || got.PCRs != want.PCRs || got.SignedBy != want.SignedBy || !got.Keys.Equal(want.Keys) {
+		if err != nil || got.Policy != want.Policy || got.PCRs != want.PCRs || got.Epoch != want.Epoch || got.Variant != want.Variant || got.SignedBy != want.SignedBy || !got.Keys.Equal(want.Keys) {
 			t.Errorf("approval of %q came back as %+v, %v", want.PCRs, got, err)
 		}
 		if want.PCRs.IsEmpty() != (got.Boot() == attest.BootUnmeasured) || !want.PCRs.IsEmpty() && !got.Fits([32]byte{1}) || !want.PCRs.IsEmpty() && got.Fits([32]byte{2}) {
@@ -207,6 +214,11 @@ func TestDecodeApprovalRefuses(t *testing.T) {
 		changed[label] = value
 		return encode(t, changed)
 	}
+	both := func(variant int) []byte {
+		changed := maps.Clone(entries)
+		changed[9], changed[10] = 1, variant
+		return encode(t, changed)
+	}
 	repeated := append([]byte{raw[0] + 1, 1, 1}, raw[1:]...)
 	reordered := append(append([]byte{raw[0]}, raw[3:]...), raw[1:3]...)
 	for what, bad := range map[string][]byte{
@@ -215,10 +227,15 @@ func TestDecodeApprovalRefuses(t *testing.T) {
 		"other role":          with(7, "standby"),
 		"no role":             with(7, ""),
 		"the other policyRef": with(5, "imei-boot-unmeasured"),
-		"other format":        with(1, 2),
+		"the earlier format":  with(1, 1),
+		"a later format":      with(1, 3),
+		"a counter unasked":   with(10, 1),
+		"an epoch of nobody":  with(9, 1),
+		"an unknown counter":  both(3),
+		"no number for epoch": with(9, -1),
 		"repeated entry":      repeated,
 		"reordered entries":   reordered,
-		"unknown entry":       with(9, 1),
+		"unknown entry":       with(11, 1),
 		"a policy too short":  with(6, []byte{1}),
 		"a foreign key":       with(2, []byte{4}),
 		"something behind":    append(bytes.Clone(raw), ' '),
@@ -239,21 +256,64 @@ func TestDecodeApprovalRefuses(t *testing.T) {
 	}
 }
 
-// The list of registers is signed only through the policy digest, so a changed list is not seen; it fits nothing.
-func TestApprovalOfOtherRegistersFitsNothing(t *testing.T) {
-	raw, err := approve(t, tpmprofile.RolePrimary, "sha256:0,2").Encode()
-	if err != nil {
-		t.Fatal(err)
+// Registers and epoch are signed only through the policy digest, so a change of them is not seen; it fits nothing.
+func TestApprovalOfAnotherStateFitsNothing(t *testing.T) {
+	a := approveUntil(t, tpmprofile.RolePrimary, "sha256:0,2", 5, attest.NVPlatform)
+	if !a.Fits([32]byte{1}) {
+		t.Fatal("the honest approval does not fit")
 	}
-	a, err := tpmprofile.DecodeApproval(bytes.Replace(raw, []byte("sha256:0,2"), []byte("sha256:0,3"), 1))
-	if err == nil && a.Fits([32]byte{1}) {
-		t.Error("the approval fits registers that were never approved")
+	for what, change := range map[string]func(*tpmprofile.BootApproval){
+		"other registers":  func(a *tpmprofile.BootApproval) { a.PCRs, _ = tpmprofile.ParsePCRs("sha256:0,3") },
+		"a later epoch":    func(a *tpmprofile.BootApproval) { a.Epoch++ },
+		"no epoch":         func(a *tpmprofile.BootApproval) { a.Epoch, a.Variant = 0, 0 },
+		"the owner's":      func(a *tpmprofile.BootApproval) { a.Variant = attest.NVOwner },
+		"an epoch without": func(a *tpmprofile.BootApproval) { a.Variant = 0 },
+	} {
+		changed := a
+		change(&changed)
+		raw, err := changed.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if decoded, err := tpmprofile.DecodeApproval(raw); err == nil && decoded.Fits([32]byte{1}) {
+			t.Errorf("%s: the approval fits what was never approved", what)
+		}
+	}
+}
+
+// Without registers the epoch is all that the policy asks: a change of it could be used nowhere, and is refused.
+func TestUnmeasuredApprovalOfAnotherEpochIsRefused(t *testing.T) {
+	a := approveUntil(t, tpmprofile.RolePrimary, "", 5, attest.NVOwner)
+	a.Epoch = 6
+	if err := a.Verify(); err == nil {
+		t.Error("an approval whose epoch was changed was accepted")
+	}
+}
+
+func TestEpochEndsAnApproval(t *testing.T) {
+	never, fifth := approve(t, tpmprofile.RolePrimary, "sha256:0"), approveUntil(t, tpmprofile.RolePrimary, "sha256:0", 5, attest.NVPlatform)
+	for counter, want := range map[uint64]bool{0: false, 1: false, 5: false, 6: true, 1 << 63: true} {
+		if fifth.IsRevoked(counter) != want || never.IsRevoked(counter) {
+			t.Errorf("counter %d: epoch 5 revoked %v, want %v; without epoch %v, want false", counter, fifth.IsRevoked(counter), want, never.IsRevoked(counter))
+		}
+	}
+}
+
+func TestApproveRefusesHalfAnEpoch(t *testing.T) {
+	keys := tpmprofile.BootKeys{Primary: public("oem boot"), Standby: public("oem boot standby")}
+	for _, s := range []tpmprofile.BootState{{Epoch: 1}, {Variant: attest.NVPlatform}, {Epoch: 1, Variant: 3}} {
+		if _, err := tpmprofile.Approve(nil, keys, tpmprofile.RolePrimary, attesttest.Signer(attesttest.Key("oem boot")), s); err == nil {
+			t.Errorf("%+v was approved", s)
+		}
 	}
 }
 
 func FuzzDecodeApproval(f *testing.F) {
-	for _, pcrs := range []string{"sha256:0,2,4,7", ""} {
-		raw, err := approve(f, tpmprofile.RolePrimary, pcrs).Encode()
+	for _, a := range []tpmprofile.BootApproval{
+		approve(f, tpmprofile.RolePrimary, "sha256:0,2,4,7"), approve(f, tpmprofile.RolePrimary, ""),
+		approveUntil(f, tpmprofile.RoleStandby, "sha256:0", 5, attest.NVPlatform),
+	} {
+		raw, err := a.Encode()
 		if err != nil {
 			f.Fatal(err)
 		}
