@@ -32,17 +32,20 @@ type Device struct {
 	Vault agent.Vault
 	TPM   *tpmdev.Conn // nil with a software vault
 
-	port string // path of the modem's terminal
+	port   string // path of the modem's terminal
+	serial uint64 // of its Credential
 }
 
-// NewDevice makes a device with the World's kind of vault and provisions it. Its AT transcript goes into the World's folder.
+// NewDevice makes a device with the World's kind of vault and provisions it. A later one with the same IMEI takes it over, as
+// after a repair. Its AT transcript goes into the World's folder.
 func (w *World) NewDevice(ctx context.Context, name string, id imei.IMEI) (*Device, error) {
 	return w.NewDeviceWith(ctx, name, id, w.Kind)
 }
 
 // NewDeviceWith makes a device with a vault of its own kind.
 func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, kind VaultKind) (*Device, error) {
-	d := &Device{Name: name, IMEI: id}
+	w.serials++
+	d := &Device{Name: name, IMEI: id, serial: w.serials}
 	if err := w.startModem(ctx, d); err != nil {
 		return nil, fmt.Errorf("device %s: modem: %w", name, err)
 	}
@@ -134,7 +137,7 @@ func (w *World) provisionSoftware(ctx context.Context, d *Device) error {
 }
 
 func (d *Device) unit() provision.Unit {
-	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: 1, Class: 3}
+	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: d.serial, Class: 3}
 }
 
 // Attest runs the agent: it reads the modem over the terminal and signs with the vault.
