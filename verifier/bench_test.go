@@ -62,6 +62,7 @@ func tpmCredential(b *testing.B, anchor *verifier.Anchor) []byte {
 	b.Helper()
 	c := attesttest.Credential()
 	c.Storage.Kind, c.Storage.Boot, c.Storage.NV = attest.StorageTPMDiscrete, attest.BootMeasured, attest.NVPlatform
+	c.Storage.RollbackProtected = true
 	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
 	must(b, err)
 	profile := tpmprofile.Profile{NVKey: anchor.NVKey, BootPrimary: anchor.BootKey, BootStandby: anchor.BootKeyStandby,
