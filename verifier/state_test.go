@@ -257,11 +257,7 @@ func TestAnOfflineTokenMayBeJudgedAgain(t *testing.T) {
 	l, device, n := newLab(t), newTPM(), attesttest.Nonce()
 	token := device.token(n)
 	for range 2 {
-		l.store = forgetful{l.store}
-		var err error
-		if l.Verifier, err = verifier.New(verifier.Config{Store: l.store, Nonces: l.nonces, Trust: trusting(anchor())}); err != nil {
-			t.Fatal(err)
-		}
+		l.restart(forgetful{l.store})
 		if got := summary(l.ask(verifier.Input{Evidence: token, Nonce: verifier.Expectation{Exact: n}, Now: l.now})); got != affirmed {
 			t.Errorf("got %s, want %s", got, affirmed)
 		}
@@ -457,11 +453,8 @@ func (l *lab) judgeAtOnce(tokens [][]byte) map[string]int {
 // TestAStoreThatAlwaysConflictsGivesNoJudgement, and an end.
 func TestAStoreThatAlwaysConflictsGivesNoJudgement(t *testing.T) {
 	l := newLab(t)
-	v, err := verifier.New(verifier.Config{Store: contrary{l.store}, Nonces: l.nonces, Trust: trusting(anchor())})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if result, err := v.Appraise(context.Background(), verifier.Input{Evidence: l.token(credential()), Now: l.now}); err == nil {
+	l.restart(contrary{l.store})
+	if result, err := l.Appraise(context.Background(), verifier.Input{Evidence: l.token(credential()), Now: l.now}); err == nil {
 		t.Errorf("got %s, want an error", summary(result))
 	}
 }
