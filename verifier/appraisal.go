@@ -192,7 +192,8 @@ const maxConflicts = 100
 
 var errConflicts = errors.New("what the store keeps of the device never stays as it was read")
 
-// decide is steps 4 to 12 for evidence that verified.
+// decide is steps 4 to 12 for evidence that verified. What it finds about the registration does not depend on the store, so
+// to find it again adds nothing.
 func (v *Verifier) decide(ctx context.Context, a *appraisal) error {
 	for range maxConflicts {
 		a.compare()
@@ -208,8 +209,6 @@ func (v *Verifier) decide(ctx context.Context, a *appraisal) error {
 		if conflict, err := v.commit(ctx, a); err != nil || !conflict {
 			return err
 		}
-		a.reg = freshRegistration(a.reg)
-		a.readSignalled()
 	}
 	return errConflicts
 }

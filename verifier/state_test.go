@@ -173,6 +173,55 @@ func TestAProofIsJudgedWhereTheManufacturerSaysProtected(t *testing.T) {
 	}
 }
 
+// TestAMalformedProofIsNoBetterThanNone for a registration of a device that can attest.
+func TestAMalformedProofIsNoBetterThanNone(t *testing.T) {
+	l, device := newLab(t), newTPM()
+	l.judge(device.token(l.mint()), nil)
+	const want = unexpected + " | registration warning: evidence-missing"
+	if got := l.judge(withProof(device, l.mint(), []byte{0x81, 1}), registering(id1)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// TestAnotherNodesClock that is behind does not make what was seen older.
+func TestAnotherNodesClock(t *testing.T) {
+	l, device := newLab(t), newTPM()
+	first, second := device.token(l.mint()), device.token(l.mint())
+	l.now = l.now.Add(time.Minute)
+	l.judge(first, nil)
+	seen := l.state().State.Seen
+	l.now = l.now.Add(-30 * time.Second)
+	l.judge(second, nil)
+	if got := l.state().State; got.Counter != device.Counter || !got.Seen.Equal(seen) {
+		t.Errorf("kept %+v, want counter %d, seen at %v", got, device.Counter, seen)
+	}
+}
+
+// TestAConflictChangesNoAnswer: what was found before it does not stay.
+func TestAConflictChangesNoAnswer(t *testing.T) {
+	l, device := newLab(t), newTPM()
+	once := &conflicting{Store: l.store, times: 3}
+	l.restart(once)
+	n := attest.NonceFrom401(text401)
+	if got := l.judge(device.token(n), challenged("AKAv1-MD5")); got != bound || once.times != 0 {
+		t.Errorf("got %s, want %s; %d conflicts left", got, bound, once.times)
+	}
+}
+
+// conflicting reports a conflict some times.
+type conflicting struct {
+	verifier.Store
+	times int
+}
+
+func (s *conflicting) Commit(ctx context.Context, d verifier.Decision) (verifier.Commitment, error) {
+	if s.times > 0 {
+		s.times--
+		return verifier.Commitment{Conflict: true}, nil
+	}
+	return s.Store.Commit(ctx, d)
+}
+
 func TestARetryIsNoRegression(t *testing.T) {
 	l, device := newLab(t), newTPM()
 	first := device.token(l.mint())

@@ -150,6 +150,32 @@ func TestASwapInAShop(t *testing.T) {
 	}
 }
 
+// TestAnOutdatedCredentialTakesNothingFromItsHolder: its serial stays the highest that was shown.
+func TestAnOutdatedCredentialTakesNothingFromItsHolder(t *testing.T) {
+	l := newLab(t)
+	for _, step := range []struct {
+		board board
+		want  string
+	}{{newBoard("first", 3), affirmed}, {newBoard("first", 1), affirmed}, {newBoard("second", 2), duplicate}, {newBoard("second", 4), superseding}} {
+		if got := l.judge(step.board.token(l.mint()), nil); got != step.want {
+			t.Errorf("got %s, want %s", got, step.want)
+		}
+	}
+}
+
+// TestAHolderThatWasGivenAnotherIMEI holds the former one no longer.
+func TestAHolderThatWasGivenAnotherIMEI(t *testing.T) {
+	l := newLab(t)
+	for _, b := range []board{newBoard("first", 1), newBoard("first", 2, slots(id2))} {
+		if got := l.judge(b.token(l.mint()), nil); got != affirmed {
+			t.Errorf("got %s, want %s", got, affirmed)
+		}
+	}
+	if got := l.judge(newBoard("second", 1).token(l.mint()), nil); got != superseding {
+		t.Errorf("got %s, want %s", got, superseding)
+	}
+}
+
 // TestAHolderOnceItsManufacturerIsNotTrusted any longer holds nothing.
 func TestAHolderOnceItsManufacturerIsNotTrusted(t *testing.T) {
 	l, first, second := newFactories(t), newBoard("first", 5, other).resigned(), newBoard("second", 1)
