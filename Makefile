@@ -102,10 +102,10 @@ reproducible: toolchain ## builds twice, in two folders and with an empty cache,
 	@MAKE="$(MAKE)" .ci/reproducible
 
 .PHONY: bench
-bench: toolchain ## the verifier's and the modem's benchmarks, kept in bench/; BENCH_BASE=FILE compares with an earlier run
+bench: toolchain ## the verifier's, the modem's and the vault's benchmarks, kept in bench/; BENCH_BASE=FILE compares with an earlier run
 	@mkdir -p bench
 	@file=bench/$$(git describe --tags --always --dirty 2>/dev/null || echo unversioned).txt; \
-	$(GO) test -run '^$$' -bench 'P256Verify|Appraise|FullPlan|SlowModem|EndlessStream|Cancel' -benchmem -count $(BENCH_COUNT) ./verifier ./modem/... | tee $$file; \
+	$(GO) test -run '^$$' -bench 'P256Verify|Appraise|FullPlan|SlowModem|EndlessStream|Cancel|Token' -benchmem -count $(BENCH_COUNT) ./verifier ./modem/... ./agent/tpmvault | tee $$file; \
 	grep -q '^Benchmark' $$file || { echo 'no benchmark found: were they renamed or moved?' >&2; exit 1; }; \
 	$(TOOL) benchstat $(BENCH_BASE) $$file; \
 	echo "kept in $$file"

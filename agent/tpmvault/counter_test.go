@@ -111,3 +111,16 @@ func TestForeignIndexInACountersPlaceRefusesTheUnit(t *testing.T) {
 		}
 	}
 }
+
+// The owner may clear the TPM, but the epoch does not start over: it is kept in flash, unlike the attestation counter.
+func TestOwnersEpochDoesNotFallAtClear(t *testing.T) {
+	u := newUnit(t)
+	before := u.prepare(tpmprofile.CounterEpoch, attest.NVOwner)
+	for range 9 {
+		u.raise(tpmprofile.CounterEpoch, attest.NVOwner)
+	}
+	u.must(tpmtest.Clear(u.conn))
+	if after := u.prepare(tpmprofile.CounterEpoch, attest.NVOwner); after <= before+9 {
+		t.Errorf("the epoch was %d, and %d after TPM2_Clear", before+9, after)
+	}
+}

@@ -2,8 +2,10 @@ package tpmvault_test
 
 import (
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +46,11 @@ func TestPeersAgree(t *testing.T) {
 	index, err := p.NVName(tpmprofile.IndexLocked)
 	u.must(err)
 	wantIn(t, peer(t, u, "tpm2_nvreadpublic", "0x1400e10"), "name: "+hex.EncodeToString(index))
+	for _, c := range bothCounters {
+		name, err := c.Name(attest.NVPlatform, true)
+		u.must(err)
+		wantIn(t, peer(t, u, "tpm2_nvreadpublic", fmt.Sprintf("%#x", uint32(c.Index(attest.NVPlatform)))), "name: "+hex.EncodeToString(name))
+	}
 	wantIn(t, peer(t, u, "tpm2_readpublic", "-c", "0x81000e10"), "name: "+hex.EncodeToString(result.Credential.Storage.KeyName))
 
 	folder := t.TempDir()
@@ -64,6 +71,27 @@ func TestPeersAgree(t *testing.T) {
 	deviceKey := write("device.pem", pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
 	wantIn(t, peer(t, u, "openssl", "dgst", "-sha256", "-verify", deviceKey,
 		"-signature", write("signature", asn1Signature(signature)), write("content", content)), "Verified OK")
+}
+
+// tpm2-tools run the policy of a boot state step by step and come to the digest that a boot key signs.
+func TestPeerComputesTheBootPolicy(t *testing.T) {
+	peertest.Use(t, peertest.Peer{Name: "swtpm"}, "keeps the epoch counter")
+	peertest.Use(t, peertest.Peer{Name: "tpm2-tools", Program: "tpm2_policynv"}, "computes the policy of a boot state with an epoch as we do")
+	u := newUnit(t)
+	u.provision(imei1)
+	measured, unmeasured := u.approveUntil(tpmprofile.RolePrimary, bootPCRs, 300, attest.NVPlatform), u.approveUntil(tpmprofile.RolePrimary, "", 300, attest.NVPlatform)
+	u.must(u.conn.Close())
+	folder := t.TempDir()
+	session, operand := filepath.Join(folder, "session"), filepath.Join(folder, "operand")
+	u.must(os.WriteFile(operand, binary.BigEndian.AppendUint64(nil, 300), 0o600))
+	for _, a := range []tpmprofile.BootApproval{measured, unmeasured} {
+		peer(t, u, "tpm2_startauthsession", "-S", session)
+		if !a.PCRs.IsEmpty() {
+			peer(t, u, "tpm2_policypcr", "-S", session, "-l", a.PCRs.String())
+		}
+		wantIn(t, peer(t, u, "tpm2_policynv", "-S", session, "-i", operand, "0x1400e11", "ule"), hex.EncodeToString(a.Policy[:]))
+		peer(t, u, "tpm2_flushcontext", session)
+	}
 }
 
 // asn1Signature turns R||S into the ECDSA-Sig-Value of RFC 3279.

@@ -175,7 +175,10 @@ func (u *unit) approveUntil(role tpmprofile.BootRole, list string, epoch uint64,
 
 // token has the vault sign evidence with its proof, and verifies both as a verifier does. The proof is nil in profile A.
 func token(v *tpmvault.Vault) (*attest.CounterProof, error) {
-	ctx := context.Background()
+	return tokenWith(context.Background(), v)
+}
+
+func tokenWith(ctx context.Context, v *tpmvault.Vault) (*attest.CounterProof, error) {
 	raw, err := v.Credential(ctx)
 	if err != nil {
 		return nil, err
@@ -190,6 +193,17 @@ func token(v *tpmvault.Vault) (*attest.CounterProof, error) {
 	if err != nil {
 		return nil, err
 	}
+	proof, err := appraise(signed, credential)
+	if err != nil {
+		return nil, errors.Join(errBadToken, err)
+	}
+	return proof, nil
+}
+
+// errBadToken: a token left the vault that no verifier takes.
+var errBadToken = errors.New("the vault's token does not verify")
+
+func appraise(signed []byte, credential *attest.SignedCredential) (*attest.CounterProof, error) {
 	evidence, err := attest.DecodeEvidence(signed)
 	if err != nil {
 		return nil, err

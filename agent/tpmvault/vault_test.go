@@ -201,6 +201,7 @@ func TestFailingPoliciesLeaveNoSession(t *testing.T) {
 	for name, fault := range map[string]func(tpm2.TPMCC) ([]byte, error){
 		"the policy is refused": tpmtest.Refuse(tpm2.TPMCCPolicyNV, tpm2.TPMRCPolicy),
 		"the key refuses":       tpmtest.Refuse(tpm2.TPMCCSign, tpm2.TPMRCPolicyFail),
+		"it certifies nothing":  tpmtest.Refuse(tpm2.TPMCCNVCertify, tpm2.TPMRCPolicyFail),
 		"the transport fails in the policy": func(sent tpm2.TPMCC) ([]byte, error) {
 			if sent == tpm2.TPMCCPolicyOR {
 				return nil, broken
@@ -217,14 +218,14 @@ func TestFailingPoliciesLeaveNoSession(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u.tpm.Fault(fault)
 			for range 50 {
-				if err := sign(v, []byte("content")); err == nil {
-					t.Fatal("signing succeeded in spite of the fault")
+				if _, err := token(v); err == nil {
+					t.Fatal("there is a token in spite of the fault")
 				}
 			}
 			u.tpm.Fault(nil)
 			u.wantClean()
-			if err := sign(v, []byte("content")); err != nil {
-				t.Errorf("signing after 50 failures: %v", err)
+			if proof, err := token(v); proof == nil || err != nil {
+				t.Errorf("the token after 50 failures: proof %v, %v", proof, err)
 			}
 		})
 	}

@@ -73,8 +73,32 @@ func (c Counter) Public(variant attest.NVVariant, written bool) *tpm2.TPMSNVPubl
 
 // Name is the Name of the counter, 34 bytes: the same in all devices of a variant.
 func (c Counter) Name(variant attest.NVVariant, written bool) ([]byte, error) {
-	return nameOfIndex(c.Public(variant, written))
+	names, err := counterNames()
+	return bytes.Clone(names[counterArea{c, variant == attest.NVOwner, written}]), err
 }
+
+// counterArea is what the public area of a counter depends on.
+type counterArea struct {
+	counter        Counter
+	owner, written bool
+}
+
+// counterNames are computed once: a token needs up to four, and computing them was a seventh of our time for it.
+var counterNames = sync.OnceValues(func() (map[counterArea][]byte, error) {
+	names := make(map[counterArea][]byte)
+	for c := range counters {
+		for _, variant := range []attest.NVVariant{attest.NVPlatform, attest.NVOwner} {
+			for _, written := range []bool{false, true} {
+				name, err := nameOfIndex(Counter(c).Public(variant, written))
+				if err != nil {
+					return nil, err
+				}
+				names[counterArea{Counter(c), variant == attest.NVOwner, written}] = name
+			}
+		}
+	}
+	return names, nil
+})
 
 // StateOf tells the state of a counter from the Name it has in a TPM: defined before its first rise, written after it;
 // [IndexForeign] if it is another index.
