@@ -115,27 +115,15 @@ func (c Counter) StateOf(name []byte, variant attest.NVVariant) (IndexState, err
 	return IndexForeign, nil
 }
 
-// attestationNames are the Names of the attestation counter by whether it is the owner's. They are the same for every
-// device, and a verifier needs one for each proof.
-var attestationNames = sync.OnceValues(func() (map[bool][]byte, error) {
-	platform, err := CounterAttestation.Name(attest.NVPlatform, true)
-	if err != nil {
-		return nil, err
-	}
-	owner, err := CounterAttestation.Name(attest.NVOwner, true)
-	return map[bool][]byte{false: platform, true: owner}, err
-})
-
 // AttestationOf builds what the TPM signed in a proof of profile B: a TPMS_ATTEST of TPM2_NV_Certify over the whole
 // attestation counter (Part 2 sections 10.12.8 and 10.12.12). Nothing of it is parsed: magic, type, signer, index and
 // selection are what they must be, or the signature does not verify. keyName is the device key's Name, binding what
 // [attest.Evidence.Binding] gives.
 func AttestationOf(keyName []byte, variant attest.NVVariant, binding [32]byte, proof attest.CounterProof) ([]byte, error) {
-	names, err := attestationNames()
+	index, err := CounterAttestation.Name(variant, true)
 	if err != nil {
 		return nil, err
 	}
-	index := names[variant == attest.NVOwner]
 	if len(keyName) != NameBytes {
 		return nil, fmt.Errorf("a Name of %d bytes, want %d", len(keyName), NameBytes)
 	}
