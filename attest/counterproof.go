@@ -3,6 +3,8 @@ package attest
 import (
 	"encoding/binary"
 	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
 )
 
 // CounterProof is the tpmproof of profile B: what of a TPM2_NV_Certify over the attestation counter, made by the device
@@ -54,16 +56,18 @@ func (p CounterProof) Encode() ([]byte, error) {
 	})
 }
 
-// DecodeCounterProof reads [Evidence.TPMProof] strictly; the signature is not checked. The error is a [*FormatError].
+// DecodeCounterProof reads [Evidence.TPMProof] strictly; the signature is not checked. The error is a [*FormatError], of
+// [ClassProfile] where it is a proof of another kind.
 func DecodeCounterProof(raw []byte) (p CounterProof, err error) {
 	const part = "header parameter tpmproof"
+	if !isCounterProof(raw) {
+		return p, formatError(ClassProfile, part, "a proof of another kind than %d", proofCounter)
+	}
 	var w wireCounterProof
 	if err := decMode.Unmarshal(raw, &w); err != nil {
 		return p, decodeError(part, err)
 	}
 	switch {
-	case w.Kind != proofCounter:
-		return p, formatError(ClassProfile, part, "a proof of kind %d, this verifier knows %d", w.Kind, proofCounter)
 	case len(w.Carried) != carriedBytes, len(w.Counter) != counterBytes, len(w.Signature) != len(p.Signature):
 		return p, formatError(ClassClaim, part, "parts of %d, %d and %d bytes, want %d, %d and %d", len(w.Carried), len(w.Counter),
 			len(w.Signature), carriedBytes, counterBytes, len(p.Signature))
@@ -81,6 +85,14 @@ func DecodeCounterProof(raw []byte) (p CounterProof, err error) {
 		return CounterProof{}, formatError(ClassNonPreferred, part, "not in deterministic encoding")
 	}
 	return p, nil
+}
+
+// isCounterProof looks at the kind alone: what a proof of another kind looks like behind it is not for this package to say.
+func isCounterProof(raw []byte) bool {
+	var parts []cbor.RawMessage
+	var kind uint64
+	_, err := decMode.UnmarshalFirst(raw, &parts)
+	return err == nil && len(parts) > 0 && decMode.Unmarshal(parts[0], &kind) == nil && kind == proofCounter
 }
 
 // String shows the values without the signature.

@@ -47,11 +47,13 @@ func TestDecodeCounterProofRefuses(t *testing.T) {
 		want attest.Class
 	}{
 		"another kind":               {change(1, 2), attest.ClassProfile},
+		"another kind and shape":     {[]byte{0x82, 2, 0xA0}, attest.ClassProfile},
 		"safe is neither yes nor no": {change(safe, 2), attest.ClassClaim},
 		"a byte behind the end":      {append(bytes.Clone(raw), 0), attest.ClassTrailing},
 		"a long head":                {append([]byte{0x98, 4}, raw[1:]...), attest.ClassNonPreferred},
 		"an array of three":          {change(0, 0x83), ""},
-		"a map":                      {[]byte{0xA0}, ""},
+		"an array of one":            {[]byte{0x81, 1}, attest.ClassClaim},
+		"a map":                      {[]byte{0xA0}, attest.ClassProfile},
 		"nothing":                    {nil, ""},
 	} {
 		_, err := attest.DecodeCounterProof(c.raw)

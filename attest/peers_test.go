@@ -31,8 +31,8 @@ func TestSecondOpinion(t *testing.T) {
 	var lines strings.Builder
 	want := make(map[string]string)
 	for _, v := range vectors {
-		if v.Expected != "ok" && v.Expected != "signature" || notForRuby[v.ID] != "" {
-			continue
+		if v.Expected != "ok" && v.Expected != "signature" || notForRuby[v.ID] != "" || v.Kind == "profile-b" {
+			continue // the proof of profile B is no COSE
 		}
 		use := v.Kind
 		if algorithmOf(t, v) == -35 {

@@ -134,15 +134,15 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonCredentialInvalid: {"The manufacturer's statement is malformed, does not verify, or says more than its key may.", "RFC 8392 section 7.2", identity(ClaimContraindicated), StatusContraindicated},
 	ReasonKeyNameMismatch:   {"The device key is not the TPM key with the policy that the manufacturer's anchor demands.", "TPM 2.0 Part 1 section 16", identity(ClaimContraindicated), StatusContraindicated},
 	ReasonSignatureInvalid:  {"The token's signature does not verify under the key endorsed for the device.", "RFC 9052 section 4.4", cryptoFailed, StatusContraindicated},
-	ReasonDuplicateKey:      {"Two keys are endorsed for one IMEI and neither supersedes the other.", "RFC 8747 section 3", identity(ClaimContraindicated), StatusContraindicated},
-	ReasonSuperseded:        {"A newer statement of the manufacturer replaced an earlier one.", "RFC 8392 section 3", nil, noFloor},
+	ReasonDuplicateKey:      {"Another device key holds this IMEI, and this one does not supersede it.", "RFC 8747 section 3", identity(ClaimContraindicated), StatusContraindicated},
+	ReasonSuperseded:        {"This device took the IMEI over from an earlier one, by a newer statement of the manufacturer or because that one's no longer counts.", "RFC 8392 section 3", nil, noFloor},
 
 	ReasonNonceReused:        {"The token was presented before, elsewhere or for something else.", "RFC 9711 section 4.1", nil, StatusContraindicated},
 	ReasonNonceExpired:       {"The challenge is expired or not ours; ask for a new one.", "RFC 9711 section 4.1", nil, StatusNone},
 	ReasonUnexpectedEvidence: {"What was presented is not evidence of this profile.", "RFC 9711 section 4.3.2", identity(ClaimUnexpected), StatusNone},
 	ReasonEvidenceMissing:    {"A device that can attest did not.", "RFC 9334 section 7", nil, StatusWarning},
 	ReasonStale:              {"The evidence is older than the policy allows.", "RFC 9334 section 10", nil, StatusWarning},
-	ReasonStateRegressed:     {"The device's secure storage went back to an earlier state.", "TPM 2.0 Part 1 section 36", identity(ClaimContraindicated), StatusContraindicated},
+	ReasonStateRegressed:     {"The device's secure storage went back to an earlier state, or there are two copies of it.", "TPM 2.0 Part 1 section 36", identity(ClaimContraindicated), StatusContraindicated},
 	ReasonRollbackUnknown:    {"Nothing shows that the device's secure storage was not set back.", "TPM 2.0 Part 1 section 36", nil, StatusWarning},
 	ReasonTPMCleared:         {"The TPM was cleared since it was last seen.", "TPM 2.0 Part 3 section 24.6", nil, noFloor},
 

@@ -2,6 +2,7 @@ package testbench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -32,17 +33,23 @@ type Device struct {
 	Vault agent.Vault
 	TPM   *tpmdev.Conn // nil with a software vault
 
-	port string // path of the modem's terminal
+	port      string // path of the modem's terminal
+	serial    uint64 // of its Credential
+	engine    *tpmtest.Engine
+	tpmFolder string
+	approvals []tpmprofile.BootApproval
 }
 
-// NewDevice makes a device with the World's kind of vault and provisions it. Its AT transcript goes into the World's folder.
+// NewDevice makes a device with the World's kind of vault and provisions it. A later one with the same IMEI takes it over, as
+// after a repair. Its AT transcript goes into the World's folder.
 func (w *World) NewDevice(ctx context.Context, name string, id imei.IMEI) (*Device, error) {
 	return w.NewDeviceWith(ctx, name, id, w.Kind)
 }
 
 // NewDeviceWith makes a device with a vault of its own kind.
 func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, kind VaultKind) (*Device, error) {
-	d := &Device{Name: name, IMEI: id}
+	w.serials++
+	d := &Device{Name: name, IMEI: id, serial: w.serials}
 	if err := w.startModem(ctx, d); err != nil {
 		return nil, fmt.Errorf("device %s: modem: %w", name, err)
 	}
@@ -53,7 +60,7 @@ func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, ki
 	if err := provisionDevice(ctx, d); err != nil {
 		return nil, fmt.Errorf("device %s: vault: %w", name, err)
 	}
-	w.close = append(w.close, d.Vault.Close)
+	w.close = append(w.close, func() error { return d.Vault.Close() }) // the one it has then
 	return d, nil
 }
 
@@ -84,15 +91,11 @@ func (w *World) startModem(ctx context.Context, d *Device) error {
 }
 
 func (w *World) provisionTPM(ctx context.Context, d *Device) error {
-	engine, err := tpmtest.Start(ctx, filepath.Join(w.Dir, d.Name+".tpm"))
-	if err != nil {
+	d.tpmFolder = filepath.Join(w.Dir, d.Name+".tpm")
+	if err := d.startTPM(ctx); err != nil {
 		return err
 	}
-	w.close = append(w.close, engine.Stop)
-	if d.TPM, err = tpmdev.Open(ctx, engine.Spec()); err != nil {
-		return err
-	}
-	w.close = append(w.close, d.TPM.Close)
+	w.close = append(w.close, d.stopTPM)
 	factory, err := tpmvault.NewFactory(ctx, d.TPM)
 	if err != nil {
 		return err
@@ -101,18 +104,40 @@ func (w *World) provisionTPM(ctx context.Context, d *Device) error {
 	if err != nil {
 		return err
 	}
-	var approvals []tpmprofile.BootApproval
 	open := func(ctx context.Context, approvals []tpmprofile.BootApproval) (agent.Vault, error) {
 		return tpmvault.Open(ctx, d.TPM, tpmvault.Config{Approvals: approvals})
 	}
 	_, err = provision.TPM(ctx, factory, w.oem, d.unit(), provision.Options{
 		Now: time.Now(), PCRs: pcrs, OpenVault: open,
-		SaveApproval: func(a tpmprofile.BootApproval) error { approvals = append(approvals, a); return nil },
+		SaveApproval: func(a tpmprofile.BootApproval) error { d.approvals = append(d.approvals, a); return nil },
 	})
 	if err != nil {
 		return err
 	}
-	d.Vault, err = open(ctx, approvals)
+	d.Vault, err = open(ctx, d.approvals)
+	return err
+}
+
+func (d *Device) startTPM(ctx context.Context) (err error) {
+	if d.engine, err = tpmtest.Start(ctx, d.tpmFolder); err != nil {
+		return err
+	}
+	d.TPM, err = tpmdev.Open(ctx, d.engine.Spec())
+	return err
+}
+
+func (d *Device) stopTPM() error { return errors.Join(d.TPM.Close(), d.engine.Stop()) }
+
+// PowerCycle switches the device off and on again. Meanwhile the state of its TPM lies in a folder, as no real TPM's does.
+func (d *Device) PowerCycle(ctx context.Context, meanwhile func(tpmState string) error) error {
+	err := errors.Join(d.Vault.Close(), d.stopTPM())
+	if err == nil {
+		err = meanwhile(d.tpmFolder)
+	}
+	if err = errors.Join(err, d.startTPM(ctx)); err != nil {
+		return err
+	}
+	d.Vault, err = tpmvault.Open(ctx, d.TPM, tpmvault.Config{Approvals: d.approvals})
 	return err
 }
 
@@ -134,7 +159,7 @@ func (w *World) provisionSoftware(ctx context.Context, d *Device) error {
 }
 
 func (d *Device) unit() provision.Unit {
-	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: 1, Class: 3}
+	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: d.serial, Class: 3}
 }
 
 // Attest runs the agent: it reads the modem over the terminal and signs with the vault.

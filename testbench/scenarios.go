@@ -16,11 +16,19 @@ import (
 
 // Made-up identities: no person's device has them.
 var (
-	ownIMEI     = mustIMEI("490154203237518")
 	otherIMEI   = mustIMEI("356938035643809")
 	secondIMEI  = mustIMEI("868719076603444")
 	serialNoise = "2623CKLQ0001234" // a module serial of 15 letters and digits
 )
+
+// newIMEI is made up for one more device: the scenarios do not share one, as two devices in the field do not.
+func (w *World) newIMEI() imei.IMEI {
+	id, err := imei.FromBody(fmt.Sprintf("49015420%06d", 323751+w.serials))
+	if err != nil {
+		panic(err) // 14 digits, not all alike
+	}
+	return id
+}
 
 func mustIMEI(digits string) imei.IMEI {
 	id, err := imei.Parse(digits)
@@ -120,15 +128,15 @@ func (w *World) attestAndAsk(ctx context.Context, d *Device, registration verifi
 }
 
 func playGenuine(ctx context.Context, w *World) (*Act, error) {
-	d, err := w.NewDevice(ctx, "genuine", ownIMEI)
+	d, err := w.NewDevice(ctx, "genuine", w.newIMEI())
 	if err != nil {
 		return nil, err
 	}
-	return w.attestAndAsk(ctx, d, shows(ownIMEI))
+	return w.attestAndAsk(ctx, d, shows(d.IMEI))
 }
 
 func playReprogrammed(ctx context.Context, w *World) (*Act, error) {
-	d, err := w.NewDevice(ctx, "reprogrammed", ownIMEI)
+	d, err := w.NewDevice(ctx, "reprogrammed", w.newIMEI())
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +145,7 @@ func playReprogrammed(ctx context.Context, w *World) (*Act, error) {
 }
 
 func playSpoofed(ctx context.Context, w *World) (*Act, error) {
-	d, err := w.NewDevice(ctx, "spoofed", ownIMEI)
+	d, err := w.NewDevice(ctx, "spoofed", w.newIMEI())
 	if err != nil {
 		return nil, err
 	}
@@ -146,15 +154,15 @@ func playSpoofed(ctx context.Context, w *World) (*Act, error) {
 
 // playReplay presents an honest device's token a second time, for a registration of somebody else's.
 func playReplay(ctx context.Context, w *World) (*Act, error) {
-	d, err := w.NewDevice(ctx, "replayed", ownIMEI)
+	d, err := w.NewDevice(ctx, "replayed", w.newIMEI())
 	if err != nil {
 		return nil, err
 	}
-	act, err := w.attestAndAsk(ctx, d, shows(ownIMEI))
+	act, err := w.attestAndAsk(ctx, d, shows(d.IMEI))
 	if err != nil {
 		return nil, err
 	}
-	stolen := shows(ownIMEI)
+	stolen := shows(d.IMEI)
 	stolen.IMPI = "thief@ims.mnc001.mcc001.3gppnetwork.org"
 	act.Verdict, err = w.Ask(ctx, act.Token, stolen)
 	return act, err
@@ -162,19 +170,19 @@ func playReplay(ctx context.Context, w *World) (*Act, error) {
 
 func playModem(name, answer string) func(context.Context, *World) (*Act, error) {
 	return func(ctx context.Context, w *World) (*Act, error) {
-		d, err := w.NewDevice(ctx, name, ownIMEI)
+		d, err := w.NewDevice(ctx, name, w.newIMEI())
 		if err != nil {
 			return nil, err
 		}
 		d.Modem.SetIMEI(answer)
-		return w.attestAndAsk(ctx, d, shows(ownIMEI))
+		return w.attestAndAsk(ctx, d, shows(d.IMEI))
 	}
 }
 
 // playCopied: the thief's device has a TPM of its own, provisioned by the same manufacturer, and a modem that tells the
 // victim's IMEI. Its agent lies about key and Credential.
 func playCopied(ctx context.Context, w *World) (*Act, error) {
-	victim, err := w.NewDevice(ctx, "victim", ownIMEI)
+	victim, err := w.NewDevice(ctx, "victim", w.newIMEI())
 	if err != nil {
 		return nil, err
 	}
@@ -182,17 +190,17 @@ func playCopied(ctx context.Context, w *World) (*Act, error) {
 	if err != nil {
 		return nil, err
 	}
-	thief.Modem.SetIMEI(ownIMEI.Digits())
+	thief.Modem.SetIMEI(victim.IMEI.Digits())
 	if thief.Vault, err = newLiarVault(ctx, thief.Vault, victim.Vault); err != nil {
 		return nil, err
 	}
-	return w.attestAndAsk(ctx, thief, shows(ownIMEI))
+	return w.attestAndAsk(ctx, thief, shows(victim.IMEI))
 }
 
 // playBootChanged measures something unapproved into a register, as another boot loader would.
 func playBootChanged(ctx context.Context, w *World) (*Act, error) {
 	const bootLoader = 4
-	d, err := w.NewDevice(ctx, "boot-changed", ownIMEI)
+	d, err := w.NewDevice(ctx, "boot-changed", w.newIMEI())
 	if err != nil {
 		return nil, err
 	}
@@ -209,11 +217,11 @@ func playBootChanged(ctx context.Context, w *World) (*Act, error) {
 }
 
 func playSoftware(ctx context.Context, w *World) (*Act, error) {
-	d, err := w.NewDeviceWith(ctx, "software", ownIMEI, VaultSoftware)
+	d, err := w.NewDeviceWith(ctx, "software", w.newIMEI(), VaultSoftware)
 	if err != nil {
 		return nil, err
 	}
-	return w.attestAndAsk(ctx, d, shows(ownIMEI))
+	return w.attestAndAsk(ctx, d, shows(d.IMEI))
 }
 
 func playEmergency(ctx context.Context, w *World) (*Act, error) {

@@ -46,6 +46,7 @@ type World struct {
 	Transport *submit.Client
 
 	oem     *provision.OEM
+	serials uint64            // given out
 	results *ecdsa.PrivateKey // of the verifier
 	close   []func() error
 }

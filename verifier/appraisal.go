@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"errors"
+	"slices"
 	"time"
 
 	"imei-attest/attest"
@@ -20,7 +22,11 @@ type appraisal struct {
 	reg         *attest.Submod // nil without a registration
 	evidence    *attest.Evidence
 	endorsement *endorsement
-	expiry      time.Time // of the nonce
+	expiry      time.Time            // of the nonce
+	minted      time.Time            // the earliest that the nonce can have been; zero where nothing is known of it
+	proof       *attest.CounterProof // verified; nil in profile A
+	state       *StateChange         // nil in profile A
+	holds       []Hold               // none where one was refused
 	answer      *attest.Result
 }
 
@@ -94,11 +100,11 @@ func (v *Verifier) appraiseAbsence(ctx context.Context, a *appraisal) error {
 	if a.signalled.IsZero() {
 		return nil // unbound or malformed, as step 1 said
 	}
-	attested, err := v.store.Attested(ctx, a.signalled)
+	holder, err := v.store.Holder(ctx, a.signalled)
 	if err != nil {
 		return err
 	}
-	if !attested {
+	if holder == (Holder{}) {
 		a.reg.Add(attest.ReasonNotEndorsed)
 		return nil
 	}
@@ -121,8 +127,8 @@ func (v *Verifier) noteAbsence(ctx context.Context, a *appraisal) error {
 	if a.signalled.IsZero() || !a.in.Registration.isSeenByNetwork() {
 		return nil
 	}
-	attested, err := v.store.Attested(ctx, a.signalled)
-	if attested {
+	holder, err := v.store.Holder(ctx, a.signalled)
+	if holder != (Holder{}) {
 		a.reg.Add(attest.ReasonEvidenceMissing)
 	}
 	return err
@@ -167,18 +173,44 @@ func (v *Verifier) appraiseEvidence(ctx context.Context, a *appraisal) error {
 	if refusal == "" {
 		refusal = v.checkNonce(a)
 	}
+	if refusal == "" {
+		refusal = a.readProof()
+	}
 	if refusal != "" {
 		a.device(refusal)
-		if refusal == attest.ReasonNonceExpired {
+		if refusal == attest.ReasonNonceExpired || refusal == attest.ReasonUnexpectedEvidence {
 			return v.noteAbsence(ctx, a) // an old token, which anybody may have kept, is no better than none
 		}
 		return nil
 	}
-	a.compare()
-	a.judgeSubscriber()
-	a.judgeAge()
-	a.judgeVault()
-	return v.commit(ctx, a)
+	return v.decide(ctx, a)
+}
+
+// maxConflicts bounds how often a judgement begins anew because another token of the same device was judged meanwhile.
+// Each conflict means that the other one was decided, so this many come only from a store that is broken.
+const maxConflicts = 100
+
+var errConflicts = errors.New("what the store keeps of the device never stays as it was read")
+
+// decide is steps 4 to 12 for evidence that verified. What it finds about the registration does not depend on the store, so
+// to find it again adds nothing.
+func (v *Verifier) decide(ctx context.Context, a *appraisal) error {
+	for range maxConflicts {
+		a.compare()
+		a.judgeSubscriber()
+		a.judgeAge()
+		a.judgeVault()
+		if err := v.judgeState(ctx, a); err != nil {
+			return err
+		}
+		if err := v.judgeSuccession(ctx, a); err != nil {
+			return err
+		}
+		if conflict, err := v.commit(ctx, a); err != nil || !conflict {
+			return err
+		}
+	}
+	return errConflicts
 }
 
 // provisioned is P: the Credential's IMEIs. What the token says of them is checked against it and used for nothing.
@@ -190,6 +222,9 @@ func (v *Verifier) checkNonce(a *appraisal) attest.Reason {
 	got := a.evidence.Claims.Nonce
 	if want := a.expected(); want != nil {
 		a.expiry = a.in.Now.Add(challengeLife)
+		if a.in.Nonce.Exact == nil {
+			a.minted = a.in.Now.Add(-challengeWait)
+		}
 		if !bytes.Equal(got, want) {
 			return attest.ReasonNonceExpired
 		}
@@ -202,6 +237,7 @@ func (v *Verifier) checkNonce(a *appraisal) attest.Reason {
 	if a.expiry, err = v.CheckNonce(got, a.in.Now); err != nil {
 		return attest.ReasonNonceExpired
 	}
+	a.minted = a.expiry.Add(-attest.NonceLife)
 	return ""
 }
 
@@ -287,8 +323,8 @@ func (a *appraisal) judgeVault() {
 }
 
 // commit is step 12: nonce, device and answer in one durable step, then the answer. A nonce that was used for
-// something else refuses this request and changes nothing.
-func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
+// something else refuses this request and changes nothing. After a conflict, nothing is decided.
+func (v *Verifier) commit(ctx context.Context, a *appraisal) (conflict bool, err error) {
 	presentation := Presentation{
 		Nonce: a.evidence.Claims.Nonce, Token: sha256.Sum256(a.in.Evidence),
 		Subscriber: a.in.Registration.Subscriber(), Signalled: a.signalled,
@@ -300,24 +336,24 @@ func (v *Verifier) commit(ctx context.Context, a *appraisal) error {
 		Presentation: presentation, Expiry: a.expiry, Now: a.in.Now, Answer: a.result(),
 		Lasting: a.mayLast(), Damning: a.convicts(),
 		Device: &Device{Key: a.evidence.KeyID, Credential: a.endorsement.credential.Raw,
-			Slots: a.endorsement.credential.Slots, Generation: a.trust.Generation},
+			State: a.state, Holds: a.holds, Generation: a.trust.Generation},
 	})
 	switch {
-	case err != nil:
-		return err
+	case err != nil || done.Conflict:
+		return done.Conflict, err
 	case done.Repeat:
 		a.answer = &done.Answer
 	case done.Closed: // given up, or answered too long ago: nobody replayed anything
 		a.slots, a.reg = nil, freshRegistration(a.reg)
 		a.device(attest.ReasonNonceExpired)
-		return v.noteAbsence(ctx, a)
+		return false, v.noteAbsence(ctx, a)
 	case done.Replay:
 		a.slots, a.reg = nil, freshRegistration(a.reg)
 		a.request(attest.ReasonNonceReused)
 	default:
 		v.endorsements.put(a.evidence.KeyID, a.endorsement)
 	}
-	return nil
+	return false, nil
 }
 
 // mayLast: an answer is kept for a subscriber only if the network named him, and for an IMEI only if it is this
@@ -330,7 +366,7 @@ func (a *appraisal) mayLast() bool {
 			return false
 		}
 	}
-	return r.isSeenByNetwork() && r.Subscriber() != "" && a.isProvisioned(a.signalled)
+	return r.isSeenByNetwork() && r.Subscriber() != "" && slices.ContainsFunc(a.holds, func(h Hold) bool { return h.IMEI == a.signalled })
 }
 
 // convicts: what was found of the device itself, whoever registered with it, ends the credit of earlier answers.

@@ -18,7 +18,9 @@ import (
 )
 
 // The benchmarks judge tokens of a device with a TPM, in-band size, one new nonce each; first contact carries the
-// Credential. BenchmarkP256Verify is the floor: one raw verification of the same token.
+// Credential. In profile A the manufacturer vouches against rollback, in profile B a proof shows it. BenchmarkP256Verify is
+// the floor: one raw verification of the same token. Signatures to verify, warm and at first contact: 1 and 2 in profile A,
+// 2 and 3 in profile B; TestWhichSignaturesAreVerified shows which.
 
 // benchTokens is how many tokens are signed beforehand; when they are used up the store starts anew, off the clock.
 const benchTokens = 2048
@@ -26,49 +28,64 @@ const benchTokens = 2048
 type bench struct {
 	trust      *verifier.Trust
 	nonces     *attest.NonceKeys
-	credential []byte
+	endorsed   attest.Credential
+	credential []byte // endorsed, signed
+	proofs     bool   // profile B
 	tokens     [][]byte
 }
 
-// newBench makes a manufacturer, and tokens with or without the Credential beside them.
-func newBench(b *testing.B, firstContact bool) *bench {
+// newBench makes a manufacturer, and tokens with or without the Credential and a proof beside them.
+func newBench(b *testing.B, firstContact, proofs bool) *bench {
 	b.Helper()
 	nv, boot, standby := attesttest.Key("nv"), attesttest.Key("boot"), attesttest.Key("standby")
 	anchor := &verifier.Anchor{Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
 		StorageKinds: []attest.StorageKind{attest.StorageTPMDiscrete},
 		NVKey:        &nv.PublicKey, BootKey: &boot.PublicKey, BootKeyStandby: &standby.PublicKey}
-	s := &bench{trust: &verifier.Trust{Generation: 1}}
+	s := &bench{trust: &verifier.Trust{Generation: 1}, proofs: proofs}
 	must(b, s.trust.Keys.Add(&attesttest.OEMKey.PublicKey, anchor))
 	var err error
 	s.nonces, err = attest.NewNonceKeys(0, make([]byte, 32), nil)
 	must(b, err)
-	s.credential = tpmCredential(b, anchor)
+	s.endorsed = tpmCredential(b, anchor, !proofs)
+	s.credential = attesttest.SignedCredential(s.endorsed)
 	random := &countingReader{}
-	for range benchTokens {
+	for i := range benchTokens {
 		nonce, err := s.nonces.Mint(random, attesttest.Now, attest.DefaultNonceBytes)
 		must(b, err)
-		claims := attesttest.Claims()
-		claims.Nonce = nonce
 		var carried []byte
 		if firstContact {
 			carried = s.credential
 		}
-		s.tokens = append(s.tokens, attesttest.Token(claims, carried))
+		s.tokens = append(s.tokens, s.token(nonce, carried, uint64(1+i)))
 	}
 	return s
 }
 
-func tpmCredential(b *testing.B, anchor *verifier.Anchor) []byte {
+// token is number n of the device.
+func (s *bench) token(nonce attest.Nonce, carried []byte, n uint64) []byte {
+	claims := attesttest.Claims()
+	claims.Nonce = nonce
+	if !s.proofs {
+		return attesttest.Token(claims, carried)
+	}
+	proof := attesttest.Proof()
+	proof.Counter += n
+	proof.Clock += n
+	return attesttest.ProvedToken(claims, s.endorsed, proof, carried)
+}
+
+func tpmCredential(b *testing.B, anchor *verifier.Anchor, protected bool) attest.Credential {
 	b.Helper()
 	c := attesttest.Credential()
 	c.Storage.Kind, c.Storage.Boot, c.Storage.NV = attest.StorageTPMDiscrete, attest.BootMeasured, attest.NVPlatform
+	c.Storage.RollbackProtected = protected
 	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
 	must(b, err)
 	profile := tpmprofile.Profile{NVKey: anchor.NVKey, BootPrimary: anchor.BootKey, BootStandby: anchor.BootKeyStandby,
 		Variant: c.Storage.NV, Boot: c.Storage.Boot}
 	c.Storage.KeyName, err = profile.KeyName(c.Key, binding)
 	must(b, err)
-	return attesttest.SignedCredential(c)
+	return c
 }
 
 // countingReader gives different bytes each time, and the same ones in each run.
@@ -99,9 +116,7 @@ func (s *bench) fresh(b *testing.B, known bool) *verifier.Verifier {
 	}
 	nonce, err := s.nonces.Mint(&countingReader{n: 1}, attesttest.Now, attest.MaxMintedNonce)
 	must(b, err)
-	claims := attesttest.Claims()
-	claims.Nonce = nonce
-	s.judge(b, v, attesttest.Token(claims, s.credential))
+	s.judge(b, v, s.token(nonce, s.credential, 0))
 	return v
 }
 
@@ -112,11 +127,13 @@ func (s *bench) judge(b *testing.B, v *verifier.Verifier, token []byte) {
 	}
 }
 
-func BenchmarkAppraiseWarm(b *testing.B)         { benchmarkAppraise(b, false) }
-func BenchmarkAppraiseFirstContact(b *testing.B) { benchmarkAppraise(b, true) }
+func BenchmarkAppraiseWarm(b *testing.B)                 { benchmarkAppraise(b, false, false) }
+func BenchmarkAppraiseFirstContact(b *testing.B)         { benchmarkAppraise(b, true, false) }
+func BenchmarkAppraiseProfileB(b *testing.B)             { benchmarkAppraise(b, false, true) }
+func BenchmarkAppraiseFirstContactProfileB(b *testing.B) { benchmarkAppraise(b, true, true) }
 
-func benchmarkAppraise(b *testing.B, firstContact bool) {
-	s := newBench(b, firstContact)
+func benchmarkAppraise(b *testing.B, firstContact, proofs bool) {
+	s := newBench(b, firstContact, proofs)
 	var v *verifier.Verifier
 	b.ReportAllocs()
 	b.ResetTimer()

@@ -138,11 +138,11 @@ var vaults = []row{
 		"slot1 warning: imei-consistent hardware-vault boot-unmeasured"},
 	{"an emulated TPM is a warning under an anchor for operators", credential(kind(attest.StorageTPMEmulated)), nil, nil,
 		"slot1 warning: imei-consistent emulated-vault boot-approved"},
-	{"a file is a warning and binds no boot", credential(kind(attest.StorageSoftware)), nil, nil, "slot1 warning: imei-consistent software-vault"},
-	{"other storage counts as a file", credential(kind(attest.StorageOther)), nil, nil, "slot1 warning: imei-consistent software-vault"},
+	{"a file is a warning and binds no boot", credential(kind(attest.StorageSoftware)), nil, nil, "slot1 warning: imei-consistent software-vault rollback-unknown"},
+	{"other storage counts as a file", credential(kind(attest.StorageOther)), nil, nil, "slot1 warning: imei-consistent software-vault rollback-unknown"},
 	{"the vault is every slot's", credential(kind(attest.StorageSoftware), slots(id1, id2)),
 		claims(provisioned(id1, id2), modem(says(id1), says(stranger))), nil,
-		"slot1 warning: imei-consistent software-vault | slot2 contraindicated: imei-tampered software-vault"},
+		"slot1 warning: imei-consistent software-vault rollback-unknown | slot2 contraindicated: imei-tampered software-vault rollback-unknown"},
 }
 
 func TestALaboratoryAnchorLiftsTheEmulation(t *testing.T) {

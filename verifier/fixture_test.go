@@ -73,15 +73,16 @@ func trusting(a *verifier.Anchor) *verifier.Trust {
 }
 
 // endorsed is a Credential of a device with a discrete TPM and measured boot, changed as the edits say. The Name of its
-// key is right for what it says then.
+// key is right for what it says then, and only a TPM is protected against rollback.
 func endorsed(edits ...func(*attest.Credential)) attest.Credential {
 	c := attesttest.Credential()
 	c.Storage.Kind, c.Storage.Boot, c.Storage.NV = attest.StorageTPMDiscrete, attest.BootMeasured, attest.NVPlatform
+	c.Storage.RollbackProtected = true
 	for _, edit := range edits {
 		edit(&c)
 	}
 	if !c.Storage.Kind.IsTPM() {
-		c.Storage.NV = 0
+		c.Storage.NV, c.Storage.RollbackProtected = 0, false
 		return c
 	}
 	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
@@ -99,6 +100,9 @@ func endorsed(edits ...func(*attest.Credential)) attest.Credential {
 func kind(k attest.StorageKind) func(*attest.Credential) {
 	return func(c *attest.Credential) { c.Storage.Kind = k }
 }
+
+// unprotected storage may have been set back, unless a proof shows that it was not.
+func unprotected(c *attest.Credential) { c.Storage.RollbackProtected = false }
 
 func slots(ids ...imei.IMEI) func(*attest.Credential) {
 	return func(c *attest.Credential) { c.Slots = ids }

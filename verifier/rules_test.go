@@ -21,19 +21,21 @@ func challengeAnswered() ([]byte, *verifier.Registration) {
 // state is everything that is kept about the victim.
 type state struct {
 	Credential []byte
-	Attested   [3]bool // id1, id2, the stranger's
+	State      verifier.State
+	Holders    [3]verifier.Holder // of id1, id2, the stranger's
 	Prior      verifier.Prior
 }
 
 func (l *lab) state() (s state) {
 	l.t.Helper()
 	ctx := context.Background()
-	var errs [5]error
+	var errs [6]error
 	s.Credential, _, errs[0] = l.store.Credential(ctx, deviceKID)
 	for i, id := range []imei.IMEI{id1, id2, stranger} {
-		s.Attested[i], errs[1+i] = l.store.Attested(ctx, id)
+		s.Holders[i], errs[1+i] = l.store.Holder(ctx, id)
 	}
 	s.Prior, _, errs[4] = l.store.Prior(ctx, id1, "alice@example")
+	s.State, errs[5] = l.store.State(ctx, deviceKID)
 	if err := errors.Join(errs[:]...); err != nil {
 		l.t.Fatal(err)
 	}
@@ -90,7 +92,9 @@ func TestRule1OthersCannotHarmTheVictim(t *testing.T) {
 			old, registration := challengeAnswered()
 			l.judge(old, registration)
 			want := l.state()
-			want.Attested[1] = c.grows
+			if c.grows {
+				want.Holders[1] = verifier.Holder{Key: attest.KeyIDOf(&mallory.PublicKey), Issuer: endorsed().Issuer, Serial: endorsed().Serial}
+			}
 
 			c.attack(l, old)
 
@@ -174,8 +178,10 @@ func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 		in   verifier.Input
 	}{
 		{"credential", verifier.Input{Evidence: l.token(nil)}},
-		{"attested", verifier.Input{Registration: registering(id1)}},
+		{"holder", verifier.Input{Registration: registering(id1)}},
 		{"prior", verifier.Input{Registration: registering(id1, by("alice@example"))}},
+		{"holder", verifier.Input{Evidence: l.token(credential())}},
+		{"state", verifier.Input{Evidence: l.token(credential(unprotected))}},
 		{"commit", verifier.Input{Evidence: l.token(credential())}},
 	} {
 		down.failing, c.in.Now = c.name, l.now
@@ -185,7 +191,7 @@ func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 		}
 	}
 	down.failing = ""
-	if attested, _ := down.Memory.Attested(context.Background(), id1); attested {
+	if h, _ := down.Memory.Holder(context.Background(), id1); h != (verifier.Holder{}) {
 		t.Error("the decision that failed was kept")
 	}
 }
@@ -205,11 +211,21 @@ func (s *downStore) Credential(ctx context.Context, key attest.KeyID) ([]byte, b
 	return s.Memory.Credential(ctx, key)
 }
 
-func (s *downStore) Attested(ctx context.Context, id imei.IMEI) (bool, error) {
-	if s.failing == "attested" {
-		return false, errDown
+func (s *downStore) State(ctx context.Context, key attest.KeyID) (verifier.State, error) {
+	if s.failing == "state" {
+		return verifier.State{}, errDown
 	}
-	return true, nil
+	return s.Memory.State(ctx, key)
+}
+
+func (s *downStore) Holder(ctx context.Context, id imei.IMEI) (verifier.Holder, error) {
+	switch {
+	case s.failing == "holder":
+		return verifier.Holder{}, errDown
+	case s.failing == "prior":
+		return verifier.Holder{Key: deviceKID}, nil // so that the prior is asked for
+	}
+	return s.Memory.Holder(ctx, id)
 }
 
 func (s *downStore) Prior(ctx context.Context, id imei.IMEI, subscriber string) (verifier.Prior, bool, error) {

@@ -13,13 +13,16 @@ import (
 type Store interface {
 	// Credential returns the Credential last committed for a device key.
 	Credential(ctx context.Context, key attest.KeyID) (raw []byte, found bool, err error)
-	// Attested reports whether evidence for this IMEI was ever committed.
-	Attested(ctx context.Context, id imei.IMEI) (bool, error)
+	// State returns what a device key last proved of its storage; zero if it never did.
+	State(ctx context.Context, key attest.KeyID) (State, error)
+	// Holder returns whose an IMEI is; zero if no evidence for it was ever committed.
+	Holder(ctx context.Context, id imei.IMEI) (Holder, error)
 	// Prior returns the last lasting answer for an IMEI that a subscriber registered.
 	Prior(ctx context.Context, id imei.IMEI, subscriber string) (Prior, bool, error)
 	// Presented returns the answer committed for a nonce that has not expired.
 	Presented(ctx context.Context, n attest.Nonce) (attest.Result, bool, error)
-	// Commit records a decision in one durable step, unless its nonce was used: then it changes nothing and says how.
+	// Commit records a decision in one durable step, unless its nonce was used, or else what it was judged by is no longer
+	// so: then it changes nothing and says how.
 	Commit(ctx context.Context, d Decision) (Commitment, error)
 	Close() error
 }
@@ -52,8 +55,41 @@ type Decision struct {
 type Device struct {
 	Key        attest.KeyID
 	Credential []byte
-	Slots      []imei.IMEI
+	// State is what the evidence proves of the storage; nil in profile A, and then what is kept stays.
+	State *StateChange
+	// Holds are the IMEIs of its slots. Empty for a device that another one's IMEI was refused to: none of it is then touched.
+	Holds      []Hold
 	Generation uint64 // of the trust it was judged under
+}
+
+// State is what the latest proof of profile B shows: of two proofs by one TPM, the one with the higher counter.
+type State struct {
+	Counter    uint64
+	ResetCount uint32
+	Clock      uint64   // milliseconds
+	Binding    [32]byte // of the evidence that the proof was made for
+	Seen       time.Time
+}
+
+// Same reports that two states are of the same proof.
+func (s State) Same(t State) bool { return s.Counter == t.Counter && s.Binding == t.Binding }
+
+// StateChange replaces Was by Is. Commit finds a conflict if another state than Was is kept, by [State.Same]. Is may be Was:
+// then the decision rests on it and leaves it.
+type StateChange struct{ Was, Is State }
+
+// Holder is the device key whose an IMEI is, with the issuer and the highest serial of its Credentials.
+type Holder struct {
+	Key    attest.KeyID
+	Issuer string
+	Serial uint64
+}
+
+// Hold is an IMEI that passes from Was, zero for nobody, to Is, often the same. Commit finds a conflict if another than Was
+// holds it. If the key changes, what lasted for the IMEI, for whomever, lasts no longer.
+type Hold struct {
+	IMEI    imei.IMEI
+	Was, Is Holder
 }
 
 // Prior is an earlier result.
@@ -72,5 +108,7 @@ type Commitment struct {
 	// Closed: the nonce is used up, and nothing is answered for it any more: it was given up, or its answer has run out,
 	// or the device was convicted since.
 	Closed bool
-	Answer attest.Result
+	// Conflict: the device's state, or the holder of one of its IMEIs, is no longer what the decision was judged by.
+	Conflict bool
+	Answer   attest.Result
 }

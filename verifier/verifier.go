@@ -29,6 +29,10 @@ const (
 	// challengeLife is how long the nonce of a 401 challenge is remembered as used: longer than any registrar keeps a
 	// challenge outstanding.
 	challengeLife = 24 * time.Hour
+	// challengeWait is the oldest challenge that a registrar calls outstanding: reg-await-auth (TS 24.229 clause 7.8).
+	challengeWait = 4 * time.Minute
+	// proofLife is how long a proof of profile B shows that the storage was not set back.
+	proofLife = 24 * time.Hour
 	// maxReadingAge is the oldest reading of the modem that fresh evidence may carry.
 	maxReadingAge = 15 * time.Minute
 )

@@ -169,6 +169,9 @@ func TestVectorFilesAreWhatTheGeneratorWrites(t *testing.T) {
 		{"vectors/credential.json", attesttest.VectorFile{
 			Description: "COSE_Sign1 Credentials, the manufacturer-signed IMEI value; signatures are deterministic (RFC 6979)",
 			Keys:        map[string]string{"credential": point(attesttest.OEMKey), "credential-es384": point(oem384)}, Vectors: credentialVectors()}},
+		{"vectors/counterproof.json", attesttest.VectorFile{
+			Description: "Evidence of profile B: COSE_Sign1 with a proof by TPM2_NV_Certify and the Credential beside it; each of the three signatures is deterministic (RFC 6979)",
+			Keys:        map[string]string{"profile-b": point(attesttest.DeviceKey), "credential": point(attesttest.OEMKey)}, Vectors: counterProofVectors()}},
 	} {
 		want, err := json.MarshalIndent(f.file, "", " ")
 		if err != nil {

@@ -13,7 +13,7 @@ import (
 // Vector is one input with what a decoder or a verification must say of it.
 type Vector struct {
 	ID     string `json:"id"`
-	Kind   string `json:"kind"` // "evidence" or "credential"
+	Kind   string `json:"kind"` // "evidence", "credential" or "profile-b", evidence with a counter proof and its Credential
 	Title  string `json:"title"`
 	Clause string `json:"clause"`
 	Hex    string `json:"hex"`
@@ -39,7 +39,7 @@ type VectorFile struct {
 }
 
 // MinVectors is the floor under which Load refuses: a folder that moved must not make a test pass.
-const MinVectors = 60
+const MinVectors = 200
 
 //go:embed vectors
 var vectorFiles embed.FS

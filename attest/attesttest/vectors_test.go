@@ -1,11 +1,13 @@
 package attesttest_test
 
 import (
+	"crypto/ecdsa"
 	"errors"
 	"testing"
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/attest/tpmprofile"
 )
 
 func TestVectors(t *testing.T) {
@@ -21,10 +23,13 @@ func TestVectors(t *testing.T) {
 			}
 			seen[v.ID] = true
 			var got string
-			if v.Kind == "evidence" {
+			switch v.Kind {
+			case "evidence":
 				e, err := attest.DecodeEvidence(v.Bytes())
 				got = judge(t, err, func() error { return e.Verify(keys["evidence"]) })
-			} else {
+			case "profile-b":
+				got = judgeProved(t, v.Bytes(), keys)
+			default:
 				c, err := attest.DecodeCredential(v.Bytes())
 				got = judge(t, err, func() error {
 					return oneOf(c.Verify(keys["credential"]), c.Verify(keys["credential-es384"]))
@@ -62,4 +67,24 @@ func judge(t *testing.T, err error, verify func() error) string {
 		return err.Error()
 	}
 	return "ok"
+}
+
+// judgeProved judges evidence of profile B, and its proof by what its Credential says.
+func judgeProved(t *testing.T, raw []byte, keys map[string]*ecdsa.PublicKey) string {
+	t.Helper()
+	e, err := attest.DecodeEvidence(raw)
+	if verdict := judge(t, err, func() error { return e.Verify(keys["profile-b"]) }); verdict != "ok" {
+		return verdict
+	}
+	c, err := attest.DecodeCredential(e.Credential)
+	if verdict := judge(t, err, func() error { return c.Verify(keys["credential"]) }); verdict != "ok" {
+		t.Fatalf("the Credential: %s", verdict)
+	}
+	proof, err := attest.DecodeCounterProof(e.TPMProof)
+	return judge(t, err, func() error {
+		if tpmprofile.VerifyCounterProof(&c.Credential, e.Binding(), proof) != nil {
+			return attest.ErrSignature
+		}
+		return nil
+	})
 }

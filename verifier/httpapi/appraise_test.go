@@ -53,7 +53,7 @@ func TestAppraiseAnswersInFull(t *testing.T) {
 	s.read(r, &got)
 	want := answer{Status: "warning", Tier: "none", Action: "observe", SIPCode: 200, EIRStatus: "GREYLISTED", Label: "warning:software-vault",
 		ValidUntil: attesttest.Now.Add(5 * time.Minute), Result: got.Result}
-	for _, code := range []attest.Reason{attest.ReasonIMEIConsistent, attest.ReasonSoftwareVault} {
+	for _, code := range []attest.Reason{attest.ReasonIMEIConsistent, attest.ReasonSoftwareVault, attest.ReasonRollbackUnknown} {
 		want.Reasons = append(want.Reasons, finding{string(code), code.Info().Sentence, code.Info().Clause})
 	}
 	if r.status != http.StatusOK || !reflect.DeepEqual(got, want) {

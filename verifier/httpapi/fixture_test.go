@@ -88,9 +88,9 @@ func (s *brokenStore) Credential(ctx context.Context, key attest.KeyID) ([]byte,
 	return raw, found, errors.Join(err, s.err())
 }
 
-func (s *brokenStore) Attested(ctx context.Context, id imei.IMEI) (bool, error) {
-	found, err := s.Memory.Attested(ctx, id)
-	return found, errors.Join(err, s.err())
+func (s *brokenStore) Holder(ctx context.Context, id imei.IMEI) (verifier.Holder, error) {
+	h, err := s.Memory.Holder(ctx, id)
+	return h, errors.Join(err, s.err())
 }
 
 func (s *brokenStore) Presented(ctx context.Context, n attest.Nonce) (attest.Result, bool, error) {
@@ -210,7 +210,7 @@ func token(n attest.Nonce) []byte {
 }
 
 // good is what the sample device gets: its key is in a file.
-const good = "warning: imei-consistent software-vault"
+const good = "warning: imei-consistent software-vault rollback-unknown"
 
 // wantProblem checks a refusal: a problem document (RFC 9457) whose detail holds the words that help.
 func (s *server) wantProblem(r reply, status int, remedy string) {

@@ -4,6 +4,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,7 +17,8 @@ import (
 type Memory struct {
 	mu          sync.RWMutex
 	credentials map[attest.KeyID][]byte
-	attested    map[imei.IMEI]struct{}
+	states      map[attest.KeyID]verifier.State
+	holders     map[imei.IMEI]verifier.Holder
 	priors      map[imei.IMEI]map[string]verifier.Prior // by subscriber
 	nonces      map[string]*use
 	alive       int // nonces that the last sweep left
@@ -38,7 +40,7 @@ type use struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
-		credentials: make(map[attest.KeyID][]byte), attested: make(map[imei.IMEI]struct{}),
+		credentials: make(map[attest.KeyID][]byte), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 	}
 }
@@ -51,12 +53,18 @@ func (m *Memory) Credential(_ context.Context, key attest.KeyID) ([]byte, bool, 
 	return raw, found, nil
 }
 
-// Attested implements verifier.Store.
-func (m *Memory) Attested(_ context.Context, id imei.IMEI) (bool, error) {
+// State implements verifier.Store.
+func (m *Memory) State(_ context.Context, key attest.KeyID) (verifier.State, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	_, found := m.attested[id]
-	return found, nil
+	return m.states[key], nil
+}
+
+// Holder implements verifier.Store.
+func (m *Memory) Holder(_ context.Context, id imei.IMEI) (verifier.Holder, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.holders[id], nil
 }
 
 // Prior implements verifier.Store.
@@ -86,31 +94,51 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	if u, used := m.nonces[string(d.Presentation.Nonce)]; used {
 		return m.again(u, d), nil
 	}
+	if d.Device != nil && m.conflicts(d.Device) {
+		return verifier.Commitment{Conflict: true}, nil
+	}
 	m.decisions++
 	u := &use{presentation: d.Presentation, expiry: d.Expiry, answer: d.Answer, decision: m.decisions}
 	m.nonces[string(d.Presentation.Nonce)] = u
 	if d.Device != nil {
 		u.device = &d.Device.Key
-		if d.Damning {
-			m.convicted[d.Device.Key] = m.decisions
-		}
-		m.credentials[d.Device.Key] = d.Device.Credential
-		for _, id := range d.Device.Slots {
-			m.attested[id] = struct{}{}
-			if d.Damning {
-				delete(m.priors, id)
-			}
-		}
-		if d.Lasting {
-			of := m.priors[d.Presentation.Signalled]
-			if of == nil {
-				of = make(map[string]verifier.Prior)
-				m.priors[d.Presentation.Signalled] = of
-			}
-			of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Answer}
-		}
+		m.keep(d)
 	}
 	return verifier.Commitment{}, nil
+}
+
+// conflicts reports that what the decision was judged by is no longer so.
+func (m *Memory) conflicts(d *verifier.Device) bool {
+	if d.State != nil && !m.states[d.Key].Same(d.State.Was) {
+		return true
+	}
+	return slices.ContainsFunc(d.Holds, func(h verifier.Hold) bool { return m.holders[h.IMEI] != h.Was })
+}
+
+// keep records what a decision says of its device.
+func (m *Memory) keep(d verifier.Decision) {
+	key := d.Device.Key
+	m.credentials[key] = d.Device.Credential
+	if d.Device.State != nil {
+		m.states[key] = d.Device.State.Is
+	}
+	if d.Damning {
+		m.convicted[key] = m.decisions
+	}
+	for _, h := range d.Device.Holds {
+		m.holders[h.IMEI] = h.Is
+		if d.Damning || h.Is.Key != h.Was.Key {
+			delete(m.priors, h.IMEI)
+		}
+	}
+	if d.Lasting {
+		of := m.priors[d.Presentation.Signalled]
+		if of == nil {
+			of = make(map[string]verifier.Prior)
+			m.priors[d.Presentation.Signalled] = of
+		}
+		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Answer}
+	}
 }
 
 // Close implements verifier.Store.

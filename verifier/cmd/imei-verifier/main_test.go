@@ -78,6 +78,7 @@ func token(t *testing.T, kind attest.StorageKind, n attest.Nonce, edits ...func(
 	if kind.IsTPM() {
 		storage := &credential.Storage
 		storage.Kind, storage.Boot, storage.NV = kind, attest.BootMeasured, attest.NVPlatform
+		storage.RollbackProtected = kind == attest.StorageTPMDiscrete
 		binding, err := attest.BindingHash(credential.OEMID, credential.Slots, storage.RecordID)
 		if err != nil {
 			t.Fatal(err)

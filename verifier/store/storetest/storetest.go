@@ -33,6 +33,15 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"a later credential replaces the earlier", testNewCredential},
 		{"a nonce is not forgotten before it expires", testForget},
 		{"one nonce presented by many at once is accepted once", testRace},
+		{"a state is kept, and stays where a decision has none", testState},
+		{"a decision on another state than the one kept changes nothing", testStateConflict},
+		{"a decision that leaves the state conflicts all the same", testStateLeft},
+		{"many decisions on one state at once: one is accepted", testStateRace},
+		{"an IMEI passes to another key, and nothing lasts beyond it", testSuccession},
+		{"a decision on another holder than the one kept changes nothing", testHolderConflict},
+		{"many keys that take one IMEI at once: one gets it", testHolderRace},
+		{"a decision without an IMEI touches none", testRefused},
+		{"a used nonce is told before a conflict", testRepeatBeforeConflict},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)
@@ -50,7 +59,16 @@ var (
 	device = attesttest.MustIMEI(attesttest.IMEI1)
 	other  = attesttest.MustIMEI(attesttest.OtherIMEI)
 	key    = attest.KeyID{1}
+	holder = verifier.Holder{Key: key, Issuer: "tag:example,2026:oem", Serial: 1}
 )
+
+// next is a later decision on the same device, for another nonce.
+func next(number byte) verifier.Decision {
+	d := decision()
+	d.Presentation.Nonce = append(attest.Nonce{number}, d.Presentation.Nonce[1:]...)
+	d.Device.Holds[0].Was = holder
+	return d
+}
 
 func decision() verifier.Decision {
 	answer := attest.Result{IssuedAt: attesttest.Now, ValidUntil: attesttest.Now.Add(time.Minute), Submods: []attest.Submod{{Name: "slot1"}}}
@@ -58,7 +76,7 @@ func decision() verifier.Decision {
 	return verifier.Decision{
 		Presentation: verifier.Presentation{Nonce: attesttest.Nonce(), Token: [32]byte{1}, Subscriber: "alice", Signalled: device, Front: verifier.FrontHTTP},
 		Expiry:       attesttest.Now.Add(attest.NonceLife), Now: attesttest.Now, Answer: answer, Lasting: true,
-		Device: &verifier.Device{Key: key, Credential: []byte("credential"), Slots: []imei.IMEI{device}, Generation: 7},
+		Device: &verifier.Device{Key: key, Credential: []byte("credential"), Holds: []verifier.Hold{{IMEI: device, Is: holder}}, Generation: 7},
 	}
 }
 
@@ -84,8 +102,11 @@ func wantNothing(t *testing.T, s verifier.Store) {
 	if _, found, err := s.Credential(ctx, key); found || err != nil {
 		t.Errorf("Credential = %v, %v", found, err)
 	}
-	if found, err := s.Attested(ctx, device); found || err != nil {
-		t.Errorf("Attested = %v, %v", found, err)
+	if h, err := s.Holder(ctx, device); h != (verifier.Holder{}) || err != nil {
+		t.Errorf("Holder = %v, %v", h, err)
+	}
+	if state, err := s.State(ctx, key); state != (verifier.State{}) || err != nil {
+		t.Errorf("State = %v, %v", state, err)
 	}
 	if _, found, err := s.Prior(ctx, device, "alice"); found || err != nil {
 		t.Errorf("Prior = %v, %v", found, err)
@@ -100,11 +121,11 @@ func testKept(t *testing.T, s verifier.Store) {
 	if raw, found, err := s.Credential(ctx, key); string(raw) != "credential" || !found || err != nil {
 		t.Errorf("Credential = %q, %v, %v", raw, found, err)
 	}
-	if found, err := s.Attested(ctx, device); !found || err != nil {
-		t.Errorf("Attested = %v, %v", found, err)
+	if h, err := s.Holder(ctx, device); h != holder || err != nil {
+		t.Errorf("Holder = %v, %v", h, err)
 	}
-	if found, _ := s.Attested(ctx, other); found {
-		t.Error("an IMEI that never attested is found")
+	if h, _ := s.Holder(ctx, other); h != (verifier.Holder{}) {
+		t.Error("an IMEI that never attested is held")
 	}
 	p, found, err := s.Prior(ctx, device, "alice")
 	if !found || err != nil || !p.At.Equal(d.Now) || p.Generation != 7 || !reflect.DeepEqual(p.Answer, d.Answer) {
@@ -141,8 +162,7 @@ func testNoRepeatAfterValidity(t *testing.T, s verifier.Store) {
 func testNoRepeatAfterConviction(t *testing.T, s verifier.Store) {
 	d := decision()
 	commit(t, s, d)
-	damning := decision()
-	damning.Presentation.Nonce = append(attest.Nonce{1}, damning.Presentation.Nonce[1:]...)
+	damning := next(1)
 	damning.Damning = true
 	commit(t, s, damning)
 	if c := commit(t, s, d); !c.Closed || c.Repeat || c.Replay {
@@ -164,7 +184,8 @@ func testReplay(t *testing.T, s verifier.Store) {
 	} {
 		r := decision()
 		change(&r.Presentation)
-		r.Device = &verifier.Device{Key: attest.KeyID{9}, Credential: []byte("x"), Slots: []imei.IMEI{other}}
+		r.Device = &verifier.Device{Key: attest.KeyID{9}, Credential: []byte("x"),
+			State: &verifier.StateChange{Is: proved(1)}, Holds: []verifier.Hold{{IMEI: other, Is: holder}}}
 		if c := commit(t, s, r); !c.Replay || c.Repeat {
 			t.Errorf("%s: Commit = %+v, want a replay", name, c)
 		}
@@ -172,8 +193,11 @@ func testReplay(t *testing.T, s verifier.Store) {
 	if _, found, _ := s.Credential(context.Background(), attest.KeyID{9}); found {
 		t.Error("a replay stored a credential")
 	}
-	if found, _ := s.Attested(context.Background(), other); found {
+	if h, _ := s.Holder(context.Background(), other); h != (verifier.Holder{}) {
 		t.Error("a replay stored a device")
+	}
+	if state, _ := s.State(context.Background(), attest.KeyID{9}); state != (verifier.State{}) {
+		t.Error("a replay stored a state")
 	}
 }
 
@@ -191,8 +215,7 @@ func testNoDevice(t *testing.T, s verifier.Store) {
 
 func testDamning(t *testing.T, s verifier.Store) {
 	commit(t, s, decision())
-	d := decision()
-	d.Presentation.Nonce = append(attest.Nonce{1}, d.Presentation.Nonce[1:]...)
+	d := next(1)
 	d.Presentation.Subscriber, d.Lasting, d.Damning = "mallory", false, true
 	commit(t, s, d)
 	if _, found, _ := s.Prior(context.Background(), device, "alice"); found {
@@ -211,8 +234,7 @@ func testLasting(t *testing.T, s verifier.Store) {
 
 func testNewCredential(t *testing.T, s verifier.Store) {
 	commit(t, s, decision())
-	d := decision()
-	d.Presentation.Nonce = append(attest.Nonce{1}, d.Presentation.Nonce[1:]...)
+	d := next(1)
 	d.Device.Credential = []byte("reissued")
 	commit(t, s, d)
 	if raw, _, _ := s.Credential(context.Background(), key); string(raw) != "reissued" {
@@ -223,8 +245,7 @@ func testNewCredential(t *testing.T, s verifier.Store) {
 func testForget(t *testing.T, s verifier.Store) {
 	d := decision()
 	commit(t, s, d)
-	later := decision()
-	later.Presentation.Nonce = append(attest.Nonce{1}, later.Presentation.Nonce[1:]...)
+	later := next(1)
 	later.Now = d.Expiry.Add(-time.Second)
 	commit(t, s, later)
 	again := d
@@ -250,5 +271,176 @@ func testRace(t *testing.T, s verifier.Store) {
 	wg.Wait()
 	if n := len(accepted); n != 1 {
 		t.Errorf("accepted %d times, want once", n)
+	}
+}
+
+// proved is the state of a device that proved a counter.
+func proved(counter uint64) verifier.State {
+	return verifier.State{Counter: counter, ResetCount: 3, Clock: 1 << 60, Binding: [32]byte{byte(counter)}, Seen: attesttest.Now}
+}
+
+func wantState(t *testing.T, s verifier.Store, want verifier.State) {
+	t.Helper()
+	got, err := s.State(context.Background(), key)
+	if err != nil || !got.Same(want) || got.ResetCount != want.ResetCount || got.Clock != want.Clock || !got.Seen.Equal(want.Seen) {
+		t.Errorf("State = %+v, %v, want %+v", got, err, want)
+	}
+}
+
+func testState(t *testing.T, s verifier.Store) {
+	first, second := decision(), next(1)
+	first.Device.State = &verifier.StateChange{Is: proved(5)}
+	commit(t, s, first)
+	wantState(t, s, proved(5))
+	if c := commit(t, s, next(2)); c.Conflict {
+		t.Errorf("a decision without a state: %+v", c)
+	}
+	wantState(t, s, proved(5))
+	largest := proved(1<<64 - 1)
+	second.Device.State = &verifier.StateChange{Was: proved(5), Is: largest}
+	commit(t, s, second)
+	wantState(t, s, largest)
+}
+
+func testStateConflict(t *testing.T, s verifier.Store) {
+	first := decision()
+	first.Device.State = &verifier.StateChange{Is: proved(5)}
+	commit(t, s, first)
+	otherContent := proved(5)
+	otherContent.Binding[31] = 1
+	for name, was := range map[string]verifier.State{"no state": {}, "an earlier one": proved(4), "another content": otherContent} {
+		d := next(1)
+		d.Damning = true
+		d.Device.Credential, d.Device.State = []byte("x"), &verifier.StateChange{Was: was, Is: proved(6)}
+		if c := commit(t, s, d); !c.Conflict || c.Repeat || c.Replay || c.Closed {
+			t.Errorf("%s: %+v, want a conflict", name, c)
+		}
+	}
+	wantState(t, s, proved(5))
+	if raw, _, _ := s.Credential(context.Background(), key); string(raw) != "credential" {
+		t.Errorf("a conflict stored the credential %q", raw)
+	}
+	if _, found, _ := s.Prior(context.Background(), device, "alice"); !found {
+		t.Error("a conflict ended an earlier answer")
+	}
+	if c := commit(t, s, first); !c.Repeat {
+		t.Errorf("the first once more: %+v, want its answer", c)
+	}
+	again := next(1)
+	again.Device.State = &verifier.StateChange{Was: proved(5), Is: proved(6)}
+	if c := commit(t, s, again); c.Conflict || c.Replay {
+		t.Errorf("judged anew: %+v, the conflicts have used the nonce", c)
+	}
+}
+
+func testStateLeft(t *testing.T, s verifier.Store) {
+	d := decision()
+	d.Device.State = &verifier.StateChange{Was: proved(5), Is: proved(5)}
+	if c := commit(t, s, d); !c.Conflict {
+		t.Errorf("%+v, want a conflict", c)
+	}
+	wantNothing(t, s)
+}
+
+func testStateRace(t *testing.T, s verifier.Store) {
+	wantOne(t, s, func(i int) verifier.Decision {
+		d := next(byte(i))
+		d.Device.Holds = nil
+		d.Device.State = &verifier.StateChange{Is: proved(5)}
+		d.Device.State.Is.Binding[31] = byte(i)
+		return d
+	})
+}
+
+func testSuccession(t *testing.T, s verifier.Store) {
+	commit(t, s, decision())
+	newer := verifier.Holder{Key: attest.KeyID{2}, Issuer: holder.Issuer, Serial: 1<<64 - 1}
+	d := next(1)
+	d.Device.Key, d.Device.Holds[0].Is, d.Lasting = newer.Key, newer, false
+	commit(t, s, d)
+	if h, err := s.Holder(context.Background(), device); h != newer || err != nil {
+		t.Errorf("Holder = %+v, %v, want %+v", h, err, newer)
+	}
+	if _, found, _ := s.Prior(context.Background(), device, "alice"); found {
+		t.Error("an answer for the former key survived it")
+	}
+}
+
+func testHolderConflict(t *testing.T, s verifier.Store) {
+	commit(t, s, decision())
+	otherSerial := holder
+	otherSerial.Serial++
+	for name, was := range map[string]verifier.Holder{"nobody": {}, "another serial": otherSerial} {
+		d := next(1)
+		d.Device.Holds = []verifier.Hold{{IMEI: other, Is: holder}, {IMEI: device, Was: was, Is: otherSerial}}
+		if c := commit(t, s, d); !c.Conflict {
+			t.Errorf("%s: %+v, want a conflict", name, c)
+		}
+	}
+	for id, want := range map[imei.IMEI]verifier.Holder{device: holder, other: {}} {
+		if h, err := s.Holder(context.Background(), id); h != want || err != nil {
+			t.Errorf("Holder = %+v, %v, want %+v", h, err, want)
+		}
+	}
+}
+
+func testHolderRace(t *testing.T, s verifier.Store) {
+	wantOne(t, s, func(i int) verifier.Decision {
+		d := decision()
+		d.Presentation.Nonce = append(attest.Nonce{byte(i)}, d.Presentation.Nonce[1:]...)
+		d.Device.Key = attest.KeyID{byte(i)}
+		d.Device.Holds[0].Is.Key = d.Device.Key
+		return d
+	})
+}
+
+// wantOne commits decisions with nonces of their own at once: one is accepted, the others conflict.
+func wantOne(t *testing.T, s verifier.Store, decide func(i int) verifier.Decision) {
+	t.Helper()
+	const many = 16
+	var wg sync.WaitGroup
+	accepted := make(chan int, many)
+	for i := range many {
+		wg.Go(func() {
+			switch c, err := s.Commit(context.Background(), decide(i)); {
+			case err != nil:
+				t.Errorf("Commit: %v", err)
+			case !c.Conflict:
+				accepted <- i
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(accepted); n != 1 {
+		t.Errorf("accepted %d times, want once", n)
+	}
+}
+
+func testRefused(t *testing.T, s verifier.Store) {
+	commit(t, s, decision())
+	d := next(1)
+	d.Device.Key, d.Device.Holds, d.Lasting, d.Damning = attest.KeyID{2}, nil, false, true
+	commit(t, s, d)
+	if h, _ := s.Holder(context.Background(), device); h != holder {
+		t.Errorf("Holder = %+v, want %+v", h, holder)
+	}
+	if _, found, _ := s.Prior(context.Background(), device, "alice"); !found {
+		t.Error("the conviction of another device ended the holder's answer")
+	}
+	if c := commit(t, s, decision()); !c.Repeat {
+		t.Errorf("the holder's presentation once more: %+v, want its answer", c)
+	}
+}
+
+func testRepeatBeforeConflict(t *testing.T, s verifier.Store) {
+	d := decision()
+	d.Device.State = &verifier.StateChange{Is: proved(5)}
+	commit(t, s, d)
+	if c := commit(t, s, d); !c.Repeat || c.Conflict {
+		t.Errorf("the same once more, judged by what was before it: %+v, want the answer", c)
+	}
+	d.Presentation.Front = verifier.FrontSIP
+	if c := commit(t, s, d); !c.Replay || c.Conflict {
+		t.Errorf("a replay, judged by what was before: %+v, want a replay", c)
 	}
 }

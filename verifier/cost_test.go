@@ -1,0 +1,106 @@
+package verifier_test
+
+import (
+	"bytes"
+	"context"
+	"slices"
+	"testing"
+
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/verifier"
+)
+
+// TestWhichSignaturesAreVerified counts the signatures that a judgement rests on: those that change it when they are spoiled,
+// where they come from the token or from the store. The benchmarks show that none is verified twice.
+func TestWhichSignaturesAreVerified(t *testing.T) {
+	const ofToken, ofCredential, ofProof = "token", "Credential", "proof"
+	for _, c := range []struct {
+		name         string
+		firstContact bool
+		proofs       bool
+		want         []string
+	}{
+		{"profile A, warm", false, false, []string{ofToken}},
+		{"profile A, first contact", true, false, []string{ofToken, ofCredential}},
+		{"profile B, warm", false, true, []string{ofToken, ofProof}},
+		{"profile B, first contact", true, true, []string{ofToken, ofCredential, ofProof}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var got []string
+			for _, part := range []string{ofToken, ofCredential, ofProof} {
+				l, device := newLab(t), newTPM(func(e *attest.Credential) { e.Storage.RollbackProtected = !c.proofs })
+				kept := &spoiling{Store: l.store}
+				l.restart(kept)
+				if !c.firstContact {
+					l.judge(device.token(l.mint()), nil)
+				}
+				kept.spoil = part == ofCredential
+				carried := attesttest.SignedCredential(device.credential)
+				if part == ofCredential {
+					carried[len(carried)-1] ^= 1
+				}
+				if !c.firstContact {
+					carried = nil
+				}
+				token := answering(l.mint(), carried)
+				if c.proofs {
+					device.Counter++
+					token = attesttest.ProvedToken(claimsOf(token), device.credential, device.CounterProof, carried)
+				}
+				token = spoil(token, part == ofToken, part == ofProof)
+				if l.judge(token, nil) != affirmed {
+					got = append(got, part)
+				}
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("the signatures of %v are verified, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func claimsOf(token []byte) attest.Claims {
+	e, err := attest.DecodeEvidence(token)
+	if err != nil {
+		panic(err)
+	}
+	return e.Claims
+}
+
+// spoil flips the last bit of the token's signature, or of its proof's.
+func spoil(token []byte, own, proof bool) []byte {
+	m := bytes.Clone(token)
+	if own {
+		m[len(m)-1] ^= 1
+	}
+	if e, err := attest.DecodeEvidence(m); proof && err == nil && e.TPMProof != nil {
+		m[bytes.Index(m, e.TPMProof)+len(e.TPMProof)-1] ^= 1
+	}
+	return m
+}
+
+// spoiling gives Credentials back with a bad signature.
+type spoiling struct {
+	verifier.Store
+	spoil bool
+}
+
+func (s *spoiling) Credential(ctx context.Context, key attest.KeyID) ([]byte, bool, error) {
+	raw, found, err := s.Store.Credential(ctx, key)
+	if s.spoil && found {
+		raw = bytes.Clone(raw)
+		raw[len(raw)-1] ^= 1
+	}
+	return raw, found, err
+}
+
+// restart puts a new verifier on a store.
+func (l *lab) restart(s verifier.Store) {
+	l.t.Helper()
+	l.store = s
+	var err error
+	if l.Verifier, err = verifier.New(verifier.Config{Store: s, Nonces: l.nonces, Trust: trusting(anchor())}); err != nil {
+		l.t.Fatal(err)
+	}
+}

@@ -1,0 +1,105 @@
+package verifier
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/attest/tpmprofile"
+)
+
+// The proofs of one TPM are in order: each is made after the attestation counter was raised, so no two have the same
+// counter, and resets and clock go up with it until TPM2_Clear makes them begin anew (TPM 2.0 Part 1 section 36). A copy
+// of the TPM's state goes on counting by itself and breaks that order. Tokens may arrive in another order than they
+// were signed in, so arrival proves nothing: a token was signed after its nonce was minted and before it was seen, and
+// only where those times do not overlap is it known which of two was signed first.
+
+// readProof checks the proof of profile B if the evidence carries one. It is unprotected, so whoever passes a token on
+// can spoil it: that refuses the request and leaves the nonce and the device as they were. A proof of another kind is
+// of a profile to come and shows no more than none: leaving it out would be as easy.
+func (a *appraisal) readProof() attest.Reason {
+	if a.evidence.TPMProof == nil {
+		return ""
+	}
+	p, err := attest.DecodeCounterProof(a.evidence.TPMProof)
+	switch {
+	case attest.ClassOf(err) == attest.ClassProfile:
+		return ""
+	case err != nil:
+		return attest.ReasonUnexpectedEvidence
+	case tpmprofile.VerifyCounterProof(&a.endorsement.credential.Credential, a.evidence.Binding(), p) != nil:
+		return attest.ReasonSignatureInvalid
+	}
+	a.proof = &p
+	return ""
+}
+
+// judgeState is step 7: was the storage set back since the device proved its state? Where the manufacturer says that it
+// cannot be, no proof is missed.
+func (v *Verifier) judgeState(ctx context.Context, a *appraisal) error {
+	storage := &a.endorsement.credential.Storage
+	if a.proof == nil && storage.RollbackProtected {
+		return nil
+	}
+	kept, err := v.store.State(ctx, a.evidence.KeyID)
+	switch {
+	case err != nil:
+		return err
+	case a.proof != nil:
+		next, found := kept.next(a.proved(), a.minted, storage.NV)
+		a.state = &StateChange{Was: kept, Is: next}
+		a.device(found...)
+	case kept.Seen.IsZero() || a.in.Now.Sub(kept.Seen) > proofLife:
+		a.device(attest.ReasonRollbackUnknown)
+	}
+	return nil
+}
+
+func (a *appraisal) proved() State {
+	return State{Counter: a.proof.Counter, ResetCount: a.proof.ResetCount, Clock: a.proof.Clock,
+		Binding: a.evidence.Binding(), Seen: a.in.Now}
+}
+
+// next compares the state that is kept with a newly proved one, signed after minted, and says what is to be kept.
+func (s State) next(n State, minted time.Time, variant attest.NVVariant) (State, []attest.Reason) {
+	switch {
+	case s.Seen.IsZero():
+		return n, nil
+	case s.Same(n): // shown once more
+		return s, nil
+	case n.Counter > s.Counter:
+		if s.Seen.After(n.Seen) {
+			n.Seen = s.Seen // by another node's clock
+		}
+		if n.ticks(s) < 0 {
+			return n, []attest.Reason{attest.ReasonTPMCleared}
+		}
+		return n, nil
+	case n.Counter < s.Counter && n.mayPrecede(s, minted):
+		return s, nil
+	case variant == attest.NVOwner && n.ResetCount < s.ResetCount:
+		// TPM2_Clear deletes the owner's counter. The one made after it begins above (Part 1 section 37.2.4), but where a TPM
+		// does not keep to that its owner has done no wrong. A copy of before the last reset looks the same, so it is not
+		// affirmed either.
+		return n, []attest.Reason{attest.ReasonTPMCleared, attest.ReasonRollbackUnknown}
+	}
+	return s, []attest.Reason{attest.ReasonStateRegressed}
+}
+
+// ticks compares the times that two proofs tell: within a reset by the clock, which steps back over a power failure.
+func (s State) ticks(t State) int {
+	return cmp.Or(cmp.Compare(s.ResetCount, t.ResetCount), cmp.Compare(s.Clock, t.Clock))
+}
+
+// mayPrecede reports that a proof with a lower counter may be of the same TPM, signed earlier and seen later: its nonce
+// is no younger than what is kept, and it tells an earlier time; or the TPM was cleared in between, so that the kept
+// one's clock ran no longer than the two are apart.
+func (n State) mayPrecede(kept State, minted time.Time) bool {
+	apart := kept.Seen.Sub(minted)
+	return apart >= 0 && (n.ticks(kept) <= 0 || kept.Clock <= clockIn(apart))
+}
+
+// clockIn is the most that a TPM's clock counts in d, in milliseconds: it may be made to run fast (Part 3 section 29.3,
+// TPM2_ClockRateAdjust), by less than half.
+func clockIn(d time.Duration) uint64 { return uint64(d.Milliseconds()) / 2 * 3 }

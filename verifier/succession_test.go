@@ -1,0 +1,230 @@
+package verifier_test
+
+import (
+	"crypto/ecdsa"
+	"reflect"
+	"testing"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
+	"imei-attest/verifier"
+)
+
+// board is a device with a key of its own, endorsed for IMEIs under a serial.
+type board struct {
+	key        *ecdsa.PrivateKey
+	credential []byte
+	slots      []imei.IMEI
+}
+
+func newBoard(name string, serial uint64, edits ...func(*attest.Credential)) board {
+	key := attesttest.Key(name)
+	c := endorsed(append([]func(*attest.Credential){func(c *attest.Credential) { c.Key, c.Serial = &key.PublicKey, serial }}, edits...)...)
+	return board{key, attesttest.SignedCredential(c), c.Slots}
+}
+
+func (b board) token(n attest.Nonce, edits ...func(*attest.Claims)) []byte {
+	c := attesttest.Claims()
+	c.Nonce = n
+	provisioned(b.slots...)(&c)
+	var answers []attest.Observed
+	for _, id := range b.slots {
+		answers = append(answers, says(id))
+	}
+	modem(answers...)(&c)
+	for _, edit := range edits {
+		edit(&c)
+	}
+	raw, err := attest.SignEvidence(nil, c, attesttest.Signer(b.key), attest.KeyIDOf(&b.key.PublicKey), attest.Enclosure{Credential: b.credential})
+	if err != nil {
+		panic(err)
+	}
+	return raw
+}
+
+const (
+	otherIssuer = "tag:example,2026:contractor"
+	duplicate   = "slot1 contraindicated: imei-consistent" + good + " duplicate-key"
+	superseding = affirmed + " superseded"
+)
+
+// other is a Credential of another manufacturer, that signs with the key of the first in these tests.
+func other(c *attest.Credential) { c.Issuer = otherIssuer }
+
+// successions is step 8: what a second board is after the first held the IMEI, and the first after it.
+var successions = []struct {
+	name          string
+	first, second board
+	want, after   string
+}{
+	{"a higher serial supersedes, and the board that was swapped is refused", newBoard("first", 1), newBoard("second", 2), superseding, duplicate},
+	{"the highest serial supersedes", newBoard("first", 1<<64-2), newBoard("second", 1<<64-1), superseding, duplicate},
+	{"an equal serial is a duplicate, and the holder is not", newBoard("first", 1), newBoard("second", 1), duplicate, affirmed},
+	{"a lower serial is a duplicate, and the holder is not", newBoard("first", 2), newBoard("second", 1), duplicate, affirmed},
+	{"another IMEI is nobody's business", newBoard("first", 1), newBoard("second", 1, slots(id2)), affirmed, affirmed},
+	{"the same key under a higher serial is the same device", newBoard("first", 1), newBoard("first", 2), affirmed, affirmed},
+	{"the same key under a lower serial is the same device", newBoard("first", 2), newBoard("first", 1), affirmed, affirmed},
+	{"a second slot supersedes", newBoard("first", 1, slots(id2)), newBoard("second", 2, slots(id1, id2)),
+		"slot1 affirming: imei-consistent" + good + " | slot2 affirming: imei-consistent" + good + " superseded", duplicate},
+	{"a duplicate in one slot takes the other slot neither", newBoard("first", 1, slots(id2)), newBoard("second", 1, slots(id1, id2)),
+		"slot1 affirming: imei-consistent" + good + " | slot2 contraindicated: imei-consistent" + good + " duplicate-key", affirmed},
+	{"another issuer is a duplicate, whatever the serial", newBoard("first", 1), newBoard("second", 9, other), duplicate, affirmed},
+	{"another issuer is a duplicate the other way, too", newBoard("first", 1, other), newBoard("second", 9), duplicate, affirmed},
+}
+
+// newFactories trusts a second manufacturer, too.
+func newFactories(t *testing.T) *lab {
+	l := newLab(t)
+	l.SetTrust(trustingBoth(t, true))
+	return l
+}
+
+func trustingBoth(t *testing.T, second bool) *verifier.Trust {
+	trust := trusting(anchor())
+	if second {
+		contractor := anchor()
+		contractor.Issuer = otherIssuer
+		if err := trust.Keys.Add(public("contractor"), contractor); err != nil {
+			t.Fatal(err)
+		}
+	} else {
+		trust.Generation = 2
+	}
+	return trust
+}
+
+// resigned is the board's Credential under the key of its issuer.
+func (b board) resigned() board {
+	c, err := attest.DecodeCredential(b.credential)
+	if err == nil && c.Issuer == otherIssuer {
+		b.credential = issued(c.Credential, attesttest.Key("contractor"), attest.KeyIDOf(public("contractor")))
+	}
+	return b
+}
+
+func TestSuccession(t *testing.T) {
+	for _, c := range successions {
+		t.Run(c.name, func(t *testing.T) {
+			l, first, second := newFactories(t), c.first.resigned(), c.second.resigned()
+			for _, step := range []struct {
+				name  string
+				board board
+				want  string
+			}{{"first", first, affirmed}, {"second", second, c.want}, {"first again", first, c.after}} {
+				if got := l.judge(step.board.token(l.mint()), nil); got != step.want {
+					t.Errorf("%s:\n got %s\nwant %s", step.name, got, step.want)
+				}
+			}
+		})
+	}
+}
+
+// TestASwapInAShop: the honest owner's new board is affirmed at once and stays so, and who has the old board cannot change
+// that, nor rest on what it once was.
+func TestASwapInAShop(t *testing.T) {
+	l, old, swapped := newLab(t), newBoard("old", 1), newBoard("new", 2)
+	alice := registering(id1, by("alice@example"), again)
+	l.judge(old.token(l.mint()), registering(id1, by("thief@example"), again))
+	if got := l.judge(nil, registering(id1, by("thief@example"), again)); got == "registration warning: evidence-missing" {
+		t.Fatalf("before the swap: %s", got)
+	}
+	l.judge(swapped.token(l.mint()), alice)
+	before := l.state()
+	for _, attack := range [][]byte{old.token(l.mint()), old.token(l.mint(), modem(says(stranger))), nil} {
+		result := l.appraise(attack, registering(id1, by("thief@example"), again))
+		if s := result.Status(); s != attest.StatusContraindicated && (attack != nil || s != attest.StatusWarning) {
+			t.Errorf("the old board got %s", summary(result))
+		}
+	}
+	if got := l.state(); !reflect.DeepEqual(got, before) {
+		t.Errorf("the old board changed what is kept to\n%+v, was\n%+v", got, before)
+	}
+	l.now = l.now.Add(time.Hour)
+	if got, want := l.judge(swapped.token(l.mint()), nil), affirmed; got != want {
+		t.Errorf("the new board got %s, want %s", got, want)
+	}
+	if got, want := l.judge(nil, alice), affirmed+" | registration warning: imei-consistent subscriber-unbound"; got != superseding+want[len(affirmed):] {
+		t.Errorf("its owner without evidence got %s, want %s", got, want)
+	}
+}
+
+// TestAnOutdatedCredentialTakesNothingFromItsHolder: its serial stays the highest that was shown.
+func TestAnOutdatedCredentialTakesNothingFromItsHolder(t *testing.T) {
+	l := newLab(t)
+	for _, step := range []struct {
+		board board
+		want  string
+	}{{newBoard("first", 3), affirmed}, {newBoard("first", 1), affirmed}, {newBoard("second", 2), duplicate}, {newBoard("second", 4), superseding}} {
+		if got := l.judge(step.board.token(l.mint()), nil); got != step.want {
+			t.Errorf("got %s, want %s", got, step.want)
+		}
+	}
+}
+
+// TestAHolderThatWasGivenAnotherIMEI holds the former one no longer.
+func TestAHolderThatWasGivenAnotherIMEI(t *testing.T) {
+	l := newLab(t)
+	for _, b := range []board{newBoard("first", 1), newBoard("first", 2, slots(id2))} {
+		if got := l.judge(b.token(l.mint()), nil); got != affirmed {
+			t.Errorf("got %s, want %s", got, affirmed)
+		}
+	}
+	if got := l.judge(newBoard("second", 1).token(l.mint()), nil); got != superseding {
+		t.Errorf("got %s, want %s", got, superseding)
+	}
+}
+
+// TestAHolderOnceItsManufacturerIsNotTrusted any longer holds nothing.
+func TestAHolderOnceItsManufacturerIsNotTrusted(t *testing.T) {
+	l, first, second := newFactories(t), newBoard("first", 5, other).resigned(), newBoard("second", 1)
+	l.judge(first.token(l.mint()), nil)
+	if got := l.judge(second.token(l.mint()), nil); got != duplicate {
+		t.Errorf("while it is trusted: %s, want %s", got, duplicate)
+	}
+	l.SetTrust(trustingBoth(t, false))
+	if got := l.judge(second.token(l.mint()), nil); got != superseding {
+		t.Errorf("since it is not: %s, want %s", got, superseding)
+	}
+}
+
+// TestAForgedSuccessionTakesNothing: a Credential under a higher serial without its key, or without the manufacturer's.
+func TestAForgedSuccessionTakesNothing(t *testing.T) {
+	for name, forge := range map[string]func(l *lab) []byte{
+		"without the device key": func(l *lab) []byte {
+			return signed(l.mint(), mallory, attest.KeyIDOf(public("second")), newBoard("second", 2).credential)
+		},
+		"without the manufacturer's key": func(l *lab) []byte {
+			b := newBoard("second", 2)
+			c, _ := attest.DecodeCredential(b.credential)
+			b.credential = issued(c.Credential, mallory, attest.KeyIDOf(&attesttest.OEMKey.PublicKey))
+			return b.token(l.mint())
+		},
+		"with an expired nonce": func(*lab) []byte { return newBoard("second", 2).token(attesttest.Nonce()) },
+	} {
+		l, first := newLab(t), newBoard("first", 1)
+		l.judge(first.token(l.mint()), nil)
+		before := l.state()
+		l.judge(forge(l), nil)
+		if got := l.state(); !reflect.DeepEqual(got, before) {
+			t.Errorf("%s: what is kept became\n%+v, was\n%+v", name, got, before)
+		}
+		if got := l.judge(first.token(l.mint()), nil); got != affirmed {
+			t.Errorf("%s: the holder got %s, want %s", name, got, affirmed)
+		}
+	}
+}
+
+// TestTwoFactoriesAtOnce: of two keys under one serial one gets the IMEI.
+func TestTwoFactoriesAtOnce(t *testing.T) {
+	l := newLab(t)
+	var tokens [][]byte
+	for _, name := range []string{"a", "b", "c", "d", "e", "f", "g", "h"} {
+		tokens = append(tokens, newBoard(name, 1).token(l.mint()))
+	}
+	counts := l.judgeAtOnce(tokens)
+	if counts[affirmed] != 1 || counts[duplicate] != len(tokens)-1 {
+		t.Errorf("got %v, want one affirmed", counts)
+	}
+}
