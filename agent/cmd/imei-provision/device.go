@@ -42,7 +42,7 @@ var deviceCommand = command{
 `,
 	declare: func(flags *flag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 		var f deviceFlags
-		flags.StringVar(&f.oem, "oem", "", "`folder` of the manufacturer's keys, made by oem-key")
+		f.keys.declare(flags)
 		flags.StringVar(&f.vault, "vault", "", "secure storage, `SPEC`: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
 		flags.StringVar(&f.imei, "imei", "", "IMEI of slot 1, 15 `digits`")
 		flags.StringVar(&f.slot2, "slot2", "", "IMEI of slot 2, 15 `digits`")
@@ -60,10 +60,11 @@ var deviceCommand = command{
 
 // deviceFlags are the command line of "device".
 type deviceFlags struct {
-	oem, vault, imei, slot2, model, pcrs, nv, kind, approvals string
-	serial                                                    uint64
-	class                                                     uint
-	rollback                                                  bool
+	keys                                                 keyFlags
+	vault, imei, slot2, model, pcrs, nv, kind, approvals string
+	serial                                               uint64
+	class                                                uint
+	rollback                                             bool
 }
 
 func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
@@ -75,7 +76,7 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	oem, err := loadOEM(f.oem)
+	oem, err := f.keys.load(stderr, provision.Duties()...)
 	if err != nil {
 		return err
 	}
@@ -93,7 +94,7 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 func (f *deviceFlags) unit() (provision.Unit, error) {
 	u := provision.Unit{Model: f.model, Serial: f.serial, Class: uint8(f.class)}
-	if f.imei == "" || f.oem == "" || f.vault == "" {
+	if f.imei == "" || f.keys.oem == "" || f.vault == "" {
 		return u, usagef("--oem, --vault and --imei are needed")
 	}
 	if f.class < 1 || f.class > 3 || f.model == "" || len(f.model) > 32 {
@@ -131,14 +132,6 @@ func (f *deviceFlags) options(stderr io.Writer) (provision.Options, error) {
 	}
 	o.Progress = func(step provision.Step, detail string) { fmt.Fprintf(stderr, "%-16s %s\n", step, detail) }
 	return o, nil
-}
-
-func loadOEM(folder string) (*provision.OEM, error) {
-	oem, err := provision.LoadOEM(folder)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--oem: %w", err)}
-	}
-	return oem, nil
 }
 
 func (f *deviceFlags) tpm(ctx context.Context, oem *provision.OEM, unit provision.Unit, options provision.Options) (*provision.Result, error) {
