@@ -9,6 +9,7 @@ const (
 	goInternal = "github.com/rogpeppe/go-internal" // testscript; tests only, as no line allows it
 	xsys       = "golang.org/x/sys"                // system calls that the standard library lacks
 	pkcs8      = "github.com/youmark/pkcs8"        // encrypted private keys of the manufacturer (PBES2)
+	pkcs11     = "github.com/miekg/pkcs11"         // keys in a token; needs cgo, so behind a build tag of its own
 	xterm      = "golang.org/x/term"               // a passphrase that is typed and not shown
 	yaml       = "go.yaml.in/yaml/v4"              // files that people write
 	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
@@ -16,7 +17,7 @@ const (
 	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, xterm, yaml}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml}
 
 // line is the law for one folder.
 type line struct {
@@ -99,7 +100,7 @@ var law = map[string]line{
 	"agent/cmd/imei-provision": {
 		may: []string{"agent", "agent/provision", "agent/softvault", "agent/softvault/privatefile", "agent/tpmvault", "agent/tpmvault/tpmdev", "modem", "modem/serialport",
 			"attest", "attest/imei", "attest/tpmprofile"},
-		modules: []string{xterm},
+		modules: []string{pkcs11, xterm},
 	},
 
 	"verifier": {may: []string{"attest", "attest/imei", "attest/tpmprofile"}},
