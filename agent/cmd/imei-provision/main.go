@@ -54,6 +54,12 @@ The production line, with the keys elsewhere, in this order:
   imei-provision lock [flags]                  make the record final
   imei-provision verify [flags]                read the device back and have it sign
 
+A device in the field, whose TPM proves itself; then install, lock and verify:
+  imei-provision enroll begin [flags]          on the device: ask
+  imei-provision enroll challenge [flags]      the manufacturer: check the TPM, challenge it
+  imei-provision enroll answer [flags]         on the device: have the TPM answer
+  imei-provision enroll issue [flags]          the manufacturer: check the answer, give a package
+
 The end of a device:
   imei-provision retire [flags]                delete its record; needs the NV key
 
@@ -89,6 +95,11 @@ var commands = map[string]command{
 	"lock":         lockCommand,
 	"verify":       verifyCommand,
 	"retire":       retireCommand,
+
+	"enroll begin":     enrollBeginCommand,
+	"enroll challenge": enrollChallengeCommand,
+	"enroll answer":    enrollAnswerCommand,
+	"enroll issue":     enrollIssueCommand,
 }
 
 // run is main without the process around it.
@@ -105,12 +116,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stdout, "imei-provision", version())
 		return exitYes
 	}
-	c, known := commands[args[0]]
+	name, rest := args[0], args[1:]
+	if name == "enroll" && len(rest) > 0 {
+		name, rest = name+" "+rest[0], rest[1:]
+	}
+	c, known := commands[name]
 	if !known {
-		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(args[0]), usage)
+		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), usage)
 		return exitUsage
 	}
-	return c.run(ctx, args[0], args[1:], stdin, stdout, stderr)
+	return c.run(ctx, name, rest, stdin, stdout, stderr)
 }
 
 func (c command) run(ctx context.Context, name string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
