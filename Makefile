@@ -13,7 +13,7 @@ BENCH_BASE ?=
 # Debian packages of the programs that ours are tried against; the AT clients read the IMEI of an emulated modem.
 PEERS_DEMO := swtpm
 PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
-PEERS := $(PEERS_DEMO) tpm2-tools softhsm2 openssl ruby-cose curl $(PEERS_AT)
+PEERS := $(PEERS_DEMO) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl $(PEERS_AT)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab
