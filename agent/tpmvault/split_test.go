@@ -3,6 +3,7 @@ package tpmvault_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
@@ -166,4 +167,16 @@ func TestADeletionIsGoodOnce(t *testing.T) {
 	}
 	u.wantClean()
 	u.must(u.retire())
+}
+
+// The vault looks for the platform's record first: an owner's beside it would never be used.
+func TestNoOwnersRecordBesideThePlatforms(t *testing.T) {
+	u := newUnit(t)
+	u.must(u.installAndLock(u.signed(attest.NVPlatform)))
+	options := u.options()
+	options.Variant = attest.NVOwner
+	_, err := provision.NewRequest(t.Context(), u.factory(), u.oem, provision.Unit{Slots: []imei.IMEI{imei1}, Model: "bench", Serial: 1, Class: 3}, options)
+	if !errors.Is(err, provision.ErrRefused) || !strings.Contains(err.Error(), "retire") {
+		t.Errorf("a request for the owner's index: %v; want %v with a remedy", err, provision.ErrRefused)
+	}
 }

@@ -10,6 +10,7 @@ import (
 	"imei-attest/agent/provision"
 	"imei-attest/agent/tpmvault"
 	"imei-attest/agent/tpmvault/tpmdev"
+	"imei-attest/attest/tpmprofile"
 )
 
 var _ provision.Enroller = (*tpmvault.Factory)(nil)
@@ -71,8 +72,12 @@ func enrollBegin(ctx context.Context, stdout io.Writer, factory *tpmvault.Factor
 	if err := keep(out, r); err != nil {
 		return err
 	}
+	name, _, err := tpmprofile.CheckEndorsementKey(public)
+	if err != nil {
+		return err
+	}
 	showRequest(stdout, r)
-	fmt.Fprintf(stdout, "ek cert   %d bytes\nrequest   %s: bring it to imei-provision enroll challenge\n", len(certificate), out)
+	fmt.Fprintf(stdout, "ek name   %x\nek cert   %d bytes\nrequest   %s: bring it to imei-provision enroll challenge\n", name, len(certificate), out)
 	return nil
 }
 
