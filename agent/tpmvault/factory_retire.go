@@ -3,7 +3,6 @@ package tpmvault
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
@@ -87,32 +86,4 @@ func (f *Factory) deleteSpecial(t contextTPM, p tpmprofile.Profile, index tpm2.N
 		}.Execute(t)
 		return err
 	})
-}
-
-// CounterValue reads a counter beside the record; found is false where the TPM has none, and where another kind of
-// index holds the handle there is an error. A counter that was never raised has the value 0.
-func (f *Factory) CounterValue(ctx context.Context, c tpmprofile.Counter, variant attest.NVVariant) (value uint64, found bool, err error) {
-	t := withContext(ctx, f.tpm)
-	public, name, err := readIndexPublic(t, c.Index(variant))
-	if err != nil || public == nil {
-		return 0, false, err
-	}
-	want, err := c.Name(variant, public.Attributes.Written)
-	if err != nil {
-		return 0, true, err
-	}
-	if !bytes.Equal(name, want) {
-		return 0, true, fmt.Errorf("NV index %#x is not the %s counter: its Name is %x, want %x", uint32(c.Index(variant)), c, name, want)
-	}
-	if !public.Attributes.Written {
-		return 0, true, nil
-	}
-	raw, err := readNV(t, tpm2.NamedHandle{Handle: c.Index(variant), Name: tpm2.TPM2BName{Buffer: name}}, public.DataSize)
-	if err == nil && len(raw) != 8 {
-		err = errors.New("the TPM gave a counter that has not 8 bytes")
-	}
-	for _, b := range raw {
-		value = value<<8 | uint64(b)
-	}
-	return value, true, err
 }

@@ -180,3 +180,30 @@ func TestNoOwnersRecordBesideThePlatforms(t *testing.T) {
 		t.Errorf("a request for the owner's index: %v; want %v with a remedy", err, provision.ErrRefused)
 	}
 }
+
+// The counters beside the record are shown; another index in their place is told.
+func TestVerifyReadsCounters(t *testing.T) {
+	u := newUnit(t)
+	u.must(u.installAndLock(u.signed(attest.NVPlatform)))
+	u.approve(tpmprofile.RolePrimary, "sha256:0,2,4,7")
+	public := tpmprofile.CounterAttestation.Public(attest.NVPlatform, false)
+	_, err := tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHPlatform, PublicInfo: tpm2.New2B(*public)}.Execute(u.conn)
+	u.must(err)
+	index := liveIndex(u.conn, public.NVIndex)
+	_, err = tpm2.NVIncrement{AuthHandle: tpm2.AuthHandle{Handle: index.Handle, Name: index.Name, Auth: tpm2.PasswordAuth(nil)}, NVIndex: index}.Execute(u.conn)
+	u.must(err)
+	epoch := tpmprofile.CounterEpoch.Public(attest.NVPlatform, false)
+	epoch.Attributes.AuthWrite = true // anybody could raise it
+	_, err = tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHPlatform, PublicInfo: tpm2.New2B(*epoch)}.Execute(u.conn)
+	u.must(err)
+	found, err := u.verify()
+	u.must(err)
+	if value, ok, err := u.factory().CounterValue(t.Context(), tpmprofile.CounterAttestation, attest.NVPlatform); value == 0 || !ok || err != nil {
+		t.Errorf("attestation counter: %d, %v, %v", value, ok, err)
+	}
+	for _, c := range found.Checks {
+		if want := c.Name != "epoch counter"; c.OK != want {
+			t.Errorf("check %+v, want OK = %v", c, want)
+		}
+	}
+}
