@@ -15,7 +15,7 @@ BENCH_BASE ?=
 PEERS_DEMO := swtpm
 PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
 PEERS_SIMULATOR := gcc libc6-dev libssl-dev
-PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) tpm2-tools openssl ruby-cose curl $(PEERS_AT)
+PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl $(PEERS_AT)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab
@@ -78,6 +78,7 @@ check: toolchain cross ## before each commit, under a minute: gofmt, vet, builds
 .PHONY: full
 full: check deps size reproducible ## before a push: check, and race detector, staticcheck, fuzzing, modules, linked packages, size, same bytes
 	CGO_ENABLED=1 $(GO) test -race -timeout 30m ./...
+	CGO_ENABLED=1 $(GO) vet -tags pkcs11 ./agent/cmd/imei-provision
 	$(TOOL) staticcheck ./...
 	$(GO) mod tidy -diff
 	$(GO) mod verify

@@ -116,47 +116,51 @@ func anchorComment(development bool) string {
 	return "# Anchor of a manufacturer: put it into the trust folder of a verifier. It holds public keys only.\n"
 }
 
-// adoptAnchor takes issuer and OEM id from the anchor and checks that it is for the keys of o.
-func (o *OEM) adoptAnchor(text []byte) error {
+// ReadAnchor gives the manufacturer of an anchor, without private keys: enough to compute and to check everything.
+func ReadAnchor(text []byte) (*OEM, error) {
 	var f anchorFile
 	if err := yaml.Load(text, &f, yaml.WithKnownFields()); err != nil {
-		return err
+		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
 	}
 	id, err := attest.ParseOEMID(f.OEMID)
 	if err != nil {
-		return err
+		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
 	}
 	a := Anchor{Issuer: f.Issuer, OEMID: id, TACs: f.TACs, Development: f.Development}
 	if err := a.check(); err != nil {
-		return err
+		return nil, err
 	}
-	own, err := publicPEM(publicKey(o.Credential))
+	o := &OEM{Issuer: f.Issuer, ID: id, TACs: f.TACs, Development: f.Development}
+	if err := f.publicKeys(o); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
+	}
+	return o, o.Profile(attest.NVPlatform, attest.BootMeasured).Check()
+}
+
+// publicKeys gives o the public halves of all keys.
+func (f anchorFile) publicKeys(o *OEM) error {
+	if len(f.CredentialKeys) == 0 {
+		return errors.New("credential_keys is empty")
+	}
+	for i, text := range f.CredentialKeys {
+		key, err := parsePublicPEM(text)
+		if err != nil {
+			return fmt.Errorf("credential_keys entry %d: %w", i+1, err)
+		}
+		o.endorsers = append(o.endorsers, key)
+	}
+	nv, err := parsePublicPEM(f.NVKey)
 	if err != nil {
-		return err
+		return fmt.Errorf("nv_key: %w", err)
 	}
-	listed := false
-	for _, key := range f.CredentialKeys {
-		listed = listed || key == own
+	boot, err := parsePublicPEM(f.BootKey)
+	if err != nil {
+		return fmt.Errorf("boot_key: %w", err)
 	}
 	if o.StandbyPublic, err = parsePublicPEM(f.BootKeyStandby); err != nil {
 		return fmt.Errorf("boot_key_standby: %w", err)
 	}
-	standby := o.StandbyPublic
-	if o.Standby != nil {
-		standby = publicKey(o.Standby)
-	}
-	want := []*ecdsa.PublicKey{publicKey(o.NV), publicKey(o.Boot), standby}
-	for i, text := range []string{f.NVKey, f.BootKey, f.BootKeyStandby} {
-		own, err := publicPEM(want[i])
-		if err != nil {
-			return err
-		}
-		listed = listed && text == own
-	}
-	if !listed {
-		return errors.New("the anchor lists other public keys than those of the private keys beside it: verifiers would refuse the devices")
-	}
-	o.Issuer, o.ID, o.TACs, o.Development = f.Issuer, id, f.TACs, f.Development
+	o.Credential, o.NV, o.Boot = absentKey{DutyCredential, o.endorsers[0]}, absentKey{DutyNV, nv}, absentKey{DutyBoot, boot}
 	return nil
 }
 

@@ -63,7 +63,7 @@ func (j *job) approve(ctx context.Context) error {
 		j.progress(StepApprove, "%s fits", known.Name)
 		return nil
 	}
-	a, err := j.oem.ApproveBoot(tpmprofile.RolePrimary, j.PCRs, digest)
+	a, err := j.oem.ApproveBoot(tpmprofile.RolePrimary, tpmprofile.BootState{PCRs: j.PCRs, Digest: digest})
 	if err != nil {
 		return err
 	}
@@ -106,17 +106,25 @@ func (j *job) selfTest(ctx context.Context) error {
 	return nil
 }
 
-// signAndVerify signs random content. Its first bytes keep it from ever being a Sig_structure, which begins with a
-// CBOR array, so that no token can be made of it.
+// SelfTestContent is what the device key signs in a self-test. Its first bytes keep it from ever being a Sig_structure,
+// which begins with a CBOR array (RFC 9052 section 4.4), so that no token can be made of it.
+func SelfTestContent(nonce []byte) []byte {
+	return append([]byte("imei-attest-self-test-v1"), nonce...)
+}
+
 func signAndVerify(signer attest.Signer, key *ecdsa.PublicKey) error {
-	content := append([]byte("imei-attest-self-test-v1"), make([]byte, 32)...)
-	_, _ = rand.Read(content[len(content)-32:]) // never fails (crypto/rand)
+	nonce := make([]byte, 32)
+	_, _ = rand.Read(nonce) // never fails (crypto/rand)
+	content := SelfTestContent(nonce)
 	raw, err := signer.Sign(rand.Reader, content)
 	if err != nil {
 		return err
 	}
-	half := len(raw) / 2
-	digest := sha256.Sum256(content)
+	return verifySelfTest(key, content, raw)
+}
+
+func verifySelfTest(key *ecdsa.PublicKey, content, raw []byte) error {
+	half, digest := len(raw)/2, sha256.Sum256(content)
 	if !ecdsa.Verify(key, digest[:], new(big.Int).SetBytes(raw[:half]), new(big.Int).SetBytes(raw[half:])) {
 		return agent.ErrKeyMismatch
 	}

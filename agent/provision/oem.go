@@ -1,6 +1,7 @@
 // Package provision is the manufacturer's side: its keys, and the steps that put a signed IMEI into a device.
 //
-// Start with [GenerateOEM] once per manufacturer, with [LoadOEM] afterwards, and with [TPM] or [Software] for each unit.
+// Start with [NewOEM] once per manufacturer, with [OpenOEM] afterwards, and with [TPM] or [Software] for each unit. Where
+// the keys are not on the production line, [NewRequest], [OEM.Sign], [Install] and [Lock] are the same steps apart.
 // The steps for a TPM can be interrupted anywhere and run again: they look at what the TPM holds and go on from
 // there; a record that is written is never replaced.
 //
@@ -12,8 +13,6 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -40,26 +39,30 @@ type OEM struct {
 	Standby    crypto.Signer // approves them when Boot is lost or compromised; P-256; nil where it is kept elsewhere
 	// StandbyPublic is the public half of Standby, which every device's policy holds. P-256.
 	StandbyPublic *ecdsa.PublicKey
+
+	endorsers []*ecdsa.PublicKey // credential keys that the anchor lists, more than one after a roll-over
 }
 
-const standbyFile = "boot-standby.key"
-
-// keyFiles are the names of the private keys in a folder of the manufacturer.
-var keyFiles = []struct {
-	name string
-	key  func(*OEM) *crypto.Signer
-}{
-	{"credential.key", func(o *OEM) *crypto.Signer { return &o.Credential }},
-	{"nv.key", func(o *OEM) *crypto.Signer { return &o.NV }},
-	{"boot.key", func(o *OEM) *crypto.Signer { return &o.Boot }},
-	{standbyFile, func(o *OEM) *crypto.Signer { return &o.Standby }},
+// Keys says how the private keys of a new manufacturer are kept.
+type Keys struct {
+	// Passphrase encrypts the files; empty leaves them unencrypted.
+	Passphrase []byte
+	// Tokens are keys that exist in a PKCS #11 token already: the file holds the URI instead of a key.
+	Tokens map[Duty]TokenKey
 }
 
-const pemPrivate, pemPublic = "PRIVATE KEY", "PUBLIC KEY" // RFC 7468 sections 10 and 13
+// TokenKey is a key in a PKCS #11 token.
+type TokenKey struct {
+	URI    string // RFC 7512, without PIN
+	Signer crypto.Signer
+}
 
-// GenerateOEM makes the keys of a manufacturer and its anchor in a private folder. It refuses a folder that holds any
+// GenerateOEM is [NewOEM] with unencrypted keys.
+func GenerateOEM(folder string, a Anchor) (*OEM, error) { return NewOEM(folder, a, Keys{}) }
+
+// NewOEM makes the keys of a manufacturer and its anchor in a private folder. It refuses a folder that holds any
 // of the files: keys that signed devices are never overwritten.
-func GenerateOEM(folder string, a Anchor) (*OEM, error) {
+func NewOEM(folder string, a Anchor, keys Keys) (*OEM, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
@@ -72,15 +75,12 @@ func GenerateOEM(folder string, a Anchor) (*OEM, error) {
 		}
 	}
 	o := &OEM{Issuer: a.Issuer, ID: a.OEMID, TACs: a.TACs, Development: a.Development}
-	for _, f := range keyFiles {
-		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	for _, duty := range Duties() {
+		key, err := keys.make(filepath.Join(folder, duty.File()), duty)
 		if err != nil {
 			return nil, err
 		}
-		if err := writeKey(filepath.Join(folder, f.name), key); err != nil {
-			return nil, err
-		}
-		*f.key(o) = key
+		*duty.of(o) = key
 	}
 	o.StandbyPublic = publicKey(o.Standby)
 	text, err := a.encode(o)
@@ -92,28 +92,65 @@ func GenerateOEM(folder string, a Anchor) (*OEM, error) {
 	return o, privatefile.Replace(filepath.Join(folder, AnchorFile), text, publicMode)
 }
 
+// make generates a key, or takes the one in a token, and writes its file.
+func (k Keys) make(path string, duty Duty) (crypto.Signer, error) {
+	if token, ok := k.Tokens[duty]; ok {
+		return token.Signer, privatefile.Create(path, []byte(token.URI+"\n"))
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	return key, writeKey(path, key, k.Passphrase)
+}
+
 // LoadOEM reads what [GenerateOEM] wrote. It refuses keys that others may read, and an anchor that is not theirs. The
 // standby key may be kept elsewhere: only its public half is needed, until it must approve a boot state.
-func LoadOEM(folder string) (*OEM, error) {
-	o := new(OEM)
-	for _, f := range keyFiles {
-		key, err := readKey(filepath.Join(folder, f.name))
-		switch {
-		case errors.Is(err, fs.ErrNotExist) && f.name == standbyFile:
-		case err != nil:
-			return nil, err
-		default:
-			*f.key(o) = key
-		}
-	}
-	text, err := os.ReadFile(filepath.Join(folder, AnchorFile))
+func LoadOEM(folder string) (*OEM, error) { return OpenOEM(folder, KeyOpener{}, Duties()...) }
+
+// OpenOEM reads the anchor in a folder and opens the private keys of some duties. Those of the others may be kept
+// elsewhere, and so may the standby key; what needs them says so.
+func OpenOEM(folder string, opener KeyOpener, wanted ...Duty) (*OEM, error) {
+	path := filepath.Join(folder, AnchorFile)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("the manufacturer's anchor: %w (made by imei-provision oem-key)", err)
 	}
-	if err := o.adoptAnchor(text); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(folder, AnchorFile), err)
+	o, err := ReadAnchor(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	for _, duty := range wanted {
+		key, err := opener.open(filepath.Join(folder, duty.File()))
+		if errors.Is(err, fs.ErrNotExist) && duty == DutyStandby {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := o.adopt(duty, key); err != nil {
+			return nil, fmt.Errorf("%s: %w", path, err)
+		}
 	}
 	return o, nil
+}
+
+// adopt takes a private key that the anchor lists the public half of.
+func (o *OEM) adopt(duty Duty, key crypto.Signer) error {
+	listed := []*ecdsa.PublicKey{o.StandbyPublic}
+	switch duty {
+	case DutyCredential:
+		listed = o.endorsers
+	case DutyNV, DutyBoot:
+		listed[0] = publicKey(*duty.of(o))
+	}
+	for _, public := range listed {
+		if public.Equal(key.Public()) {
+			*duty.of(o) = key
+			return nil
+		}
+	}
+	return fmt.Errorf("the anchor lists other public keys than that of the %s key beside it: verifiers would refuse the devices", duty)
 }
 
 // Profile is the TPM profile of this manufacturer's devices.
@@ -130,7 +167,7 @@ func (o *OEM) BootKeys() tpmprofile.BootKeys {
 }
 
 // ApproveBoot signs a boot state with the key of a role.
-func (o *OEM) ApproveBoot(role tpmprofile.BootRole, pcrs tpmprofile.PCRSelection, digest [32]byte) (tpmprofile.BootApproval, error) {
+func (o *OEM) ApproveBoot(role tpmprofile.BootRole, state tpmprofile.BootState) (tpmprofile.BootApproval, error) {
 	key := o.Boot
 	if role == tpmprofile.RoleStandby {
 		key = o.Standby
@@ -142,7 +179,7 @@ func (o *OEM) ApproveBoot(role tpmprofile.BootRole, pcrs tpmprofile.PCRSelection
 	if err != nil {
 		return tpmprofile.BootApproval{}, fmt.Errorf("%s boot key: %w", role, err)
 	}
-	return tpmprofile.Approve(rand.Reader, o.BootKeys(), role, signer, tpmprofile.BootState{PCRs: pcrs, Digest: digest})
+	return tpmprofile.Approve(rand.Reader, o.BootKeys(), role, signer, state)
 }
 
 // signNV signs an authorisation with the NV key.
@@ -177,37 +214,9 @@ func publicKey(key crypto.Signer) *ecdsa.PublicKey {
 }
 
 func keyNames() []string {
-	names := make([]string, 0, len(keyFiles)+1)
-	for _, f := range keyFiles {
-		names = append(names, f.name)
+	var names []string
+	for _, duty := range Duties() {
+		names = append(names, duty.File())
 	}
 	return names
-}
-
-func writeKey(path string, key *ecdsa.PrivateKey) error {
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return err
-	}
-	return privatefile.Create(path, pem.EncodeToMemory(&pem.Block{Type: pemPrivate, Bytes: der}))
-}
-
-func readKey(path string) (*ecdsa.PrivateKey, error) {
-	text, err := privatefile.Read(path)
-	if err != nil {
-		return nil, fmt.Errorf("the manufacturer's keys: %w (made by imei-provision oem-key)", err)
-	}
-	block, rest := pem.Decode(text)
-	if block == nil || block.Type != pemPrivate || len(rest) != 0 {
-		return nil, fmt.Errorf("%s is not one %q in PEM", path, pemPrivate)
-	}
-	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-	if err != nil {
-		return nil, fmt.Errorf("%s is not a PKCS #8 key", path)
-	}
-	key, ok := parsed.(*ecdsa.PrivateKey)
-	if !ok {
-		return nil, fmt.Errorf("%s is not an ECDSA key", path)
-	}
-	return key, nil
 }

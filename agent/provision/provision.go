@@ -152,7 +152,7 @@ func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: it holds a record that cannot be read: %w", ErrRefused, err)
 	}
-	if err := held.Verify(publicKey(o.Credential)); err != nil {
+	if err := o.verifyCredential(held); err != nil {
 		return nil, fmt.Errorf("%w: it holds a record that another credential key signed: %w", ErrRefused, err)
 	}
 	if !slices.Equal(held.Slots, u.Slots) {
@@ -161,4 +161,16 @@ func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
 			ErrRefused, slotsText(held.Slots), slotsText(u.Slots))
 	}
 	return held, nil
+}
+
+// verifyCredential checks the signature under the credential keys, those of before a roll-over too.
+func (o *OEM) verifyCredential(c *attest.SignedCredential) error {
+	err := c.Verify(publicKey(o.Credential))
+	for _, key := range o.endorsers {
+		if err == nil {
+			return nil
+		}
+		err = c.Verify(key)
+	}
+	return err
 }

@@ -125,10 +125,10 @@ func TestTheStandbyKeyMayBeKeptElsewhere(t *testing.T) {
 	if !o.BootKeys().Equal(whole.BootKeys()) {
 		t.Error("the devices' policy would be another one")
 	}
-	if _, err := o.ApproveBoot(tpmprofile.RolePrimary, tpmprofile.PCRSelection{}, [32]byte{}); err != nil {
+	if _, err := o.ApproveBoot(tpmprofile.RolePrimary, tpmprofile.BootState{}); err != nil {
 		t.Errorf("the primary approves nothing: %v", err)
 	}
-	if _, err := o.ApproveBoot(tpmprofile.RoleStandby, tpmprofile.PCRSelection{}, [32]byte{}); err == nil || !strings.Contains(err.Error(), "bring it") {
+	if _, err := o.ApproveBoot(tpmprofile.RoleStandby, tpmprofile.BootState{}); err == nil || !strings.Contains(err.Error(), "bring it") {
 		t.Errorf("approving with a key that is not here: %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestSavedApprovalsLoad(t *testing.T) {
 	}
 	folder := t.TempDir()
 	for _, role := range []tpmprofile.BootRole{tpmprofile.RolePrimary, tpmprofile.RoleStandby} {
-		a, err := oem.ApproveBoot(role, selection, [32]byte{1})
+		a, err := oem.ApproveBoot(role, tpmprofile.BootState{PCRs: selection, Digest: [32]byte{1}})
 		if err != nil {
 			t.Fatal(err)
 		}

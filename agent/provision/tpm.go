@@ -2,10 +2,8 @@ package provision
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
-	"io"
 
 	"imei-attest/agent"
 	"imei-attest/attest"
@@ -19,11 +17,13 @@ type job struct {
 	unit Unit
 	Options
 
-	profile tpmprofile.Profile
-	state   tpmprofile.IndexState
-	record  tpmprofile.Record // once made or found
-	epoch   uint64            // of the epoch counter
-	result  Result
+	bootKind attest.BootKind
+	profile  tpmprofile.Profile
+	state    tpmprofile.IndexState
+	record   tpmprofile.Record // once made or found
+	epoch    uint64            // of the epoch counter
+	packed   *Package          // the manufacturer's signatures for record; nil when a record was found
+	result   Result
 }
 
 // TPM provisions one unit: plan, create key, sign credential, counters, define, write, lock, persist, approve boot, read back,
@@ -33,10 +33,7 @@ func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Opti
 	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
 		return nil, err
 	}
-	if options.Rand == nil {
-		options.Rand = rand.Reader
-	}
-	j := &job{oem: oem, tpm: tpm, unit: unit, Options: options}
+	j := newJob(tpm, oem, unit, options)
 	steps := []func(context.Context) error{j.plan, j.requireMeasured, j.prepare, j.counters, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -46,13 +43,6 @@ func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Opti
 	return &j.result, nil
 }
 
-func (j *job) boot() attest.BootKind {
-	if j.PCRs.IsEmpty() {
-		return attest.BootUnmeasured
-	}
-	return attest.BootMeasured
-}
-
 // plan looks at the TPM and settles the variant.
 func (j *job) plan(ctx context.Context) error {
 	wanted := []attest.NVVariant{attest.NVPlatform, attest.NVOwner}
@@ -60,7 +50,7 @@ func (j *job) plan(ctx context.Context) error {
 		wanted = []attest.NVVariant{j.Variant}
 	}
 	for _, variant := range wanted {
-		p := j.oem.Profile(variant, j.boot())
+		p := j.oem.Profile(variant, j.bootKind)
 		if err := p.Check(); err != nil {
 			return err
 		}
@@ -91,7 +81,7 @@ func (j *job) chooseVariant(ctx context.Context, wanted []attest.NVVariant) erro
 			return err
 		}
 		if open {
-			j.profile, j.state = j.oem.Profile(variant, j.boot()), tpmprofile.IndexAbsent
+			j.profile, j.state = j.oem.Profile(variant, j.bootKind), tpmprofile.IndexAbsent
 			j.progress(StepPlan, "%s; NV index %#x is to be made", slotsText(j.unit.Slots), uint32(j.profile.Index()))
 			return nil
 		}
@@ -105,31 +95,19 @@ func (j *job) prepare(ctx context.Context) error {
 	if j.state >= tpmprofile.IndexWritten {
 		return j.resume(ctx)
 	}
-	c := j.oem.credential(j.unit, j.Now)
-	c.Storage = j.storage()
-	if _, err := io.ReadFull(j.Rand, c.Storage.RecordID[:]); err != nil {
-		return err
-	}
-	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
+	r, err := j.request(ctx)
 	if err != nil {
 		return err
 	}
-	if c.Key, err = j.tpm.CreateKey(ctx, j.profile, binding); err != nil {
-		return err
-	}
-	if c.Storage.KeyName, err = j.profile.KeyName(c.Key, binding); err != nil {
-		return err
-	}
-	j.progress(StepKey, "device key %s", attest.KeyIDOf(c.Key))
-	raw, err := j.oem.signCredential(c)
+	p, err := j.oem.Sign(r, j.Now)
 	if err != nil {
 		return err
 	}
-	j.record = tpmprofile.Record{Binding: binding, Credential: raw}
-	if j.result.Credential, err = attest.DecodeCredential(raw); err != nil {
+	j.packed, j.record.Credential = &p, p.Credential
+	if j.result.Credential, err = attest.DecodeCredential(p.Credential); err != nil {
 		return err
 	}
-	j.progress(StepCredential, "%d bytes, storage kind %s", len(raw), c.Storage.Kind)
+	j.progress(StepCredential, "%d bytes, storage kind %s", len(p.Credential), r.Storage.Kind)
 	return nil
 }
 
@@ -188,15 +166,7 @@ func (j *job) write(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	content, err := j.profile.WriteContent(raw)
-	if err != nil {
-		return err
-	}
-	signature, err := j.oem.signNV(content)
-	if err != nil {
-		return err
-	}
-	if err := j.tpm.Write(ctx, j.profile, raw, signature); err != nil {
+	if err := j.tpm.Write(ctx, j.profile, raw, j.packed.Write); err != nil {
 		return err
 	}
 	j.state = tpmprofile.IndexWritten
@@ -208,11 +178,7 @@ func (j *job) lock(ctx context.Context) error {
 	if j.state != tpmprofile.IndexWritten {
 		return nil
 	}
-	content, err := j.profile.LockContent()
-	if err != nil {
-		return err
-	}
-	signature, err := j.oem.signNV(content)
+	signature, err := j.lockAuthorization()
 	if err != nil {
 		return err
 	}
@@ -222,4 +188,12 @@ func (j *job) lock(ctx context.Context) error {
 	j.state = tpmprofile.IndexLocked
 	j.progress(StepLock, "the record is final")
 	return nil
+}
+
+// lockAuthorization is the package's, or a new one for a record that an earlier run wrote.
+func (j *job) lockAuthorization() ([tpmprofile.SignatureBytes]byte, error) {
+	if j.packed != nil {
+		return j.packed.Lock, nil
+	}
+	return j.oem.signLock(j.profile)
 }

@@ -2,6 +2,7 @@ package tpmvault
 
 import (
 	"context"
+	"fmt"
 
 	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
@@ -29,4 +30,21 @@ func (f *Factory) PrepareCounter(ctx context.Context, which tpmprofile.Counter, 
 	}
 	value, err := c.read(t)
 	return tpmprofile.IndexWritten, value, err
+}
+
+// CounterValue reads a counter beside the record; found is false where the TPM has none. A counter that was never raised
+// has the value 0.
+func (f *Factory) CounterValue(ctx context.Context, which tpmprofile.Counter, variant attest.NVVariant) (value uint64, found bool, err error) {
+	t, c := withContext(ctx, f.tpm), counter{which, variant}
+	state, err := c.state(t)
+	switch {
+	case err != nil || state == tpmprofile.IndexAbsent:
+		return 0, false, err
+	case state == tpmprofile.IndexForeign:
+		return 0, true, fmt.Errorf("NV index %#x holds another index than the %s counter", uint32(c.Index(variant)), which)
+	case state == tpmprofile.IndexDefined:
+		return 0, true, nil
+	}
+	value, err = c.read(t)
+	return value, true, err
 }

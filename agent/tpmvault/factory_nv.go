@@ -72,19 +72,25 @@ func (f *Factory) authorized(t contextTPM, p tpmprofile.Profile, branch tpmprofi
 		return err
 	}
 	policy := func(session tpm2.TPMHandle) error {
-		if err := policySigned(t, session, p.NVKey, branch, hash, signature); err != nil {
+		if err := policySigned(t, session, p.NVKey, branch, nil, hash, signature); err != nil {
 			return err
 		}
-		if _, err := (tpm2.PolicyCommandCode{PolicySession: session, Code: branch.Command()}).Execute(t); err != nil {
-			return err
-		}
-		_, err := tpm2.PolicyOr{PolicySession: session, PHashList: tpm2.TPMLDigest{Digests: branches}}.Execute(t)
-		return err
+		return finishBranch(t, session, branch, branches)
 	}
 	return withPolicy(t, policy, use)
 }
 
-func policySigned(t contextTPM, session tpm2.TPMHandle, key *ecdsa.PublicKey, branch tpmprofile.Branch, hash [32]byte,
+// finishBranch completes the policy of a branch after its signature.
+func finishBranch(t contextTPM, session tpm2.TPMHandle, branch tpmprofile.Branch, branches []tpm2.TPM2BDigest) error {
+	if _, err := (tpm2.PolicyCommandCode{PolicySession: session, Code: branch.Command()}).Execute(t); err != nil {
+		return err
+	}
+	_, err := tpm2.PolicyOr{PolicySession: session, PHashList: tpm2.TPMLDigest{Digests: branches}}.Execute(t)
+	return err
+}
+
+// policySigned shows the TPM a signature of the NV key. An empty nonce is one that was signed without.
+func policySigned(t contextTPM, session tpm2.TPMHandle, key *ecdsa.PublicKey, branch tpmprofile.Branch, nonce []byte, hash [32]byte,
 	signature [tpmprofile.SignatureBytes]byte,
 ) error {
 	handle, _, err := loadVerificationKey(t, key, tpm2.TPMRHNull)
@@ -92,7 +98,7 @@ func policySigned(t contextTPM, session tpm2.TPMHandle, key *ecdsa.PublicKey, br
 		return err
 	}
 	_, err = tpm2.PolicySigned{
-		AuthObject: handle, PolicySession: session,
+		AuthObject: handle, PolicySession: session, NonceTPM: tpm2.TPM2BNonce{Buffer: nonce},
 		CPHashA:   tpm2.TPM2BDigest{Buffer: hash[:]},
 		PolicyRef: tpm2.TPM2BNonce{Buffer: []byte(branch.Ref())},
 		Auth:      tpmprofile.TPMSignature(signature),

@@ -29,7 +29,7 @@ func foreignApproval(u *unit, selection tpmprofile.PCRSelection) tpmprofile.Boot
 	u.must(err)
 	digest, err := factory.ReadPCRs(u.t.Context(), selection)
 	u.must(err)
-	a, err := manufacturer("attacker").ApproveBoot(tpmprofile.RolePrimary, selection, digest)
+	a, err := manufacturer("attacker").ApproveBoot(tpmprofile.RolePrimary, tpmprofile.BootState{PCRs: selection, Digest: digest})
 	u.must(err)
 	return a
 }

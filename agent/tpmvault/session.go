@@ -55,11 +55,16 @@ const nonceBytes = 16
 // withPolicy runs use with a session in which policy has run. The session is gone afterwards in every case: go-tpm
 // leaves it behind when policy fails or when the transport does, and three of them shut everybody out of the TPM.
 func withPolicy(t contextTPM, policy func(session tpm2.TPMHandle) error, use func(tpm2.Session) error) error {
+	return withNoncePolicy(t, func(session tpm2.TPMHandle, _ []byte) error { return policy(session) }, use)
+}
+
+// withNoncePolicy is withPolicy for a policy that needs the session's nonceTPM (Part 1 section 19.6.2).
+func withNoncePolicy(t contextTPM, policy func(session tpm2.TPMHandle, nonce []byte) error, use func(tpm2.Session) error) error {
 	var started tpm2.TPMHandle
 	session := tpm2.Policy(tpm2.TPMAlgSHA256, nonceBytes,
-		func(_ transport.TPM, handle tpm2.TPMISHPolicy, _ tpm2.TPM2BNonce) error {
+		func(_ transport.TPM, handle tpm2.TPMISHPolicy, nonce tpm2.TPM2BNonce) error {
 			started = handle
-			return policy(handle)
+			return policy(handle, nonce.Buffer)
 		})
 	err := use(session)
 	if err != nil && started != 0 {

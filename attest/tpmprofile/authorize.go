@@ -1,6 +1,7 @@
 package tpmprofile
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"errors"
@@ -65,6 +66,31 @@ func AuthorizationContent(branch Branch, cpHash [32]byte) []byte {
 	content := make([]byte, expiration, expiration+len(cpHash)+len(branch.Ref()))
 	content = append(content, cpHash[:]...)
 	return append(content, branch.Ref()...)
+}
+
+// CheckAuthorization checks the NV key's signature over [Profile.WriteContent] or [Profile.LockContent], as the TPM will.
+func (p Profile) CheckAuthorization(content []byte, signature [SignatureBytes]byte) error {
+	if err := p.Check(); err != nil {
+		return err
+	}
+	return verify(p.NVKey, content, signature[:])
+}
+
+// DeleteCPHash is the cpHash of TPM2_NV_UndefineSpaceSpecial of the platform's index in a state.
+func (p Profile) DeleteCPHash(state IndexState) ([32]byte, error) {
+	index, err := p.namedIndex(state)
+	if err != nil {
+		return [32]byte{}, err
+	}
+	platform := tpm2.NamedHandle{Handle: tpm2.TPMRHPlatform, Name: tpm2.HandleName(tpm2.TPMRHPlatform)}
+	return cpHash(tpm2.NVUndefineSpaceSpecial{NVIndex: index, Platform: platform})
+}
+
+// DeleteContent is what the NV key signs to allow the deletion of the platform's index in a state. The nonce is the
+// TPM's, of the session that will delete: without one, whoever saw the signature once could delete every device's record.
+func (p Profile) DeleteContent(state IndexState, nonceTPM []byte) ([]byte, error) {
+	hash, err := p.DeleteCPHash(state)
+	return append(bytes.Clone(nonceTPM), AuthorizationContent(BranchDelete, hash)...), err
 }
 
 // verify checks an ECDSA signature R||S over the SHA-256 of content.

@@ -26,6 +26,15 @@ func KeyTemplate(authPolicy []byte) tpm2.TPMTPublic {
 	return keyPublic(authPolicy, tpm2.TPMSECCPoint{})
 }
 
+// KeyTemplateBytes is [Profile.KeyTemplate] as a TPM takes it (TPMT_PUBLIC, Part 2 section 12.2.4).
+func (p Profile) KeyTemplateBytes(binding [32]byte) ([]byte, error) {
+	template, err := p.KeyTemplate(binding)
+	if err != nil {
+		return nil, err
+	}
+	return tpm2.Marshal(template), nil
+}
+
 func keyPublic(authPolicy []byte, point tpm2.TPMSECCPoint) tpm2.TPMTPublic {
 	return tpm2.TPMTPublic{
 		Type:    tpm2.TPMAlgECC,

@@ -8,13 +8,16 @@ const (
 	cobra      = "github.com/spf13/cobra"          // command lines with sub-commands, where size is no matter
 	goInternal = "github.com/rogpeppe/go-internal" // testscript; tests only, as no line allows it
 	xsys       = "golang.org/x/sys"                // system calls that the standard library lacks
+	pkcs8      = "github.com/youmark/pkcs8"        // encrypted private keys of the manufacturer (PBES2)
+	pkcs11     = "github.com/miekg/pkcs11"         // keys in a token; needs cgo, so behind a build tag of its own
+	xterm      = "golang.org/x/term"               // a passphrase that is typed and not shown
 	yaml       = "go.yaml.in/yaml/v4"              // files that people write
 	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                 // the old API
 	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, yaml}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml}
 
 // line is the law for one folder.
 type line struct {
@@ -88,7 +91,7 @@ var law = map[string]line{
 	},
 	"agent/provision": {
 		may:     []string{"agent", "agent/softvault/privatefile", "attest", "attest/imei", "attest/tpmprofile"},
-		modules: []string{cbor, yaml},
+		modules: []string{cbor, pkcs8, yaml},
 		opens:   map[outside]string{files: "the manufacturer's key folder and approvals; a main names the folders"},
 	},
 	"agent/submit": {
@@ -100,8 +103,9 @@ var law = map[string]line{
 			"attest", "attest/imei", "attest/tpmprofile"},
 	},
 	"agent/cmd/imei-provision": {
-		may: []string{"agent", "agent/provision", "agent/softvault", "agent/tpmvault", "agent/tpmvault/tpmdev", "modem", "modem/serialport",
+		may: []string{"agent", "agent/provision", "agent/softvault", "agent/softvault/privatefile", "agent/tpmvault", "agent/tpmvault/tpmdev", "modem", "modem/serialport",
 			"attest", "attest/imei", "attest/tpmprofile"},
+		modules: []string{pkcs11, xterm},
 	},
 
 	"verifier": {may: []string{"attest", "attest/imei", "attest/tpmprofile"}},

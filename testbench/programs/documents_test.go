@@ -32,7 +32,7 @@ import (
 //     of nothing else is any lines.
 //   - A block marked go stands in the file that the comment above it names: <!-- from FILE -->.
 //   - A TPM engine stands for /dev/tpmrm0, an emulated modem for /dev/ttyUSB2, a free port for 127.0.0.1:8080.
-var documents = []string{"README.md", "agent/README.md", "testbench/README.md"}
+var documents = []string{"README.md", "agent/README.md", "agent/KEYS.md", "testbench/README.md"}
 
 const (
 	documentIMEI     = "490154203237518" // of the modem behind /dev/ttyUSB2

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"imei-attest/agent"
 	"imei-attest/agent/provision"
@@ -17,7 +16,6 @@ import (
 	"imei-attest/agent/tpmvault"
 	"imei-attest/agent/tpmvault/tpmdev"
 	"imei-attest/attest"
-	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
 )
 
@@ -42,17 +40,10 @@ var deviceCommand = command{
 `,
 	declare: func(flags *flag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 		var f deviceFlags
-		flags.StringVar(&f.oem, "oem", "", "`folder` of the manufacturer's keys, made by oem-key")
+		f.keys.declare(flags)
 		flags.StringVar(&f.vault, "vault", "", "secure storage, `SPEC`: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
-		flags.StringVar(&f.imei, "imei", "", "IMEI of slot 1, 15 `digits`")
-		flags.StringVar(&f.slot2, "slot2", "", "IMEI of slot 2, 15 `digits`")
-		flags.Uint64Var(&f.serial, "serial", 1, "serial `number` of the credential, rising when IMEIs are provisioned again")
-		flags.StringVar(&f.model, "model", "unspecified", "hardware model, at most 32 bytes")
-		flags.UintVar(&f.class, "class", 3, "IMS client class the device ships, `N`: 1, 2 or 3 for 2.1, 2.2 or 2.3")
-		flags.StringVar(&f.pcrs, "pcrs", defaultPCRs, "registers of the boot approval, `list`; \"\" means that the boot is not measured")
-		flags.StringVar(&f.nv, "nv", "auto", "who creates the NV index: auto, platform or owner")
-		flags.StringVar(&f.kind, "tpm-kind", "auto", "discrete or firmware; auto asks the maker; an emulator is always tpm-emulated")
-		flags.BoolVar(&f.rollback, "rollback-protected", false, "vouch that this TPM cannot be set back (a discrete one always counts as such)")
+		f.unitFlags.declare(flags)
+		f.storageFlags.declare(flags)
 		flags.StringVar(&f.approvals, "approvals", "", "`folder` of the boot approvals, for the devices of this release")
 		return f.run
 	},
@@ -60,13 +51,16 @@ var deviceCommand = command{
 
 // deviceFlags are the command line of "device".
 type deviceFlags struct {
-	oem, vault, imei, slot2, model, pcrs, nv, kind, approvals string
-	serial                                                    uint64
-	class                                                     uint
-	rollback                                                  bool
+	keys keyFlags
+	unitFlags
+	storageFlags
+	vault, approvals string
 }
 
 func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
+	if f.imei == "" || f.keys.oem == "" || f.vault == "" {
+		return usagef("--oem, --vault and --imei are needed")
+	}
 	unit, err := f.unit()
 	if err != nil {
 		return err
@@ -75,7 +69,7 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	oem, err := loadOEM(f.oem)
+	oem, err := f.keys.load(stderr, provision.Duties()...)
 	if err != nil {
 		return err
 	}
@@ -89,56 +83,6 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	}
 	f.summary(stdout, result)
 	return nil
-}
-
-func (f *deviceFlags) unit() (provision.Unit, error) {
-	u := provision.Unit{Model: f.model, Serial: f.serial, Class: uint8(f.class)}
-	if f.imei == "" || f.oem == "" || f.vault == "" {
-		return u, usagef("--oem, --vault and --imei are needed")
-	}
-	if f.class < 1 || f.class > 3 || f.model == "" || len(f.model) > 32 {
-		return u, usagef("want --class 1, 2 or 3, and --model of 1 to 32 bytes")
-	}
-	for _, text := range []string{f.imei, f.slot2} {
-		if text == "" {
-			continue
-		}
-		id, err := imei.Parse(text)
-		if err != nil {
-			return u, usageError{err}
-		}
-		u.Slots = append(u.Slots, id)
-	}
-	if f.slot2 != "" && u.Slots[0] == u.Slots[1] {
-		return u, usagef("--slot2 repeats the IMEI of slot 1")
-	}
-	return u, nil
-}
-
-func (f *deviceFlags) options(stderr io.Writer) (provision.Options, error) {
-	o := provision.Options{Now: time.Now(), RollbackProtected: f.rollback}
-	var known bool
-	if o.Variant, known = map[string]attest.NVVariant{"auto": 0, "platform": attest.NVPlatform, "owner": attest.NVOwner}[f.nv]; !known {
-		return o, usagef("--nv %q: want auto, platform or owner", f.nv)
-	}
-	kinds := map[string]attest.StorageKind{"auto": 0, "discrete": attest.StorageTPMDiscrete, "firmware": attest.StorageTPMFirmware}
-	if o.Kind, known = kinds[f.kind]; !known {
-		return o, usagef("--tpm-kind %q: want auto, discrete or firmware", f.kind)
-	}
-	var err error
-	if o.PCRs, err = tpmprofile.ParsePCRs(f.pcrs); err != nil {
-		return o, usageError{err}
-	}
-	o.Progress = func(step provision.Step, detail string) { fmt.Fprintf(stderr, "%-16s %s\n", step, detail) }
-	return o, nil
-}
-
-func loadOEM(folder string) (*provision.OEM, error) {
-	oem, err := provision.LoadOEM(folder)
-	if err != nil {
-		return nil, usageError{fmt.Errorf("--oem: %w", err)}
-	}
-	return oem, nil
 }
 
 func (f *deviceFlags) tpm(ctx context.Context, oem *provision.OEM, unit provision.Unit, options provision.Options) (*provision.Result, error) {
@@ -165,9 +109,7 @@ func (f *deviceFlags) tpm(ctx context.Context, oem *provision.OEM, unit provisio
 	if err != nil {
 		return nil, err
 	}
-	options.OpenVault = func(ctx context.Context, approvals []tpmprofile.BootApproval) (agent.Vault, error) {
-		return tpmvault.Open(ctx, conn, tpmvault.Config{Approvals: approvals})
-	}
+	options.OpenVault = opener(conn)
 	return provision.TPM(ctx, factory, oem, unit, options)
 }
 

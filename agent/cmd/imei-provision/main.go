@@ -26,9 +26,10 @@ func main() {
 	os.Exit(code)
 }
 
-// Exit codes of all programs of this project; this one uses four.
+// Exit codes of all programs of this project; this one uses five.
 const (
 	exitYes     = 0
+	exitNo      = 1 // the device is not as it must be
 	exitUsage   = 3 // usage or configuration
 	exitCannot  = 4 // could not, through no fault of the device
 	exitRefused = 5 // the device or its vault refused
@@ -36,28 +37,73 @@ const (
 
 const usage = `imei-provision makes a manufacturer's keys and puts signed IMEIs into devices.
 
-Usage:
+Usage: imei-provision COMMAND [flags]
+
+The manufacturer:
   imei-provision oem-key [flags] --out DIR     make the manufacturer's keys and its anchor
-  imei-provision device [flags]                provision one device
+  imei-provision sign [flags]                  answer a request of the line with a package
+  imei-provision approve-boot [flags]          sign a boot state for a whole release
+  imei-provision plan [flags]                  compute all Names and digests, without a TPM
+
+The production line, with the keys beside it:
+  imei-provision device [flags]                provision one device in one go
+
+The production line, with the keys elsewhere, in this order:
+  imei-provision request [flags]               derive the device key and ask for a package
+  imei-provision install [flags]               define and write the record of a package
+  imei-provision lock [flags]                  make the record final
+  imei-provision verify [flags]                read the device back and have it sign
+
+A device in the field, whose TPM proves itself; then install, lock and verify:
+  imei-provision enroll begin [flags]          on the device: ask
+  imei-provision enroll challenge [flags]      the manufacturer: check the TPM, challenge it
+  imei-provision enroll answer [flags]         on the device: have the TPM answer
+  imei-provision enroll issue [flags]          the manufacturer: check the answer, give a package
+
+The end of a device:
+  imei-provision retire [flags]                delete its record; needs the NV key
+
   imei-provision COMMAND -h                    the flags of a command
   imei-provision --version
 
-Exit codes: 0 done, 3 usage or configuration, 4 could not, 5 the device refused.
+Exit codes: 0 done, 1 not as it must be, 3 usage or configuration, 4 could not, 5 the device refused.
 `
 
 // command is a subcommand: it declares its flags and returns what to do once they are parsed.
 type command struct {
 	example string
 	declare func(*flag.FlagSet) func(ctx context.Context, out, progress io.Writer) error
+	// ask takes the place of declare for a command that reads an answer.
+	ask func(flags *flag.FlagSet, in io.Reader) func(ctx context.Context, out, progress io.Writer) error
+}
+
+func (c command) action(flags *flag.FlagSet, in io.Reader) func(ctx context.Context, out, progress io.Writer) error {
+	if c.ask != nil {
+		return c.ask(flags, in)
+	}
+	return c.declare(flags)
 }
 
 var commands = map[string]command{
-	"oem-key": oemKeyCommand,
-	"device":  deviceCommand,
+	"oem-key":      oemKeyCommand,
+	"plan":         planCommand,
+	"sign":         signCommand,
+	"approve-boot": approveBootCommand,
+	"device":       deviceCommand,
+	"request":      requestCommand,
+	"install":      installCommand,
+	"lock":         lockCommand,
+	"verify":       verifyCommand,
+	"retire":       retireCommand,
+
+	"enroll begin":     enrollBeginCommand,
+	"enroll challenge": enrollChallengeCommand,
+	"enroll answer":    enrollAnswerCommand,
+	"enroll issue":     enrollIssueCommand,
 }
 
 // run is main without the process around it.
-func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writer) int {
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
 		fmt.Fprint(stderr, usage)
 		return exitUsage
@@ -70,18 +116,22 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		fmt.Fprintln(stdout, "imei-provision", version())
 		return exitYes
 	}
-	c, known := commands[args[0]]
+	name, rest := args[0], args[1:]
+	if name == "enroll" && len(rest) > 0 {
+		name, rest = name+" "+rest[0], rest[1:]
+	}
+	c, known := commands[name]
 	if !known {
-		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(args[0]), usage)
+		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), usage)
 		return exitUsage
 	}
-	return c.run(ctx, args[0], args[1:], stdout, stderr)
+	return c.run(ctx, name, rest, stdin, stdout, stderr)
 }
 
-func (c command) run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
+func (c command) run(ctx context.Context, name string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // mistakes are printed below, where what was typed is redacted
-	do := c.declare(flags)
+	do := c.action(flags, stdin)
 	flags.Usage = func() {} // help goes to stdout, and a mistake needs one line, not a page
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
@@ -112,8 +162,14 @@ func (e usageError) Unwrap() error { return e.err }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
+// errNotAsItMustBe is verify's answer no.
+var errNotAsItMustBe = errors.New("the device is not as it must be")
+
 func exitCode(err error) int {
-	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) {
+	if errors.Is(err, errNotAsItMustBe) {
+		return exitNo
+	}
+	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) || errors.Is(err, provision.ErrKeyLocked) {
 		return exitUsage
 	}
 	for _, refusal := range []error{

@@ -40,11 +40,16 @@ func CheckFolder(folder string) error {
 	return check(folder, info, "chmod 700")
 }
 
-// Read reads a private file.
+// Read reads a private file in a private folder.
 func Read(path string) ([]byte, error) {
 	if err := CheckFolder(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
+	return ReadAnywhere(path)
+}
+
+// ReadAnywhere reads a private file in any folder, such as a passphrase that a service manager lays out.
+func ReadAnywhere(path string) ([]byte, error) {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
 	if err != nil {
 		return nil, err

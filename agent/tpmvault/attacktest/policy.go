@@ -98,7 +98,7 @@ func (d *device) approve(by *provision.OEM, role tpmprofile.BootRole, selection 
 	d.t.Helper()
 	digest, err := d.factory().ReadPCRs(d.t.Context(), selection)
 	d.must(err)
-	a, err := by.ApproveBoot(role, selection, digest)
+	a, err := by.ApproveBoot(role, tpmprofile.BootState{PCRs: selection, Digest: digest})
 	d.must(err)
 	a.Name = a.FileName()
 	return a
