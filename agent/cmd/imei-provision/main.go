@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"imei-attest/agent"
@@ -26,9 +27,10 @@ func main() {
 	os.Exit(code)
 }
 
-// Exit codes of all programs of this project; this one uses four.
+// Exit codes of all programs of this project; this one uses five.
 const (
 	exitYes     = 0
+	exitNo      = 1 // some units of a batch failed; a manifest does not hold
 	exitUsage   = 3 // usage or configuration
 	exitCannot  = 4 // could not, through no fault of the device
 	exitRefused = 5 // the device or its vault refused
@@ -39,21 +41,27 @@ const usage = `imei-provision makes a manufacturer's keys and puts signed IMEIs 
 Usage:
   imei-provision oem-key [flags] --out DIR     make the manufacturer's keys and its anchor
   imei-provision device [flags]                provision one device
+  imei-provision batch [flags]                 provision the devices of a list, one after the other
+  imei-provision manifest verify FILE [flags]  check the list of a batch's credentials
   imei-provision COMMAND -h                    the flags of a command
   imei-provision --version
 
-Exit codes: 0 done, 3 usage or configuration, 4 could not, 5 the device refused.
+Exit codes: 0 done, 1 some units failed or a manifest does not hold, 3 usage or configuration, 4 could not, 5 the device refused.
 `
 
 // command is a subcommand: it declares its flags and returns what to do once they are parsed.
 type command struct {
 	example string
+	first   string // the flag that a first argument without one stands for; "" when there is none
 	declare func(*flag.FlagSet) func(ctx context.Context, out, progress io.Writer) error
 }
 
 var commands = map[string]command{
 	"oem-key": oemKeyCommand,
 	"device":  deviceCommand,
+
+	"batch":           batchCommand,
+	"manifest verify": manifestVerifyCommand,
 }
 
 // run is main without the process around it.
@@ -70,12 +78,19 @@ func run(ctx context.Context, args []string, _ io.Reader, stdout, stderr io.Writ
 		fmt.Fprintln(stdout, "imei-provision", version())
 		return exitYes
 	}
-	c, known := commands[args[0]]
+	name, rest := args[0], args[1:]
+	if len(rest) > 0 && commands[name+" "+rest[0]].declare != nil { // a command of two words
+		name, rest = name+" "+rest[0], rest[1:]
+	}
+	c, known := commands[name]
 	if !known {
-		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(args[0]), usage)
+		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), usage)
 		return exitUsage
 	}
-	return c.run(ctx, args[0], args[1:], stdout, stderr)
+	if c.first != "" && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		rest = append([]string{"--" + c.first}, rest...)
+	}
+	return c.run(ctx, name, rest, stdout, stderr)
 }
 
 func (c command) run(ctx context.Context, name string, args []string, stdout, stderr io.Writer) int {
@@ -110,9 +125,18 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// noError is an answer of "no" to what was asked; nothing went wrong in asking.
+type noError struct{ err error }
+
+func (e noError) Error() string { return e.err.Error() }
+func (e noError) Unwrap() error { return e.err }
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
 func exitCode(err error) int {
+	if errors.As(err, new(noError)) {
+		return exitNo
+	}
 	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) {
 		return exitUsage
 	}

@@ -151,7 +151,7 @@ func TestManualListsTheFlags(t *testing.T) {
 			t.Fatalf("the manual has no options of %s", name)
 		}
 		section, _, _ = strings.Cut(section, "\n## ")
-		got, want := names(inManual, section), names(inHelp, imeiProvision(t, name, "-h").stdout)
+		got, want := names(inManual, section), names(inHelp, imeiProvision(t, append(strings.Fields(name), "-h")...).stdout)
 		if !slices.Equal(got, want) {
 			t.Errorf("flags of %s: the manual has %q, the program %q", name, got, want)
 		}
