@@ -174,3 +174,33 @@ func TestSignManifestRefuses(t *testing.T) {
 		}
 	}
 }
+
+// FuzzManifest: what is accepted is what would be signed for what came out, so that no other bytes say the same.
+func FuzzManifest(f *testing.F) {
+	signer := attesttest.Signer(attesttest.OEMKey)
+	for _, n := range []int{1, 3} {
+		raw, err := attest.SignManifest(nil, manifestOf(n), signer, attest.KeyIDOf(&attesttest.OEMKey.PublicKey))
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+		f.Add(raw[:len(raw)/2])
+	}
+	payload := func(t *testing.T, raw []byte) []byte {
+		var tag cbor.Tag
+		if err := cbor.Unmarshal(raw, &tag); err != nil {
+			t.Fatal(err)
+		}
+		return tag.Content.([]any)[2].([]byte)
+	}
+	f.Fuzz(func(t *testing.T, raw []byte) {
+		m, err := attest.DecodeManifest(raw)
+		if err != nil {
+			return
+		}
+		again, err := attest.SignManifest(nil, m.Manifest, signer, m.KeyID)
+		if err != nil || !bytes.Equal(payload(t, again), payload(t, raw)) {
+			t.Errorf("%x was accepted, and would be signed as %x, %v", raw, again, err)
+		}
+	})
+}

@@ -338,9 +338,12 @@ func TestJournalCutAnywhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	step := 1
-	if testing.Short() {
-		step = 29
+	step := 11 // less than half of the shortest field
+	switch {
+	case testing.Short():
+		step = 53
+	case os.Getenv("IMEI_ATTEST_SOAK") == "1":
+		step = 1
 	}
 	for n := len(whole) - 1; n > 0; n -= step {
 		if err := os.WriteFile(l.journalPath(), whole[:n], 0o600); err != nil {
@@ -418,4 +421,62 @@ func TestADamagedJournalIsNotUsed(t *testing.T) {
 	if _, err := provision.ReadJournal(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no journal: %v", err)
 	}
+}
+
+// When nothing more can be written down, nothing more is done: no Credential gets into a vault.
+func TestAJournalThatFailsStopsTheLine(t *testing.T) {
+	for _, step := range []provision.Step{provision.StepPlan, provision.StepKey} {
+		l := newLine(t, rowsOf(t, 0, 2)...)
+		units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }}
+		b.Step = func(_ provision.LineUnit, s provision.Step, _ string) {
+			if s == step {
+				_ = j.Close() // as a disk that is full
+			}
+		}
+		s, err := b.Run(t.Context())
+		if !errors.As(err, new(*provision.JournalError)) || len(s.Count) != 0 {
+			t.Errorf("after %s: %v, %v", step, s, err)
+		}
+		if _, err := os.Stat(filepath.Join(l.dir, "vault1", softvault.CredentialFile)); !errors.Is(err, fs.ErrNotExist) {
+			t.Errorf("after %s: a Credential is in the vault: %v", step, err)
+		}
+		l.want(2, 0, 0, 0)
+	}
+}
+
+// An interruption is no failure of the unit: its attempt is still open.
+func TestInterrupted(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 2)...)
+	units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	l.fault = func(provision.Unit, provision.Step) error { cancel(); return ctx.Err() }
+	b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }}
+	s, err := b.Run(ctx)
+	if !errors.Is(err, context.Canceled) || len(s.Count) != 0 {
+		t.Errorf("%v, %v", s, err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, err := os.ReadFile(l.journalPath())
+	if err != nil || strings.Contains(string(text), "failed") {
+		t.Errorf("%v:\n%s", err, text)
+	}
+	l.fault = nil
+	l.want(2, 0, 0, 0)
 }

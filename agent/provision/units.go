@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"imei-attest/attest/imei"
 )
@@ -96,6 +98,9 @@ func (l *unitList) add(line int, fields []string) {
 	const maxModel = 32 // hwmodel of a Credential
 	if last.Model == "" || len(last.Model) > maxModel {
 		l.mistake(line, "the model has %d bytes, want 1 to %d", len(last.Model), maxModel)
+	}
+	if strings.ContainsFunc(last.Model, unicode.IsControl) || !utf8.ValidString(last.Model) {
+		l.mistake(line, "the model has characters that cannot be printed")
 	}
 }
 

@@ -2,11 +2,13 @@ package provision_test
 
 import (
 	"errors"
+	"regexp"
 	"strings"
 	"testing"
 
 	"imei-attest/agent/provision"
 	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
 )
 
 const (
@@ -51,6 +53,8 @@ func TestReadUnitsRefuses(t *testing.T) {
 		{"no serial", unitsHead + one + ",,,m\n", "serial"},
 		{"no model", unitsHead + one + ",,1,\n", "model has 0 bytes"},
 		{"a long model", unitsHead + one + ",,1," + long + "\n", "model has 33 bytes"},
+		{"a model with a NUL", unitsHead + one + ",,1,m\x00\n", "printed"},
+		{"a model in Latin-1", unitsHead + one + ",,1,\xe9\n", "printed"},
 		{"an open quote", unitsHead + one + ",,1,\"m\n", "RFC 4180"},
 		{"a stray quote", unitsHead + one + ",,1,m\"\n", "RFC 4180"},
 	} {
@@ -70,4 +74,34 @@ func TestAllMistakesAreTold(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "line 2: slot 1") || !strings.Contains(err.Error(), "line 3: the model") || !strings.Contains(err.Error(), "and 350 more") {
 		t.Errorf("%v", err)
 	}
+}
+
+// FuzzUnits: no IMEI stands twice in a list that is accepted, and the mistakes of one that is not show none whole.
+func FuzzUnits(f *testing.F) {
+	for _, seed := range []string{"", unitsHead, unitsHead + one + ",,1,m\n", unitsHead + two + "," + one + ",1,\"a,b\"\r\n", unitsHead + one + "\n" + one + ",\",\n"} {
+		f.Add(seed)
+	}
+	oem := &provision.OEM{TACs: []string{"*"}}
+	whole := regexp.MustCompile(`[0-9]{14}`)
+	f.Fuzz(func(t *testing.T, text string) {
+		units, err := oem.ReadUnits(strings.NewReader(text), 3)
+		if err != nil {
+			if whole.MatchString(err.Error()) {
+				t.Errorf("shows an IMEI: %v", err)
+			}
+			return
+		}
+		seen := make(map[imei.IMEI]bool)
+		for i, u := range units {
+			for _, id := range u.Slots {
+				if seen[id] {
+					t.Errorf("%s stands twice", id)
+				}
+				seen[id] = true
+			}
+			if u.Row != i+1 || len(u.Slots) == 0 || u.Serial == 0 || u.Model == "" {
+				t.Errorf("accepted: %+v", u)
+			}
+		}
+	})
 }

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -67,7 +66,18 @@ func (k *killer) Write(p []byte) (int, error) {
 			return n, nil // no vault is in hand
 		}
 	}
-	return n, syscall.Kill(pid, syscall.SIGKILL)
+	err = syscall.Kill(pid, syscall.SIGKILL)
+	for alive(pid) {
+		time.Sleep(time.Millisecond)
+	}
+	return n, err
+}
+
+// alive reports a process that is neither gone nor waits to be reaped.
+func alive(pid int) bool {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	_, state, _ := bytes.Cut(stat, []byte(") "))
+	return err == nil && !bytes.HasPrefix(state, []byte("Z")) && !bytes.HasPrefix(state, []byte("X"))
 }
 
 func enginePID(socket string) (int, error) {
@@ -181,9 +191,8 @@ func (h *factoryHall) revive() {
 		if e == nil {
 			continue
 		}
-		conn, err := net.Dial("unix", e.Socket())
-		if err == nil {
-			_ = conn.Close()
+		// Asking it would take one of the two places in its queue.
+		if pid, err := enginePID(h.socket(i + 1)); err == nil && alive(pid) {
 			continue
 		}
 		if err := e.Kill(); err != nil {

@@ -24,7 +24,9 @@ type progress struct {
 }
 
 func newProgress(w io.Writer, steps bool, total int) *progress {
-	return &progress{w: w, terminal: isTerminal(w), steps: steps, total: total, start: time.Now()}
+	p := &progress{w: w, terminal: isTerminal(w), steps: steps, total: total, start: time.Now()}
+	p.draw()
+	return p
 }
 
 func isTerminal(w io.Writer) bool {
@@ -56,6 +58,10 @@ func (p *progress) ended(u provision.LineUnit, o provision.Outcome, err error) {
 	case provision.Scrapped:
 		p.line("row %d  %s was scrapped: give it a serial above %d and another vault", u.Row, u.Slots[0], u.Serial)
 	}
+	p.draw()
+}
+
+func (p *progress) draw() {
 	if p.terminal {
 		fmt.Fprintf(p.w, "\r\x1b[K%s", p.bar(time.Since(p.start)))
 	}

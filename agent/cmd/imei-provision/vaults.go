@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"crypto/ecdsa"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"imei-attest/agent/provision"
 	"imei-attest/agent/softvault"
@@ -18,9 +20,10 @@ var _ provision.Vaults = (*lineVaults)(nil)
 
 // lineVaults are the vaults that a vault command names; each is provisioned as "device" does it.
 type lineVaults struct {
-	command vaultCommand
-	device  deviceFlags // without vault and IMEIs
-	oem     *provision.OEM
+	command    vaultCommand
+	device     deviceFlags // without vault and IMEIs
+	oem        *provision.OEM
+	identified string // what Identify said last
 	// unmeasured is how many vaults got an approval for a boot in which nothing was measured.
 	unmeasured int
 }
@@ -30,15 +33,20 @@ func (v *lineVaults) Next(ctx context.Context, u provision.LineUnit) (string, er
 }
 
 // Identify looks at what is there before a provisioning and after it: the endorsement key of a TPM, the key of a folder.
-func (v *lineVaults) Identify(ctx context.Context, spec string) (string, error) {
+func (v *lineVaults) Identify(ctx context.Context, spec string) (id string, err error) {
+	v.identified, err = identify(ctx, spec)
+	return v.identified, err
+}
+
+func identify(ctx context.Context, spec string) (string, error) {
 	if folder, software := strings.CutPrefix(spec, softwarePrefix); software && folder != "" {
 		vault, err := softvault.Create(folder)
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("key:%x", attest.Thumbprint(vault.Key())), nil
+		return keyIdentity(vault.Key()), nil
 	}
-	conn, err := tpmdev.Open(ctx, spec)
+	conn, err := openWhenFree(ctx, spec)
 	if errors.Is(err, tpmdev.ErrSpec) {
 		return "", fmt.Errorf("--vault-command: %w, or software:DIR", err)
 	}
@@ -50,7 +58,35 @@ func (v *lineVaults) Identify(ctx context.Context, spec string) (string, error) 
 	if err != nil {
 		return "", fmt.Errorf("vault %s: %w", spec, err)
 	}
-	return fmt.Sprintf("ek:%x", factory.Engine().EKNameHash), nil
+	hash := factory.Engine().EKNameHash
+	return tpmIdentity(hash[:]), nil
+}
+
+// openWhenFree waits a little for a TPM that has not noticed yet that an earlier run of this program has ended.
+func openWhenFree(ctx context.Context, spec string) (*tpmdev.Conn, error) {
+	const patience, pause = 3 * time.Second, 50 * time.Millisecond
+	for waited := time.Duration(0); ; waited += pause {
+		conn, err := tpmdev.Open(ctx, spec)
+		if !errors.Is(err, tpmdev.ErrBusy) || waited >= patience {
+			return conn, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
+func keyIdentity(key *ecdsa.PublicKey) string { return fmt.Sprintf("key:%x", attest.Thumbprint(key)) }
+func tpmIdentity(ekNameHash []byte) string    { return fmt.Sprintf("ek:%x", ekNameHash) }
+
+// identityOf is that of the vault that a Credential was made for.
+func identityOf(c *attest.SignedCredential) string {
+	if c.Storage.Kind.IsTPM() {
+		return tpmIdentity(c.Storage.EKNameHash)
+	}
+	return keyIdentity(c.Key)
 }
 
 func (v *lineVaults) Provision(ctx context.Context, spec string, u provision.Unit, progress func(provision.Step, string)) (*provision.Result, error) {
@@ -66,8 +102,15 @@ func (v *lineVaults) Provision(ctx context.Context, spec string, u provision.Uni
 		provisionOne = f.software
 	}
 	result, err := provisionOne(ctx, v.oem, u, options)
-	if err == nil && result.NothingMeasured {
+	if err != nil {
+		return nil, err
+	}
+	if identityOf(result.Credential) != v.identified {
+		return nil, fmt.Errorf("%w: the vault at %s was exchanged after it was identified: take the one that is there out, it has a Credential that is on no list",
+			provision.ErrRefused, spec)
+	}
+	if result.NothingMeasured {
 		v.unmeasured++
 	}
-	return result, err
+	return result, nil
 }
