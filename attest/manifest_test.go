@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"crypto/ecdsa"
 	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/testbench/peertest"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -172,6 +174,28 @@ func TestSignManifestRefuses(t *testing.T) {
 		if _, err := attest.SignManifest(nil, m, attesttest.Signer(attesttest.OEMKey), attest.KeyID{}); err == nil {
 			t.Errorf("a manifest of %s was signed", what)
 		}
+	}
+}
+
+// ruby-cose, which shares no code with this package, verifies a manifest, and not one of another key.
+func TestSecondOpinionOnManifest(t *testing.T) {
+	peertest.Use(t, rubyCOSE, "verifies a manifest's signature as we do")
+	point, err := attesttest.OEMKey.PublicKey.Bytes()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kid := attest.KeyIDOf(&attesttest.OEMKey.PublicKey)
+	foreign, err := attest.SignManifest(nil, manifestOf(70), attesttest.Signer(attesttest.Key("stranger")), kid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines strings.Builder
+	for name, raw := range map[string][]byte{"good": signManifest(t, manifestOf(70), attesttest.OEMKey), "foreign": foreign} {
+		fmt.Fprintf(&lines, "%s %x %x %x\n", name, raw, point[1:33], point[33:])
+	}
+	out := runRuby(t, lines.String())
+	if !strings.Contains(out, "good ok\n") || !strings.Contains(out, "foreign signature\n") {
+		t.Errorf("ruby-cose says\n%s", out)
 	}
 }
 
