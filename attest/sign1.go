@@ -73,6 +73,11 @@ func decodeMessage(raw []byte) (*message, error) {
 	if len(raw) > MaxTokenBytes {
 		return nil, formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
 	}
+	return decodeSign1(raw)
+}
+
+// decodeSign1 is decodeMessage for messages that have a limit of their own.
+func decodeSign1(raw []byte) (*message, error) {
 	if len(raw) > 0 && raw[0]>>5 != majorTag {
 		return nil, formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
 	}

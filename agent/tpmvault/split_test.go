@@ -186,11 +186,8 @@ func TestVerifyReadsCounters(t *testing.T) {
 	u := newUnit(t)
 	u.must(u.installAndLock(u.signed(attest.NVPlatform)))
 	u.approve(tpmprofile.RolePrimary, "sha256:0,2,4,7")
-	public := tpmprofile.CounterAttestation.Public(attest.NVPlatform, false)
-	_, err := tpm2.NVDefineSpace{AuthHandle: tpm2.TPMRHPlatform, PublicInfo: tpm2.New2B(*public)}.Execute(u.conn)
-	u.must(err)
-	index := liveIndex(u.conn, public.NVIndex)
-	_, err = tpm2.NVIncrement{AuthHandle: tpm2.AuthHandle{Handle: index.Handle, Name: index.Name, Auth: tpm2.PasswordAuth(nil)}, NVIndex: index}.Execute(u.conn)
+	right := liveIndex(u.conn, tpmprofile.CounterEpoch.Index(attest.NVPlatform))
+	_, err := tpm2.NVUndefineSpace{AuthHandle: tpm2.TPMRHPlatform, NVIndex: right}.Execute(u.conn)
 	u.must(err)
 	epoch := tpmprofile.CounterEpoch.Public(attest.NVPlatform, false)
 	epoch.Attributes.AuthWrite = true // anybody could raise it

@@ -79,7 +79,7 @@ func (f *storageFlags) declare(flags *flag.FlagSet) {
 	flags.StringVar(&f.pcrs, "pcrs", defaultPCRs, "registers of the boot approval, `list`; \"\" means that the boot is not measured")
 	declareNV(flags, &f.nv)
 	declareKind(flags, &f.kind)
-	flags.BoolVar(&f.rollback, "rollback-protected", false, "vouch that this TPM cannot be set back (a discrete one always counts as such)")
+	flags.BoolVar(&f.rollback, "rollback-protected", false, "vouch that this TPM cannot be set back (a discrete one with the counters of the platform always counts as such)")
 }
 
 func declareNV(flags *flag.FlagSet, nv *string) {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"strings"
 	"syscall"
 
 	"imei-attest/agent"
@@ -29,7 +30,7 @@ func main() {
 // Exit codes of all programs of this project; this one uses five.
 const (
 	exitYes     = 0
-	exitNo      = 1 // the device is not as it must be
+	exitNo      = 1 // the device is not as it must be, some units of a batch failed, or a manifest does not hold
 	exitUsage   = 3 // usage or configuration
 	exitCannot  = 4 // could not, through no fault of the device
 	exitRefused = 5 // the device or its vault refused
@@ -47,6 +48,8 @@ The manufacturer:
 
 The production line, with the keys beside it:
   imei-provision device [flags]                provision one device in one go
+  imei-provision batch [flags]                 provision the devices of a list, one after the other
+  imei-provision manifest verify FILE [flags]  check the list of a batch's credentials
 
 The production line, with the keys elsewhere, in this order:
   imei-provision request [flags]               derive the device key and ask for a package
@@ -66,12 +69,13 @@ The end of a device:
   imei-provision COMMAND -h                    the flags of a command
   imei-provision --version
 
-Exit codes: 0 done, 1 not as it must be, 3 usage or configuration, 4 could not, 5 the device refused.
+Exit codes: 0 done, 1 not as it must be or not all, 3 usage or configuration, 4 could not, 5 the device refused.
 `
 
 // command is a subcommand: it declares its flags and returns what to do once they are parsed.
 type command struct {
 	example string
+	first   string // the flag that a first argument without one stands for; "" when there is none
 	declare func(*flag.FlagSet) func(ctx context.Context, out, progress io.Writer) error
 	// ask takes the place of declare for a command that reads an answer.
 	ask func(flags *flag.FlagSet, in io.Reader) func(ctx context.Context, out, progress io.Writer) error
@@ -100,6 +104,9 @@ var commands = map[string]command{
 	"enroll challenge": enrollChallengeCommand,
 	"enroll answer":    enrollAnswerCommand,
 	"enroll issue":     enrollIssueCommand,
+
+	"batch":           batchCommand,
+	"manifest verify": manifestVerifyCommand,
 }
 
 // run is main without the process around it.
@@ -117,13 +124,16 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitYes
 	}
 	name, rest := args[0], args[1:]
-	if name == "enroll" && len(rest) > 0 {
+	if len(rest) > 0 && (name == "enroll" || commands[name+" "+rest[0]].declare != nil) { // a command of two words
 		name, rest = name+" "+rest[0], rest[1:]
 	}
 	c, known := commands[name]
 	if !known {
 		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), usage)
 		return exitUsage
+	}
+	if c.first != "" && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		rest = append([]string{"--" + c.first}, rest...)
 	}
 	return c.run(ctx, name, rest, stdin, stdout, stderr)
 }
@@ -160,13 +170,16 @@ type usageError struct{ err error }
 func (e usageError) Error() string { return e.err.Error() }
 func (e usageError) Unwrap() error { return e.err }
 
+// noError is an answer of "no" to what was asked; nothing went wrong in asking.
+type noError struct{ err error }
+
+func (e noError) Error() string { return e.err.Error() }
+func (e noError) Unwrap() error { return e.err }
+
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
 
-// errNotAsItMustBe is verify's answer no.
-var errNotAsItMustBe = errors.New("the device is not as it must be")
-
 func exitCode(err error) int {
-	if errors.Is(err, errNotAsItMustBe) {
+	if errors.As(err, new(noError)) {
 		return exitNo
 	}
 	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) || errors.Is(err, provision.ErrKeyLocked) {

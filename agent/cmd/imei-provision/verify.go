@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -65,7 +66,7 @@ func (f *verifyFlags) run(ctx context.Context, stdout, _ io.Writer) error {
 			return err
 		}
 		if !found.OK() {
-			return errNotAsItMustBe
+			return noError{errors.New("the device is not as it must be")}
 		}
 		return nil
 	})
