@@ -57,7 +57,7 @@ func (a Answer) Err() error {
 // eight and the last two stay when there are enough to be an identity.
 func redactAnswer(text string) string {
 	const first, last = 8, 2
-	out := []byte(printableASCII(text, maxKeptLabel))
+	out := []byte(printableASCII(text, MaxLine))
 	total, seen := 0, 0
 	for _, b := range out {
 		if isAlnum(b) {
@@ -72,7 +72,7 @@ func redactAnswer(text string) string {
 			out[i] = '*'
 		}
 	}
-	return string(out)
+	return string(out[:min(len(out), maxKeptLabel)])
 }
 
 // judge reads the information lines of a successful answer by its grammar: exactly one candidate, or the answer

@@ -27,7 +27,7 @@ func checkReads(command string) error {
 	switch {
 	case isBasic(body):
 		return nil
-	case !isName(strings.TrimSuffix(name, "?")):
+	case !isName(strings.TrimSuffix(name, "?")), isSet && strings.HasSuffix(name, "?"):
 		return notRead(command)
 	case isSet && (arguments == "?" || isReadArguments(name, arguments)):
 		return nil

@@ -198,11 +198,21 @@ func exchangesOf(entries []Entry) ([]exchange, error) {
 	return found, nil
 }
 
-// bodyOf returns what follows AT.
+// bodyOf returns what follows AT; bytes before it are noise.
 func bodyOf(line string) (string, bool) {
-	at := strings.Index(strings.ToUpper(line), "AT")
+	at := indexOfAT(line)
 	if at < 0 {
 		return "", false
 	}
 	return strings.TrimSpace(line[at+2:]), true
+}
+
+// indexOfAT finds AT or at. In capitals a line may have other bytes, or more.
+func indexOfAT(line string) int {
+	for i := range len(line) - 1 {
+		if strings.EqualFold(line[i:i+2], "AT") {
+			return i
+		}
+	}
+	return -1
 }

@@ -111,7 +111,7 @@ func (s *session) commandLine(line string) error {
 	if !ok {
 		return nil
 	}
-	line = line[strings.Index(strings.ToUpper(line), "AT"):]
+	line = line[indexOfAT(line):]
 	s.last = line
 	fault := s.emulator.faultFor(body)
 	s.identity = ""
