@@ -1,6 +1,7 @@
 package tpmdev
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"time"
@@ -8,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-func openDevice(spec, path string) (*Conn, error) {
+func openDevice(ctx context.Context, spec, path string) (*Conn, error) {
 	// O_NONBLOCK makes write return while the TPM works, so that the deadline covers the command itself. Kernels
 	// before 4.20 ignore it and block in write.
 	fd, err := retryEINTR(func() (int, error) { return unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NONBLOCK, 0) })
@@ -23,7 +24,35 @@ func openDevice(spec, path string) (*Conn, error) {
 		_ = unix.Close(fd)
 		return nil, fmt.Errorf("%s: %w: not a character device (a swtpm socket is named tpm:unix:SOCKET)", spec, ErrSpec)
 	}
+	if err := lock(ctx, fd); err != nil {
+		_ = unix.Close(fd)
+		return nil, fmt.Errorf("%s: %w: another program of this project has it open and did not end in time (%w)", spec, ErrBusy, err)
+	}
 	return newConn(spec, device(fd)), nil
+}
+
+// Times of waiting for another program: an agent keeps the TPM for as long as it reads the modem, 20 s at most.
+const (
+	lockPatience = 30 * time.Second
+	lockInterval = 20 * time.Millisecond
+)
+
+// lock keeps other programs of this project away until the device is closed. A resource manager lets several share a TPM, but
+// two that prove at once would certify one value of the counter for two tokens, which looks like a copied TPM.
+func lock(ctx context.Context, fd int) error {
+	ctx, cancel := context.WithTimeout(ctx, lockPatience)
+	defer cancel()
+	for {
+		_, err := retryEINTR(func() (int, error) { return 0, unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
+		if !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(lockInterval):
+		}
+	}
 }
 
 // device is a TPM whose driver keeps messages apart: one write is a command, one read its response. Older kernels

@@ -95,3 +95,23 @@ func TestDeviceGone(t *testing.T) {
 		t.Errorf("Send: %v; want %v", err, ErrBroken)
 	}
 }
+
+// The kernel's node for nothing is a character device that anybody may open.
+func TestProgramsWaitForEachOther(t *testing.T) {
+	const spec, path = "tpm:/dev/null", "/dev/null"
+	first, err := openDevice(t.Context(), spec, path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hurried, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if second, err := openDevice(hurried, spec, path); !errors.Is(err, ErrBusy) {
+		t.Errorf("while another has it: %v, %v; want %v", second, err, ErrBusy)
+	}
+	time.AfterFunc(50*time.Millisecond, func() { _ = first.Close() })
+	second, err := openDevice(t.Context(), spec, path)
+	if err != nil {
+		t.Fatalf("after the other has closed it: %v", err)
+	}
+	_ = second.Close()
+}

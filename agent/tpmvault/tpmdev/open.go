@@ -16,7 +16,7 @@ const unixPrefix = Prefix + "unix:"
 
 // Open opens the TPM that spec names: "tpm:unix:SOCKET" is the socket of a swtpm, "tpm:/dev/tpmrm0" a character
 // device of Linux. Prefer the device with "rm" in its name: its resource manager lets several programs share
-// the TPM. The error is one of this package's, with the remedy in its text.
+// the TPM. Programs of this project wait for each other, until ctx ends or for half a minute. The error is one of this package's, with the remedy in its text.
 func Open(ctx context.Context, spec string) (*Conn, error) {
 	path, isTPM := strings.CutPrefix(spec, Prefix)
 	if socket, isSocket := strings.CutPrefix(spec, unixPrefix); isSocket && socket != "" {
@@ -25,7 +25,7 @@ func Open(ctx context.Context, spec string) (*Conn, error) {
 	if !isTPM || !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("%q: %w: want tpm:/dev/tpmrm0 or tpm:unix:SOCKET", spec, ErrSpec)
 	}
-	return openDevice(spec, path)
+	return openDevice(ctx, spec, path)
 }
 
 // openError turns an operating system's error into one that says what to do.

@@ -7,7 +7,7 @@ import (
 	"fmt"
 )
 
-func openDevice(spec, _ string) (*Conn, error) {
+func openDevice(_ context.Context, spec, _ string) (*Conn, error) {
 	return nil, fmt.Errorf("%s: %w: character devices are opened on Linux only", spec, ErrAbsent)
 }
 
