@@ -49,15 +49,13 @@ func (c counter) define(t contextTPM) error {
 // raise adds 1 (Part 3 section 31.8). The Name does not matter: a password session does not cover it, so whoever needs to
 // know which counter rose looks at what the TPM certifies.
 func (c counter) raise(t contextTPM) error {
-	index, err := c.handle()
-	if err != nil {
-		return err
-	}
-	command := tpm2.NVIncrement{AuthHandle: index, NVIndex: index}
+	index := c.Index(c.variant)
+	authorised := index
 	if c.Counter == tpmprofile.CounterEpoch {
-		command.AuthHandle = hierarchyOf(c.variant)
+		authorised = hierarchyOf(c.variant)
 	}
-	_, err = command.Execute(t)
+	err := t.runSilent(newCommand(tpm2.TPMSTSessions, tpm2.TPMCCNVIncrement).
+		handle(authorised).handle(index).u32(passwordBytes).password())
 	return explain(fmt.Sprintf("raising %s", c), err)
 }
 

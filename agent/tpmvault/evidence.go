@@ -94,20 +94,19 @@ func (v *Vault) unlessCounterIsMissing(t contextTPM, err error) error {
 	return err
 }
 
-// certifyCounter is TPM2_NV_Certify over the whole counter (Part 3 section 31.16). The counter has an empty password.
-func (v *Vault) certifyCounter(t contextTPM, binding [32]byte) (response *tpm2.NVCertifyResponse, err error) {
+// certifyCounter is TPM2_NV_Certify over the whole counter (Part 3 section 31.16). The counter has an empty password. It returns the
+// parameters of the response: a TPM2B_ATTEST and a TPMT_SIGNATURE.
+func (v *Vault) certifyCounter(t contextTPM, binding [32]byte) (*answer, error) {
 	index, err := v.attestationCounter().handle()
 	if err != nil {
 		return nil, err
 	}
-	err = v.useKey(t, "certifying the attestation counter", func(key tpm2.AuthHandle) error {
-		response, err = tpm2.NVCertify{
-			SignHandle: key, AuthHandle: index, NVIndex: index,
-			QualifyingData: tpm2.TPM2BData{Buffer: binding[:]}, Size: counterBytes,
-		}.Execute(t)
-		return err
+	return v.useKey(t, "certifying the attestation counter", keyCommand{
+		code:    tpm2.TPMCCNVCertify,
+		indices: []tpm2.NamedHandle{index, index},
+		// qualifyingData, the key's own scheme, size, offset
+		parameters: command(nil).sized(binding[:]).algorithm(tpm2.TPMAlgNull).u16(counterBytes).u16(0),
 	})
-	return response, err
 }
 
 // Where in the structure that [tpmprofile.AttestationOf] builds stands what cannot be known beforehand.
@@ -120,9 +119,9 @@ const (
 
 // counterProof takes clock, firmware version and counter out of what the TPM answered, and nothing else: the rest is built
 // again from what was asked, as a verifier does, and has to come out as the same bytes under a signature that verifies.
-func (v *Vault) counterProof(binding [32]byte, response *tpm2.NVCertifyResponse) (proof attest.CounterProof, err error) {
+func (v *Vault) counterProof(binding [32]byte, response *answer) (proof attest.CounterProof, err error) {
 	const doing = "checking what the TPM certified"
-	answered := response.CertifyInfo.Bytes()
+	answered := response.sized()
 	if len(answered) != attestationBytes {
 		return proof, fmt.Errorf("%s: %d bytes, want %d: %w", doing, len(answered), attestationBytes, ErrTampered)
 	}
@@ -133,7 +132,7 @@ func (v *Vault) counterProof(binding [32]byte, response *tpm2.NVCertifyResponse)
 	proof.Safe = carried[16] != 0
 	proof.Firmware = binary.BigEndian.Uint64(carried[17:])
 	proof.Counter = binary.BigEndian.Uint64(answered[counterOffset:])
-	if proof.Signature, err = tpmprofile.SignatureOf(&response.Signature); err != nil {
+	if proof.Signature, err = readSignature(response); err != nil {
 		return proof, fmt.Errorf("%s: %w", doing, errors.Join(ErrTampered, err))
 	}
 	c := &v.credential.Credential

@@ -5,6 +5,9 @@ import (
 	"crypto/ecdsa"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"imei-attest/attest"
+	"imei-attest/attest/tpmprofile"
 )
 
 // BelieveCredentialFor has the vault take its Credential for one of another key.
@@ -12,11 +15,42 @@ func (v *Vault) BelieveCredentialFor(key *ecdsa.PublicKey) { v.credential.Key = 
 
 // CheckCertification has the TPM certify the attestation counter, spoils the answer, and checks it as Evidence does.
 func (v *Vault) CheckCertification(ctx context.Context, binding [32]byte, spoil func(*tpm2.NVCertifyResponse)) error {
-	response, err := v.certifyCounter(withContext(ctx, v.tpm), binding)
+	a, err := v.certifyCounter(withContext(ctx, v.tpm), binding)
 	if err != nil {
 		return err
 	}
-	spoil(response)
-	_, err = v.counterProof(binding, response)
+	response := tpm2.NVCertifyResponse{CertifyInfo: tpm2.BytesAs2B[tpm2.TPMSAttest](a.sized())}
+	signature, err := tpmprofile.Unmarshal[tpm2.TPMTSignature](a.rest)
+	if err != nil {
+		return err
+	}
+	response.Signature = *signature
+	spoil(&response)
+	ecc, err := response.Signature.Signature.ECDSA()
+	if err != nil {
+		return err
+	}
+	spoiled := command(nil).sized(response.CertifyInfo.Bytes()).algorithm(response.Signature.SigAlg).algorithm(ecc.Hash).
+		sized(ecc.SignatureR.Buffer).sized(ecc.SignatureS.Buffer)
+	_, err = v.counterProof(binding, &answer{rest: spoiled})
 	return err
+}
+
+// CheckSignature is what the vault does to each signature of the TPM.
+func (v *Vault) CheckSignature(content, signature []byte) error {
+	return v.checkSignature(content, [tpmprofile.SignatureBytes]byte(signature))
+}
+
+// CheckProof is the same for the signature of a proof.
+func (v *Vault) CheckProof(binding [32]byte, raw []byte) error {
+	proof, err := attest.DecodeCounterProof(raw)
+	if err != nil {
+		return err
+	}
+	return tpmprofile.VerifyCounterProof(&v.credential.Credential, binding, proof)
+}
+
+// ReadSignature takes a TPMT_SIGNATURE as the vault does.
+func ReadSignature(raw []byte) ([tpmprofile.SignatureBytes]byte, error) {
+	return readSignature(&answer{rest: raw})
 }

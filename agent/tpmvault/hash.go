@@ -1,6 +1,7 @@
 package tpmvault
 
 import (
+	"crypto/sha256"
 	"errors"
 
 	"github.com/google/go-tpm/tpm2"
@@ -10,23 +11,32 @@ import (
 const maxHashInput = 1024
 
 // hash has the TPM hash content and vouch, with a ticket, that it does not look like a structure of its own: a
-// restricted key signs nothing else. The ticket is of the endorsement hierarchy, the key's.
-func hash(t contextTPM, content []byte) (tpm2.TPM2BDigest, tpm2.TPMTTKHashCheck, error) {
+// restricted key signs nothing else. The ticket, a TPMT_TK_HASHCHECK, is of the endorsement hierarchy, the key's.
+func hash(t contextTPM, content []byte) (digest, ticket []byte, err error) {
 	if len(content) > maxHashInput {
 		return hashSequence(t, content)
 	}
-	response, err := tpm2.Hash{
-		Data: tpm2.TPM2BMaxBuffer{Buffer: content}, HashAlg: tpm2.TPMAlgSHA256, Hierarchy: tpm2.TPMRHEndorsement,
-	}.Execute(t)
-	if err != nil {
-		return tpm2.TPM2BDigest{}, tpm2.TPMTTKHashCheck{}, explain("hashing in the TPM", err)
+	command := newCommand(tpm2.TPMSTNoSessions, tpm2.TPMCCHash) // Part 3 section 15.4
+	a, err := t.run(command.sized(content).algorithm(tpm2.TPMAlgSHA256).handle(tpm2.TPMRHEndorsement))
+	if err == nil {
+		digest, ticket, err = readHash(a)
 	}
-	return response.OutHash, response.Validation, nil
+	return digest, ticket, explain("hashing in the TPM", err)
+}
+
+// readHash takes a TPM2B_DIGEST of SHA-256 and a TPMT_TK_HASHCHECK (Part 2 section 10.7.6) that nothing may follow.
+func readHash(a *answer) (digest, ticket []byte, err error) {
+	digest, ticket = a.sized(), a.rest
+	tag, _, _ := a.number(2), a.take(4), a.sized() // the TPM itself judges hierarchy and HMAC
+	if len(digest) != sha256.Size || tpm2.TPMST(tag) != tpm2.TPMSTHashCheck {
+		return nil, nil, errForm
+	}
+	return digest, ticket, a.end()
 }
 
 // hashSequence is hash for longer content: one command to start, one for each full piece, one to end (Part 3
 // section 17.2.3).
-func hashSequence(t contextTPM, content []byte) (digest tpm2.TPM2BDigest, ticket tpm2.TPMTTKHashCheck, err error) {
+func hashSequence(t contextTPM, content []byte) (digest, ticket []byte, err error) {
 	start, err := tpm2.HashSequenceStart{HashAlg: tpm2.TPMAlgSHA256}.Execute(t)
 	if err != nil {
 		return digest, ticket, explain("hashing in the TPM", err)
@@ -49,5 +59,5 @@ func hashSequence(t contextTPM, content []byte) (digest tpm2.TPM2BDigest, ticket
 	if err != nil {
 		return digest, ticket, explain("hashing in the TPM", err)
 	}
-	return end.Result, end.Validation, nil
+	return end.Result.Buffer, tpm2.Marshal(end.Validation), nil
 }

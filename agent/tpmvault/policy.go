@@ -1,6 +1,7 @@
 package tpmvault
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 
@@ -45,67 +46,90 @@ func failedStep(err error) keyStep {
 	return stepPrepare
 }
 
+// policyStep is one command of the policy.
+type policyStep struct {
+	name    keyStep
+	command command
+	session int // where the command has the session's handle, in bytes from its beginning
+}
+
+// anySession stands in a [policyStep] until the session is known.
+const anySession = tpm2.TPMHandle(0x03000000)
+
+// marshalPolicy gives the commands that satisfy the device key's policy now, to be sent for each token.
+func (v *Vault) marshalPolicy() ([]policyStep, error) {
+	const first, third = headerBytes, headerBytes + 2*4 // TPM2_PolicyNV has two handles before the session's
+	var steps []policyStep
+	for _, step := range []struct {
+		name    keyStep
+		marshal func() (command, error)
+		session int
+	}{
+		{stepRegisters, v.current.checkRegisters, first},
+		{stepEpoch, v.current.checkEpoch, third},
+		{stepAuthorize, v.current.authorize, first},
+		{stepBranch, v.chooseBranch, first},
+		{stepRecord, v.checkRecord, third},
+	} {
+		command, err := step.marshal()
+		if err != nil {
+			return nil, err
+		}
+		if command != nil {
+			steps = append(steps, policyStep{step.name, command, step.session})
+		}
+	}
+	return steps, nil
+}
+
 // runPolicy satisfies the device key's policy in a session.
 func (v *Vault) runPolicy(t contextTPM, session tpm2.TPMHandle) error {
-	for _, step := range []struct {
-		name keyStep
-		run  func(contextTPM, tpm2.TPMHandle) error
-	}{
-		{stepRegisters, v.current.checkRegisters},
-		{stepEpoch, v.current.checkEpoch},
-		{stepAuthorize, v.current.authorize},
-		{stepBranch, v.chooseBranch},
-		{stepRecord, v.checkRecord},
-	} {
-		if err := step.run(t, session); err != nil {
+	for _, step := range v.policy {
+		binary.BigEndian.PutUint32(step.command[step.session:], uint32(session))
+		if err := t.runSilent(step.command); err != nil {
 			return &stepError{step.name, err}
 		}
 	}
 	return nil
 }
 
-func (a *approval) checkRegisters(t contextTPM, session tpm2.TPMHandle) error {
+func (a *approval) checkRegisters() (command, error) {
 	if a.PCRs.IsEmpty() {
-		return nil
+		return nil, nil
 	}
-	_, err := tpm2.PolicyPCR{PolicySession: session, PcrDigest: tpm2.TPM2BDigest{Buffer: a.digest[:]}, Pcrs: a.PCRs.TPM()}.Execute(t)
-	return err
+	return marshalled(tpm2.PolicyPCR{PolicySession: anySession, PcrDigest: tpm2.TPM2BDigest{Buffer: a.digest[:]}, Pcrs: a.PCRs.TPM()})
 }
 
-func (a *approval) checkEpoch(t contextTPM, session tpm2.TPMHandle) error {
+func (a *approval) checkEpoch() (command, error) {
 	if a.Epoch == 0 {
-		return nil
+		return nil, nil
 	}
 	command, err := tpmprofile.EpochPolicy(a.Epoch, a.Variant)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	command.PolicySession = session
-	_, err = command.Execute(t)
-	return err
+	command.PolicySession = anySession
+	return marshalled(command)
 }
 
-func (a *approval) authorize(t contextTPM, session tpm2.TPMHandle) error {
-	_, err := tpm2.PolicyAuthorize{
-		PolicySession:  session,
+func (a *approval) authorize() (command, error) {
+	return marshalled(tpm2.PolicyAuthorize{
+		PolicySession:  anySession,
 		ApprovedPolicy: tpm2.TPM2BDigest{Buffer: a.Policy[:]},
 		PolicyRef:      tpm2.TPM2BDigest{Buffer: []byte(a.PolicyRef())},
 		KeySign:        tpm2.TPM2BName{Buffer: a.keyName},
 		CheckTicket:    *a.ticket,
-	}.Execute(t)
-	return err
+	})
 }
 
-func (v *Vault) chooseBranch(t contextTPM, session tpm2.TPMHandle) error {
-	_, err := tpm2.PolicyOr{PolicySession: session, PHashList: tpm2.TPMLDigest{Digests: v.branches}}.Execute(t)
-	return err
+func (v *Vault) chooseBranch() (command, error) {
+	return marshalled(tpm2.PolicyOr{PolicySession: anySession, PHashList: tpm2.TPMLDigest{Digests: v.branches}})
 }
 
-func (v *Vault) checkRecord(t contextTPM, session tpm2.TPMHandle) error {
+func (v *Vault) checkRecord() (command, error) {
 	index := tpm2.NamedHandle{Handle: v.record.index, Name: tpm2.TPM2BName{Buffer: v.record.name}}
-	_, err := tpm2.PolicyNV{
-		AuthHandle: index, NVIndex: index, PolicySession: session,
+	return marshalled(tpm2.PolicyNV{
+		AuthHandle: index, NVIndex: index, PolicySession: anySession,
 		OperandB: tpm2.TPM2BOperand{Buffer: v.record.Binding[:]}, Offset: tpmprofile.BindingOffset, Operation: tpm2.TPMEOEq,
-	}.Execute(t)
-	return err
+	})
 }

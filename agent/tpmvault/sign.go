@@ -1,6 +1,7 @@
 package tpmvault
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/sha256"
@@ -37,19 +38,37 @@ func (v *Vault) sign(ctx context.Context, content []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	var response *tpm2.SignResponse
-	err = v.useKey(t, "signing with the device key", func(key tpm2.AuthHandle) error {
-		response, err = tpm2.Sign{KeyHandle: key, Digest: digest, Validation: ticket}.Execute(t)
-		return err
+	const doing = "signing with the device key"
+	parameters, err := v.useKey(t, doing, keyCommand{
+		code: tpm2.TPMCCSign,
+		// Part 3 section 20.2: digest, the key's own scheme, ticket
+		parameters: append(command(nil).sized(digest).algorithm(tpm2.TPMAlgNull), ticket...),
 	})
 	if err != nil {
 		return nil, err
 	}
-	signature, err := tpmprofile.SignatureOf(&response.Signature)
+	signature, err := readSignature(parameters)
 	if err != nil {
-		return nil, err
+		return nil, explain(doing, err)
 	}
 	return signature[:], v.checkSignature(content, signature)
+}
+
+// readSignature takes a TPMT_SIGNATURE (Part 2 section 11.3.4) that nothing may follow: R||S of ECDSA on P-256 with SHA-256. A TPM
+// may leave leading zeros out or put some before, so each half is made as long as it has to be.
+func readSignature(a *answer) (raw [tpmprofile.SignatureBytes]byte, err error) {
+	const half = tpmprofile.SignatureBytes / 2
+	algorithm, hash := tpm2.TPMAlgID(a.number(2)), tpm2.TPMAlgID(a.number(2))
+	r, s := bytes.TrimLeft(a.sized(), "\x00"), bytes.TrimLeft(a.sized(), "\x00")
+	if err := a.end(); err != nil {
+		return raw, err
+	}
+	if algorithm != tpm2.TPMAlgECDSA || hash != tpm2.TPMAlgSHA256 || len(r) > half || len(s) > half {
+		return raw, fmt.Errorf("the TPM's signature is not one of ECDSA on P-256 with SHA-256 (algorithms %#x, %#x)", uint16(algorithm), uint16(hash))
+	}
+	copy(raw[half-len(r):], r)
+	copy(raw[2*half-len(s):], s)
+	return raw, nil
 }
 
 // checkSignature makes sure that what leaves the vault verifies under the Credential's key. It costs some 100 us

@@ -11,24 +11,51 @@ import (
 // again, registers may be extended meanwhile, and the epoch counter may be raised.
 const maxRecoveries = 5
 
-// useKey runs use with the device key, authorised by its policy, and repeats that after a failure which can be repaired.
-// The policy takes 5 commands, one less where the boot is unmeasured, one more where the approval names an epoch.
-func (v *Vault) useKey(t contextTPM, doing string, use func(key tpm2.AuthHandle) error) error {
+// useKey runs a command with the device key, authorised by its policy, and repeats that after a failure which can be
+// repaired. It returns the parameters of the response. The policy takes 5 commands, one less where the boot is unmeasured, one
+// more where the approval names an epoch.
+func (v *Vault) useKey(t contextTPM, doing string, c keyCommand) (*answer, error) {
 	var err error
 	for range maxRecoveries {
-		if err = v.useKeyOnce(t, use); err == nil {
-			return nil
+		var parameters *answer
+		if parameters, err = v.useKeyOnce(t, c); err == nil {
+			return parameters, nil
 		}
 		again, reason := v.repair(t, doing, err)
 		if !again {
-			return reason
+			return nil, reason
 		}
 	}
-	return fmt.Errorf("%s, tried %d times: %w", doing, maxRecoveries, err)
+	return nil, fmt.Errorf("%s, tried %d times: %w", doing, maxRecoveries, err)
 }
 
-func (v *Vault) useKeyOnce(t contextTPM, use func(key tpm2.AuthHandle) error) (err error) {
+// useKeyOnce leaves no session behind: three of them shut everybody out of the TPM.
+func (v *Vault) useKeyOnce(t contextTPM, c keyCommand) (parameters *answer, err error) {
+	if err := v.preparePolicy(t); err != nil {
+		return nil, err
+	}
+	session, err := startKeySession(t)
+	if err == nil {
+		err = v.runPolicy(t, session.handle)
+	}
+	if err == nil {
+		key := tpm2.NamedHandle{Handle: v.key, Name: tpm2.TPM2BName{Buffer: v.keyName}}
+		parameters, err = session.run(t, key, c)
+	}
+	if err != nil && session.handle != 0 {
+		// It fails where the TPM ended the session and the response was lost or spoiled, which is well.
+		_ = flush(t.uncancelled(), session.handle)
+	}
+	if err != nil && failedStep(err) == stepPrepare {
+		err = &stepError{stepUse, err}
+	}
+	return parameters, err
+}
+
+// preparePolicy has the commands of the policy ready. They change with the approval that serves and with its ticket.
+func (v *Vault) preparePolicy(t contextTPM) (err error) {
 	if v.current == nil {
+		v.policy = nil
 		if v.current, err = v.chooseApproval(t); err != nil {
 			return err
 		}
@@ -36,15 +63,10 @@ func (v *Vault) useKeyOnce(t contextTPM, use func(key tpm2.AuthHandle) error) (e
 	if err := v.current.obtainTicket(t); err != nil {
 		return err
 	}
-	return withPolicy(t,
-		func(session tpm2.TPMHandle) error { return v.runPolicy(t, session) },
-		func(session tpm2.Session) error {
-			err := use(tpm2.AuthHandle{Handle: v.key, Name: tpm2.TPM2BName{Buffer: v.keyName}, Auth: session})
-			if err != nil && failedStep(err) == stepPrepare { // go-tpm runs the policy in there too
-				return &stepError{stepUse, err}
-			}
-			return err
-		})
+	if v.policy == nil {
+		v.policy, err = v.marshalPolicy()
+	}
+	return err
 }
 
 // repair prepares another attempt after a failure that one can repair, or says why there is none.

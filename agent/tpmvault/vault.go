@@ -62,8 +62,9 @@ type Vault struct {
 
 	mu        sync.Mutex // one operation at a time: a TPM has few slots
 	key       tpm2.TPMHandle
-	transient bool      // key is to be flushed
-	current   *approval // served last time
+	transient bool         // key is to be flushed
+	current   *approval    // served last time
+	policy    []policyStep // for current, and nil without
 	counter   counterUse
 	onClose   func() error
 }
