@@ -97,9 +97,13 @@ func (s State) ticks(t State) int {
 // one's clock ran no longer than the two are apart.
 func (n State) mayPrecede(kept State, minted time.Time) bool {
 	apart := kept.Seen.Sub(minted)
-	return apart >= 0 && (n.ticks(kept) <= 0 || kept.Clock <= clockIn(apart))
+	return apart >= 0 && (n.ticks(kept) <= 0 || kept.Clock <= clockIn(apart-mintGrain))
 }
+
+// mintGrain is how much earlier than it was minted a nonce may seem to be: it tells whole seconds. Nobody clears a TPM,
+// reads a modem and signs in less, so that a copy of a TPM that has just started is not taken for a cleared one.
+const mintGrain = time.Second
 
 // clockIn is the most that a TPM's clock counts in d, in milliseconds: it may be made to run fast (Part 3 section 29.3,
 // TPM2_ClockRateAdjust), by less than half.
-func clockIn(d time.Duration) uint64 { return uint64(d.Milliseconds()) / 2 * 3 }
+func clockIn(d time.Duration) uint64 { return uint64(max(0, d.Milliseconds())) / 2 * 3 }

@@ -513,3 +513,22 @@ type contrary struct{ verifier.Store }
 func (contrary) Commit(context.Context, verifier.Decision) (verifier.Commitment, error) {
 	return verifier.Commitment{Conflict: true}, nil
 }
+
+// TestACopyOfATPMThatHasJustStarted is none that was cleared, though nonces tell no parts of a second.
+func TestACopyOfATPMThatHasJustStarted(t *testing.T) {
+	l, device := newLab(t), newTPM()
+	proving := func(of *tpm, counter, clock uint64) string {
+		l.now = l.now.Add(200 * time.Millisecond)
+		of.Counter, of.Clock = counter, clock
+		return l.judge(of.same(l.mint()), nil)
+	}
+	copied := device.copy()
+	for i := range uint64(2) {
+		if got := proving(device, 11+i, 100+10*i); got != affirmed {
+			t.Fatalf("the device: %s", got)
+		}
+	}
+	if got := proving(copied, 11, 130); got != regressed {
+		t.Errorf("the copy: got %s, want %s", got, regressed)
+	}
+}
