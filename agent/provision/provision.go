@@ -157,7 +157,7 @@ func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
 	}
 	if !slices.Equal(held.Slots, u.Slots) {
 		return nil, fmt.Errorf("%w: it holds the record of IMEI %s, not of %s, and a record cannot be changed; "+
-			"take another unit, or another folder for a vault in software",
+			"take another unit, or retire this one first (imei-provision retire)",
 			ErrRefused, slotsText(held.Slots), slotsText(u.Slots))
 	}
 	return held, nil

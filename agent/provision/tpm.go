@@ -61,7 +61,7 @@ func (j *job) plan(ctx context.Context) error {
 		switch state {
 		case tpmprofile.IndexForeign:
 			return fmt.Errorf("%w: NV index %#x is not one that this manufacturer's keys define; "+
-				"delete it (tpm2_nvundefine %#x) if nobody needs it, or use the keys it was made with",
+				"use the keys it was made with; a record of another manufacturer (index %#x) is deleted by that manufacturer's imei-provision retire",
 				ErrRefused, uint32(p.Index()), uint32(p.Index()))
 		case tpmprofile.IndexAbsent:
 			continue

@@ -3,11 +3,13 @@ package main
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"imei-attest/agent/provision"
 	"imei-attest/agent/tpmvault"
@@ -28,7 +30,12 @@ var approveBootCommand = command{
 		flags.StringVar(&f.pcrs, "pcrs", defaultPCRs, "registers, `list`; \"\" approves devices whose boot is not measured")
 		flags.StringVar(&f.digest, "digest", "", "SHA-256 over the registers' values, 32 bytes in `hex`, as tpm2_policypcr takes it")
 		flags.StringVar(&f.device.vault, "from-device", "", "read the registers of a device in the new boot state, `SPEC`: tpm:/dev/tpmrm0 or tpm:unix:SOCKET")
-		flags.Uint64Var(&f.epoch, "epoch", 0, "the approval ends on devices whose epoch counter is above `N`; 0: it never ends")
+		flags.Func("epoch", "the approval ends on devices whose epoch counter is above `N`, from 1; without it, it never ends", func(text string) (err error) {
+			if f.epoch, err = strconv.ParseUint(text, 10, 64); err != nil || f.epoch == 0 {
+				return errors.New("want a number from 1")
+			}
+			return nil
+		})
 		flags.StringVar(&f.nv, "nv", "", "whose epoch counter that is: platform or owner (default platform)")
 		flags.StringVar(&f.approvals, "approvals", "", "`folder` for the approval")
 		return f.run
