@@ -72,16 +72,19 @@ func (s State) next(n State, minted time.Time, variant attest.NVVariant) (State,
 		if s.Seen.After(n.Seen) {
 			n.Seen = s.Seen // by another node's clock
 		}
-		if n.ticks(s) < 0 {
-			return n, []attest.Reason{attest.ReasonTPMCleared}
+		switch {
+		case n.ticks(s) >= 0:
+			return n, nil
+		case !n.mayFollowClear(s): // set back, and its counter raised: anybody on the device can do that
+			return n, []attest.Reason{attest.ReasonTPMCleared, attest.ReasonRollbackUnknown}
 		}
-		return n, nil
+		return n, []attest.Reason{attest.ReasonTPMCleared}
 	case n.Counter < s.Counter && n.mayPrecede(s, minted):
 		return s, nil
-	case variant == attest.NVOwner && n.ResetCount < s.ResetCount:
+	case variant == attest.NVOwner && n.mayFollowClear(s):
 		// TPM2_Clear deletes the owner's counter. The one made after it begins above (Part 1 section 37.2.4), but where a TPM
-		// does not keep to that its owner has done no wrong. A copy of before the last reset looks the same, so it is not
-		// affirmed either.
+		// does not keep to that its owner has done no wrong. A copy of a time when the clock was young looks the same, so it
+		// is not affirmed either.
 		return n, []attest.Reason{attest.ReasonTPMCleared, attest.ReasonRollbackUnknown}
 	}
 	return s, []attest.Reason{attest.ReasonStateRegressed}
@@ -97,7 +100,13 @@ func (s State) ticks(t State) int {
 // one's clock ran no longer than the two are apart.
 func (n State) mayPrecede(kept State, minted time.Time) bool {
 	apart := kept.Seen.Sub(minted)
-	return apart >= 0 && (n.ticks(kept) <= 0 || kept.Clock <= clockIn(apart-mintGrain))
+	isEarlier := n.ticks(kept) <= 0 && kept.Clock <= n.Clock+clockIn(apart+challengeWait) // and not a copy of long ago
+	return apart >= 0 && (isEarlier || kept.Clock <= clockIn(apart-mintGrain))
+}
+
+// mayFollowClear reports that the TPM can have been cleared since the kept proof: its clock is no older than that.
+func (n State) mayFollowClear(kept State) bool {
+	return n.Clock <= clockIn(n.Seen.Sub(kept.Seen)+challengeWait)
 }
 
 // mintGrain is how much earlier than it was minted a nonce may seem to be: it tells whole seconds. Nobody clears a TPM,

@@ -87,6 +87,17 @@ var states = []struct {
 	{"a cleared TPM whose platform counter fell is regressed", newTPM(), func(l *lab, t *tpm) []byte { return t.clear().count(1).token(l.mint()) }, regressed},
 	{"an owner's counter that TPM2_Clear deleted is no clone's", newTPM(owners), func(l *lab, t *tpm) []byte { return t.clear().count(1).token(l.mint()) },
 		"slot1 warning: imei-consistent" + good + " tpm-cleared rollback-unknown"},
+	{"an owner's counter that TPM2_Clear deleted is no clone's, after as many resets as before", newTPM(owners),
+		func(l *lab, t *tpm) []byte {
+			resets := t.ResetCount
+			t.clear().count(1).ResetCount = resets
+			return t.token(l.mint())
+		}, "slot1 warning: imei-consistent" + good + " tpm-cleared rollback-unknown"},
+	{"an older copy whose counter was raised is not affirmed", newTPM(), func(l *lab, t *tpm) []byte {
+		t.Clock -= 50_000
+		t.ResetCount--
+		return t.count(5000).token(l.mint())
+	}, "slot1 warning: imei-consistent" + good + " tpm-cleared rollback-unknown"},
 	{"an owner's counter that rises over TPM2_Clear is affirmed", newTPM(owners), func(l *lab, t *tpm) []byte { return t.clear().token(l.mint()) }, cleared},
 	{"an owner's counter that falls without TPM2_Clear is regressed", newTPM(owners), func(l *lab, t *tpm) []byte { return t.count(1).token(l.mint()) }, regressed},
 	{"profile A rests on a proof of 24 hours ago", newTPM(), func(l *lab, t *tpm) []byte {
@@ -529,6 +540,23 @@ func TestACopyOfATPMThatHasJustStarted(t *testing.T) {
 		}
 	}
 	if got := proving(copied, 11, 130); got != regressed {
+		t.Errorf("the copy: got %s, want %s", got, regressed)
+	}
+}
+
+// TestACopyOfLongAgo that answers a nonce which was open when the device proved its state is none that was signed before.
+func TestACopyOfLongAgo(t *testing.T) {
+	l, device := newLab(t), newTPM()
+	device.Clock = 40 * 24 * 3600 * 1000 // milliseconds
+	copied := device.copy()
+	copied.Clock -= 30 * 24 * 3600 * 1000
+	copied.ResetCount -= 3
+	copied.Counter -= 200
+	open := l.mint()
+	if got := l.judge(device.token(l.mint()), nil); got != affirmed {
+		t.Fatalf("the device: %s", got)
+	}
+	if got := l.judge(copied.token(open), nil); got != regressed {
 		t.Errorf("the copy: got %s, want %s", got, regressed)
 	}
 }

@@ -297,6 +297,8 @@ func TestScrapOfAFinishedUnit(t *testing.T) {
 	if got := j.Digests(); len(got) != 1 || got[0] == old {
 		t.Errorf("the manifest would list %x: want the new one alone", got)
 	}
+	l.scrap = []int{1}
+	l.refuses("raise its serial") // the same command once more must not give up the replacement
 }
 
 // A vault that was provisioned elsewhere, with another serial, is no unit of this list.

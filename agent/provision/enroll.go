@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"imei-attest/attest"
-	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
 )
 
@@ -97,14 +96,19 @@ func BeginEnrolment(ctx context.Context, tpm Enroller, oem *OEM, unit Unit, opti
 	return r, err
 }
 
-// Challenge checks a request against what the manufacturer knows: the IMEIs in its records of this unit, which
-// endorsement keys are its devices', what was enrolled before. The TPM's maker and firmware in it stay unproven.
-func (o *OEM) Challenge(r Request, recorded []imei.IMEI, trust EKTrust, register *Register, now time.Time) (c Challenge, pending Pending, err error) {
+// Challenge checks a request against what the manufacturer knows: what its records say of this unit, for all of that is
+// signed; which endorsement keys are its devices', what was enrolled before. The TPM's maker and firmware in it stay
+// unproven.
+func (o *OEM) Challenge(r Request, recorded Unit, trust EKTrust, register *Register, now time.Time) (c Challenge, pending Pending, err error) {
 	if r.Identity == nil || r.Storage.NV != attest.NVOwner {
 		return c, pending, fmt.Errorf("%w: the request is not one of enroll begin", ErrRefused)
 	}
-	if !slices.Equal(r.Unit.Slots, recorded) {
-		return c, pending, fmt.Errorf("%w: the request is for IMEI %s, the records say %s", ErrRefused, slotsText(r.Unit.Slots), slotsText(recorded))
+	if !slices.Equal(r.Unit.Slots, recorded.Slots) {
+		return c, pending, fmt.Errorf("%w: the request is for IMEI %s, the records say %s", ErrRefused, slotsText(r.Unit.Slots), slotsText(recorded.Slots))
+	}
+	if r.Unit.Model != recorded.Model || r.Unit.Serial != recorded.Serial || r.Unit.Class != recorded.Class {
+		return c, pending, fmt.Errorf("%w: the request is for model %q, serial %d, class %d, the records say %q, %d, %d (--model, --serial, --class)", ErrRefused,
+			r.Unit.Model, r.Unit.Serial, r.Unit.Class, recorded.Model, recorded.Serial, recorded.Class)
 	}
 	profile, binding, err := o.check(r)
 	if err != nil {
@@ -175,7 +179,7 @@ func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKin
 	}
 	if !r.Engine.IsEmulator() {
 		r.Storage.Kind = cmp.Or(kind, attest.StorageTPMFirmware)
-		r.Storage.RollbackProtected = kind == attest.StorageTPMDiscrete
+		r.Storage.RollbackProtected = false // the owner's counter goes with TPM2_Clear, and what the TPM is was not proven
 	}
 	if p, err = o.Sign(r, now); err != nil {
 		return p, err

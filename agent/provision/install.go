@@ -20,7 +20,7 @@ func NewRequest(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, optio
 		return Request{}, err
 	}
 	j := newJob(tpm, oem, unit, options)
-	for _, step := range []func(context.Context) error{j.plan, j.requireMeasured, j.requireNoPlatformRecord} {
+	for _, step := range []func(context.Context) error{j.plan, j.requireMeasured} {
 		if err := step(ctx); err != nil {
 			return Request{}, err
 		}
@@ -124,19 +124,6 @@ func (o *OEM) checkPackage(p Package) (*attest.SignedCredential, error) {
 		return nil, fmt.Errorf("%w: the package does not allow what it is for: %w", ErrRefused, err)
 	}
 	return c, nil
-}
-
-// requireNoPlatformRecord refuses an owner's record beside the platform's, which the device would find first.
-func (j *job) requireNoPlatformRecord(ctx context.Context) error {
-	if j.profile.Variant != attest.NVOwner {
-		return nil
-	}
-	platform := j.oem.Profile(attest.NVPlatform, j.bootKind)
-	state, _, err := j.tpm.ReadIndex(ctx, platform)
-	if err == nil && state != tpmprofile.IndexAbsent {
-		err = fmt.Errorf("%w: NV index %#x of the platform is %s, and the device would use that one; retire the device first", ErrRefused, uint32(platform.Index()), state)
-	}
-	return err
 }
 
 // request derives the device key and says everything that is to be signed.

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 
 	"imei-attest/agent/softvault/privatefile"
 	"imei-attest/attest/imei"
@@ -14,7 +15,7 @@ import (
 )
 
 // Register remembers which IMEI was enrolled on which TPM: one IMEI, one endorsement key, for good. It is a private
-// text file with a line for each slot: 15 digits and the Name of the endorsement key. One program at a time may use it.
+// text file with a line for each slot: 15 digits and the Name of the endorsement key.
 type Register struct {
 	path string
 	eks  map[imei.IMEI]string // Names in hex
@@ -70,8 +71,21 @@ func (r *Register) Check(slots []imei.IMEI, ekName []byte) error {
 	return nil
 }
 
-// Add registers IMEIs that [Register.Check] let pass.
+// Add registers IMEIs that [Register.Check] let pass, unless another program has registered them otherwise since.
 func (r *Register) Add(slots []imei.IMEI, ekName []byte) error {
+	lock, err := os.OpenFile(r.path+".lock", os.O_CREATE|os.O_WRONLY, privatefile.FileMode)
+	if err != nil {
+		return err
+	}
+	defer lock.Close() // and with it the lock
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return fmt.Errorf("locking the register %s: %w", r.path, err)
+	}
+	now, err := OpenRegister(r.path)
+	if err != nil {
+		return err
+	}
+	r.eks = now.eks
 	if err := r.Check(slots, ekName); err != nil {
 		return err
 	}

@@ -68,9 +68,23 @@ func (j *job) plan(ctx context.Context) error {
 		}
 		j.profile, j.state, j.record = p, state, record
 		j.progress(StepPlan, "%s; NV index %#x is %s", slotsText(j.unit.Slots), uint32(p.Index()), state)
-		return nil
+		return j.requireNoOtherRecord(ctx)
 	}
-	return j.chooseVariant(ctx, wanted)
+	if err := j.chooseVariant(ctx, wanted); err != nil {
+		return err
+	}
+	return j.requireNoOtherRecord(ctx)
+}
+
+// requireNoOtherRecord refuses a record in the index of the other variant: the TPM would have two keys, and two IMEIs.
+func (j *job) requireNoOtherRecord(ctx context.Context) error {
+	other := j.oem.Profile(attest.NVPlatform+attest.NVOwner-j.profile.Variant, j.bootKind)
+	state, _, err := j.tpm.ReadIndex(ctx, other)
+	if err == nil && state != tpmprofile.IndexAbsent {
+		err = fmt.Errorf("%w: NV index %#x is %s, and a device has one record; retire the device first (imei-provision retire)",
+			ErrRefused, uint32(other.Index()), state)
+	}
+	return err
 }
 
 // chooseVariant takes the first variant whose hierarchy is open.

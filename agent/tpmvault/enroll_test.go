@@ -62,7 +62,7 @@ func TestEnrolment(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			u, other := newUnit(t), newUnit(t)
 			r := u.asked(kind)
-			c, pending, err := u.oem.Challenge(r, r.Unit.Slots, listed(t, r), u.register(), now)
+			c, pending, err := u.oem.Challenge(r, r.Unit, listed(t, r), u.register(), now)
 			u.must(err)
 			if _, err := provision.AnswerChallenge(t.Context(), other.factory(), u.oem, r, c); err == nil {
 				t.Error("another TPM answered")
@@ -131,11 +131,11 @@ func TestEnrolmentRefuses(t *testing.T) {
 		r, identity := good, *good.Identity
 		r.Identity = &identity
 		spoil(&r)
-		if _, _, err := u.oem.Challenge(r, good.Unit.Slots, listed(t, good), u.register(), time.Now()); err == nil {
+		if _, _, err := u.oem.Challenge(r, good.Unit, listed(t, good), u.register(), time.Now()); err == nil {
 			t.Errorf("a request with %s was challenged", what)
 		}
 	}
-	if _, _, err := u.oem.Challenge(good, good.Unit.Slots, listed(t, good), u.register(), time.Now()); err != nil {
+	if _, _, err := u.oem.Challenge(good, good.Unit, listed(t, good), u.register(), time.Now()); err != nil {
 		t.Errorf("the request that was not spoiled: %v", err)
 	}
 }
@@ -231,7 +231,7 @@ func TestEndorsementKeyCertificates(t *testing.T) {
 			r.Identity, identity.EKCertificate = &identity, c.certificate
 			var trust provision.EKTrust
 			u.must(trust.AddCertificates(c.root.pem))
-			_, _, err := u.oem.Challenge(r, r.Unit.Slots, trust, u.register(), c.now)
+			_, _, err := u.oem.Challenge(r, r.Unit, trust, u.register(), c.now)
 			if c.says == "" && err != nil || c.says != "" && (!errors.Is(err, provision.ErrRefused) || !strings.Contains(err.Error(), c.says)) {
 				t.Errorf("%v; want an error with %q", err, c.says)
 			}

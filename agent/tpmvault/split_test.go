@@ -181,6 +181,18 @@ func TestNoOwnersRecordBesideThePlatforms(t *testing.T) {
 	}
 }
 
+// Nor the platform's beside an owner's: the TPM would have two keys and two IMEIs.
+func TestNoPlatformsRecordBesideAnOwners(t *testing.T) {
+	u := newUnit(t)
+	u.must(u.installAndLock(u.signed(attest.NVOwner)))
+	options := u.options()
+	options.Variant = attest.NVPlatform
+	_, err := provision.TPM(t.Context(), u.factory(), u.oem, provision.Unit{Slots: []imei.IMEI{imei2}, Model: "bench", Serial: 1, Class: 3}, options)
+	if !errors.Is(err, provision.ErrRefused) || !strings.Contains(err.Error(), "retire") {
+		t.Errorf("a second record: %v; want %v with a remedy", err, provision.ErrRefused)
+	}
+}
+
 // The counters beside the record are shown; another index in their place is told.
 func TestVerifyReadsCounters(t *testing.T) {
 	u := newUnit(t)

@@ -82,7 +82,7 @@ func enrollBegin(ctx context.Context, stdout io.Writer, factory *tpmvault.Factor
 }
 
 var enrollChallengeCommand = command{
-	example: `  imei-provision enroll challenge --anchor oem-anchor.yaml --request unit.request --imei 352099001761481 --ek-roots makers.pem --register enrolled --pending unit.pending --out unit.challenge
+	example: `  imei-provision enroll challenge --anchor oem-anchor.yaml --request unit.request --imei 352099001761481 --model router-5g --ek-roots makers.pem --register enrolled --pending unit.pending --out unit.challenge
 `,
 	declare: func(flags *flag.FlagSet) func(context.Context, io.Writer, io.Writer) error {
 		var (
@@ -96,13 +96,13 @@ var enrollChallengeCommand = command{
 			out      = flags.String("out", "", "`FILE` for the challenge; must not exist")
 		)
 		anchor.declare(flags)
-		unit.declareSlots(flags)
+		unit.declare(flags)
 		return func(_ context.Context, stdout, _ io.Writer) error {
-			slots, err := unit.slots()
+			recorded, err := unit.unit()
 			if err != nil {
 				return err
 			}
-			if len(slots) == 0 || *names == "" && *roots == "" || *register == "" || *pending == "" {
+			if len(recorded.Slots) == 0 || *names == "" && *roots == "" || *register == "" || *pending == "" {
 				return usagef("--imei (of your own records), --ek-names or --ek-roots, --register and --pending are needed")
 			}
 			for _, path := range []string{*out, *pending} {
@@ -126,7 +126,7 @@ var enrollChallengeCommand = command{
 			if err != nil {
 				return usageError{fmt.Errorf("--register: %w", err)}
 			}
-			c, p, err := oem.Challenge(r, slots, trust, enrolled, time.Now())
+			c, p, err := oem.Challenge(r, recorded, trust, enrolled, time.Now())
 			if err != nil {
 				return err
 			}
