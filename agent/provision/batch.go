@@ -138,10 +138,13 @@ func (b *Batch) given(u LineUnit) []*unitState {
 
 func (b *Batch) scrap() error {
 	for _, row := range b.Scrap {
-		u := b.Units[row-1]
-		if own := b.Journal.state(u); own != nil && own.done && !own.scrapped {
-			return fmt.Errorf("row %d is finished with serial %d: to replace a device that is lost, raise its serial in the list first, then scrap it once", row, u.Serial)
+		if own := b.Journal.state(b.Units[row-1]); own != nil && own.done && !own.scrapped {
+			return fmt.Errorf("%w: row %d is finished with serial %d; to replace a device that is lost, raise its serial first, then scrap it once",
+				ErrUnits, row, own.serial)
 		}
+	}
+	for _, row := range b.Scrap {
+		u := b.Units[row-1]
 		for _, s := range b.given(u) {
 			line := b.Journal.line(u, stepScrap, b.Now())
 			line.Tags, line.Serial = s.tags, s.serial // those of an older row, perhaps
