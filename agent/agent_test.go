@@ -257,18 +257,20 @@ func TestHostileModemNeverMakesUsClaimAnotherIMEI(t *testing.T) {
 		{Kind: modemtest.FaultSilent, Command: "*"},
 		{Kind: modemtest.FaultStale, Command: "+CGSN=1", Delay: 60 * time.Millisecond, Text: "\r\n+CGSN: \"" + attesttest.OtherIMEI + "\"\r\n\r\nOK\r\n"},
 	} {
-		emulator, err := modemtest.New(modemtest.Config{IMEI: attesttest.IMEI1, Faults: []modemtest.Fault{fault}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		port := emulator.Pipe()
-		reader := modem.NewReader(port, modem.Config{CommandTimeout: 50 * time.Millisecond, TotalTimeout: 500 * time.Millisecond})
-		c := attestWith(t, reader, newVault(nil), agent.Request{}).Claims
-		if m := c.Observed[0].IMEI; !m.IsZero() && m != own {
-			t.Errorf("fault %+v: observed %v", fault, m)
-		}
-		if err := port.Close(); err != nil {
-			t.Error(err)
-		}
+		synctest.Test(t, func(t *testing.T) { // whose time stands still while anybody works
+			emulator, err := modemtest.New(modemtest.Config{IMEI: attesttest.IMEI1, Faults: []modemtest.Fault{fault}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			port := emulator.Pipe()
+			reader := modem.NewReader(port, modem.Config{CommandTimeout: 50 * time.Millisecond, TotalTimeout: 500 * time.Millisecond})
+			c := attestWith(t, reader, newVault(nil), agent.Request{}).Claims
+			if m := c.Observed[0].IMEI; !m.IsZero() && m != own {
+				t.Errorf("fault %+v: observed %v", fault, m)
+			}
+			if err := port.Close(); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 }
