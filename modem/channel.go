@@ -20,12 +20,12 @@ type Channel struct {
 	split   splitter
 	chunk   [256]byte
 	pending []byte    // part of chunk: read, but behind the final result code
-	budget  int       // bytes the modem may still send in this session
+	budget  int       // bytes the modem may still send until the next begin
 	echoes  bool      // the last answer began with the echo
 	opened  bool      // the line has been drained since the session began
 	left    time.Time // when the command was sent whose answer a cancelled call did not wait for; zero if there is none
 	suspect bool      // a late answer may still come: resynchronise before the next command
-	lost    bool      // resynchronising failed; nothing more is asked in this session
+	lost    bool      // resynchronising failed; nothing more is asked until the next begin
 	restart bool      // a banner was seen since the last answer
 }
 

@@ -57,6 +57,7 @@ type limitedBuffer struct{ bytes.Buffer }
 
 const maxSpec = 4 << 10 // a path, PATH_MAX
 
+// Write refuses what is too long for a SPEC.
 func (b *limitedBuffer) Write(p []byte) (int, error) {
 	if b.Len()+len(p) > maxSpec {
 		return 0, errors.New("too much output")

@@ -28,6 +28,7 @@ type lineVaults struct {
 	unmeasured int
 }
 
+// Next asks the vault command for the SPEC of the unit's vault.
 func (v *lineVaults) Next(ctx context.Context, u provision.LineUnit) (string, error) {
 	return v.command.run(ctx, u)
 }
@@ -89,6 +90,7 @@ func identityOf(c *attest.SignedCredential) string {
 	return keyIdentity(c.Key)
 }
 
+// Provision does all steps of the command device.
 func (v *lineVaults) Provision(ctx context.Context, spec string, u provision.Unit, progress func(provision.Step, string)) (*provision.Result, error) {
 	f := v.device
 	f.vault = spec

@@ -3,6 +3,7 @@ package tpmdev
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -96,9 +97,22 @@ func TestDeviceGone(t *testing.T) {
 	}
 }
 
-// The kernel's node for nothing is a character device that anybody may open.
+// A terminal of the test's own stands for the device: a character device that nobody else has open.
 func TestProgramsWaitForEachOther(t *testing.T) {
-	const spec, path = "tpm:/dev/null", "/dev/null"
+	master, err := unix.Open("/dev/ptmx", unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(master)
+	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
+		t.Fatal(err)
+	}
+	number, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
+	if err != nil {
+		t.Fatal(err)
+	}
+	path := fmt.Sprint("/dev/pts/", number)
+	spec := "tpm:" + path
 	first, err := openDevice(t.Context(), spec, path)
 	if err != nil {
 		t.Fatal(err)
