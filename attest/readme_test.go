@@ -42,14 +42,16 @@ func inREADME(t *testing.T, marker, want string) {
 
 func TestReasonsInREADME(t *testing.T) {
 	var b strings.Builder
-	b.WriteString("| code | sentence | clause | effects | floor |\n|---|---|---|---|---|\n")
+	b.WriteString("| code | step | sentence | clause | effects | floor | enforced: SIP, 5G-EIR, S13 | a policy may at most |\n|---|---|---|---|---|---|---|---|\n")
 	for _, r := range attest.Reasons() {
 		info := r.Info()
 		floor := info.Floor.String()
 		if info.Floor == attest.StatusAffirming {
 			floor = "" // lowers nothing
 		}
-		fmt.Fprintf(&b, "| `%s` | %s | %s | %s | %s |\n", r, info.Sentence, info.Clause, effectsText(info.Effects), floor)
+		front := r.Front()
+		fmt.Fprintf(&b, "| `%s` | %d | %s | %s | %s | %s | %d, %s, %d | %s |\n", r, info.Step, info.Sentence, info.Clause,
+			effectsText(info.Effects), floor, front.SIP, front.EIR, front.S13, info.Limit)
 	}
 	inREADME(t, "table of reasons", b.String())
 }

@@ -13,6 +13,14 @@ type Submod struct {
 	Reasons []Reason
 	// Status is the worst of the vector's entries and of the reasons' floors; affirming needs instance-identity 2.
 	Status Status
+	// Raised: the operator's policy takes one of the reasons for contraindicated.
+	Raised bool
+}
+
+// Raise makes the submod contraindicated, as the operator's policy demands on one of its reasons.
+func (s *Submod) Raise() {
+	s.Raised = true
+	s.Status = s.judge()
 }
 
 // Add records reasons and their effects. An entry that is set only gets worse, and with instance-identity set so does
@@ -68,6 +76,9 @@ func (s *Submod) judge() Status {
 	for _, r := range s.Reasons {
 		status = status.Worse(r.Info().Floor)
 	}
+	if s.Raised {
+		return StatusContraindicated
+	}
 	if status == StatusAffirming && !affirmed {
 		return StatusNone
 	}
@@ -83,7 +94,24 @@ type Result struct {
 	ValidUntil time.Time // UTC; at most 5 minutes after IssuedAt on online fronts
 	Nonce      Nonce     // of the evidence judged, nil when there was none
 	Submods    []Submod  // slots in order, then the registration
-	Tier       Tier
+	Tier       Tier      // of the IMS client that registers
+	Freshness  Freshness // of what ties the evidence to the registration
+}
+
+// Freshness says what a judgement of a registration rests on. The zero value is nothing.
+type Freshness uint8
+
+// The levels of freshness, the weakest first.
+const (
+	FreshnessNone Freshness = iota
+	Prior                   // an earlier result of the same subscriber
+	Fresh                   // evidence that answers a new challenge
+	Bound                   // evidence that answers this registration's own authentication challenge
+)
+
+// String is the level's name in answers.
+func (f Freshness) String() string {
+	return [...]string{"none", "prior", "fresh", "bound"}[f]
 }
 
 // Status is the worst status of the submods, none without any.

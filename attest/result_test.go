@@ -64,13 +64,18 @@ var effects = func() map[attest.Reason]struct {
 		attest.ReasonRegistrationSpoofed: refused, attest.ReasonNASIMSMismatch: warning, attest.ReasonSubscriberBound: remark,
 		attest.ReasonSubscriberClaimed: remark, attest.ReasonSubscriberUnbound: warning, attest.ReasonSubscriberDiffers: warning,
 		attest.ReasonDuplicateSubscriber: warning, attest.ReasonEmergency: ask, attest.ReasonUnbound: ask, attest.ReasonURNMalformed: ask,
-		attest.ReasonURNNonconformant: remark,
+		attest.ReasonURNNonconformant: remark, attest.ReasonClientUnverified: warning, attest.ReasonSenderMSC: remark,
 
 		attest.ReasonBootApproved:   entry(attest.Executables, 3, none, affirm),
 		attest.ReasonBootUnmeasured: entry(attest.Executables, 32, warn, warn),
 		attest.ReasonEmulatedVault:  entry(attest.Hardware, 32, warn, warn),
 		attest.ReasonSoftwareVault:  {vector(attest.Effect{Entry: attest.StorageOpaque, Value: 32}, attest.Effect{Entry: attest.Hardware, Value: 32}), warn, warn},
 		attest.ReasonHardwareVault:  {vector(attest.Effect{Entry: attest.StorageOpaque, Value: 2}, attest.Effect{Entry: attest.Hardware, Value: 2}), none, affirm},
+
+		attest.ReasonFirmwareApproved:  entry(attest.Configuration, 2, none, affirm),
+		attest.ReasonFirmwareUnlisted:  entry(attest.Configuration, 32, warn, warn),
+		attest.ReasonFirmwareRevoked:   entry(attest.Configuration, 96, contra, contra),
+		attest.ReasonTPMFirmwareDenied: entry(attest.Hardware, 32, warn, warn),
 
 		attest.ReasonWeaknessOpen:       entry(attest.Configuration, 32, warn, warn),
 		attest.ReasonWeaknessUnremedied: entry(attest.Configuration, 32, warn, warn),
@@ -246,5 +251,16 @@ func TestNamesOfStatusTierAndEntry(t *testing.T) {
 		attest.Measurement(0).String(), attest.Measurement(5).String()}
 	if want := []string{"status 7", "none", "T1", "T3", "none", "instance-identity", "sourced-data", "equal", "no-reference", "none", "none"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
+	}
+}
+
+// A policy that takes a warning for more makes the submod contraindicated, whatever is added later.
+func TestARaisedReasonStays(t *testing.T) {
+	var s attest.Submod
+	s.Add(attest.ReasonIMEIConsistent, attest.ReasonSubscriberDiffers)
+	s.Raise()
+	s.Add(attest.ReasonSubscriberBound)
+	if s.Status != contra {
+		t.Errorf("got %s, want %s", s.Status, contra)
 	}
 }

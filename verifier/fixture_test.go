@@ -55,7 +55,7 @@ func newLab(t testing.TB) *lab {
 func anchor() *verifier.Anchor {
 	return &verifier.Anchor{
 		Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
-		TACs: map[imei.TAC]bool{id1.TAC(): true, id2.TAC(): true},
+		TACs: []verifier.TACRange{{First: id1.TAC(), Last: id1.TAC()}, {First: id2.TAC(), Last: id2.TAC()}},
 		StorageKinds: []attest.StorageKind{attest.StorageTPMDiscrete, attest.StorageTPMFirmware, attest.StorageSoftware,
 			attest.StorageOther},
 		NVKey: public("nv"), BootKey: public("boot"), BootKeyStandby: public("standby"),

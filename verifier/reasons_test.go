@@ -15,6 +15,8 @@ var later = []struct {
 }{
 	{"revocations are not read", []attest.Reason{attest.ReasonCredentialRevoked, attest.ReasonKeyRevoked}},
 	{"subscribers of one IMEI are not compared", []attest.Reason{attest.ReasonDuplicateSubscriber}},
+	{"no reference values are compared", []attest.Reason{attest.ReasonFirmwareApproved, attest.ReasonFirmwareUnlisted, attest.ReasonFirmwareRevoked, attest.ReasonTPMFirmwareDenied}},
+	{"senders and clients are not told apart", []attest.Reason{attest.ReasonSenderMSC, attest.ReasonClientUnverified}},
 	{"no case of a weakness is kept", []attest.Reason{attest.ReasonWeaknessOpen, attest.ReasonWeaknessUnremedied, attest.ReasonWeaknessRemedied}},
 }
 

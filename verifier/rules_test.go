@@ -1,6 +1,7 @@
 package verifier_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"reflect"
@@ -240,4 +241,18 @@ func (s *downStore) Commit(ctx context.Context, d verifier.Decision) (verifier.C
 		return verifier.Commitment{}, errDown
 	}
 	return s.Memory.Commit(ctx, d)
+}
+
+func TestCompareRevisions(t *testing.T) {
+	inOrder := []string{"", "1", "1.0", "1.2", "1.10", "1.10a", "2", "R1", "R01.9", "R1.10", "R2", "RG650VEUAAR02A01M8G", "RG650VEUAAR02A02M8G"}
+	for i, a := range inOrder {
+		for j, b := range inOrder {
+			if got := verifier.CompareRevisions(a, b); got != cmp.Compare(i, j) {
+				t.Errorf("CompareRevisions(%q, %q) = %d, want %d", a, b, got, cmp.Compare(i, j))
+			}
+		}
+	}
+	if verifier.CompareRevisions("R1.02", "R1.2") != 0 {
+		t.Error("leading zeros count")
+	}
 }

@@ -1,8 +1,10 @@
 package verifier
 
 import (
+	"cmp"
 	"crypto/ecdsa"
 	"slices"
+	"strings"
 
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
@@ -11,7 +13,7 @@ import (
 
 // Trust is what the operator trusts, at one moment. It is not changed once it is made.
 type Trust struct {
-	// Generation rises with every change: what was judged under an earlier one is judged again.
+	// Generation is a digest of all that is trusted: what was judged under another one is judged again.
 	Generation uint64
 	// Keys are the manufacturers' credential keys, each with its Anchor.
 	Keys attest.KeySet[*Anchor]
@@ -22,13 +24,71 @@ type Anchor struct {
 	Issuer string
 	OEMID  attest.OEMID
 	// TACs it may endorse; nil means all, as a laboratory's anchor may say.
-	TACs map[imei.TAC]bool
+	TACs []TACRange
 	// StorageKinds it may vouch for. Only a laboratory's holds StorageTPMEmulated.
 	StorageKinds []attest.StorageKind
 	// NVKey writes the record in the secure storage; BootKey and its standby approve boot states.
 	NVKey, BootKey, BootKeyStandby *ecdsa.PublicKey
+	// Models are the reference values (RFC 9334 section 8.3). Nothing is said of the firmware of a model that is not listed.
+	Models []Model
+	// DeniedTPMFirmware are versions of TPM firmware with known faults, as TPM2_NV_Certify tells them (profile B).
+	DeniedTPMFirmware []uint64
+	Revoked           Revocations
 	// Development marks an anchor that no operator should trust outside a laboratory.
 	Development bool
+}
+
+// TACRange is the TACs from First to Last, both included.
+type TACRange struct{ First, Last imei.TAC }
+
+// Has reports whether a TAC is in the range.
+func (r TACRange) Has(t imei.TAC) bool { return r.First <= t && t <= r.Last }
+
+// Model is the reference values of one model of a manufacturer.
+type Model struct {
+	HWModel  string   // as the Credential says it, 1..32 bytes
+	Firmware []string // the revisions that the manufacturer approves, as the modem tells them (TS 27.007 clause 5.3)
+}
+
+// Revocations are what a manufacturer vouches for no longer.
+type Revocations struct {
+	Credentials    map[[32]byte]bool     // by digest, as in a manifest: [attest.DigestOf]
+	DeviceKeys     map[attest.KeyID]bool // keys of devices
+	CredentialKeys map[attest.KeyID]bool // keys of the manufacturer: every Credential they signed
+	Firmware       []FirmwareRange
+}
+
+// FirmwareRange is the revisions From to To, both included, of the devices with a TAC in a range. The order is that of
+// [CompareRevisions].
+type FirmwareRange struct {
+	TACs     TACRange
+	From, To string
+}
+
+// CompareRevisions orders two revisions of a firmware, as people number them: runs of digits by their value, everything
+// else byte by byte. It returns -1, 0 or 1.
+func CompareRevisions(a, b string) int {
+	for a != "" && b != "" {
+		an, bn := digits(a), digits(b)
+		if an == 0 || bn == 0 {
+			if a[0] != b[0] {
+				return cmp.Compare(a[0], b[0])
+			}
+			a, b = a[1:], b[1:]
+			continue
+		}
+		x, y := strings.TrimLeft(a[:an], "0"), strings.TrimLeft(b[:bn], "0")
+		if order := cmp.Or(cmp.Compare(len(x), len(y)), strings.Compare(x, y)); order != 0 {
+			return order
+		}
+		a, b = a[an:], b[bn:]
+	}
+	return cmp.Compare(len(a), len(b))
+}
+
+// digits is how many digits a text begins with.
+func digits(text string) int {
+	return len(text) - len(strings.TrimLeft(text, "0123456789"))
 }
 
 // permits reports whether the anchor may say what the Credential says. To say of a TPM that it is emulated needs no
@@ -38,7 +98,7 @@ func (a *Anchor) permits(c *attest.Credential) bool {
 		return false
 	}
 	for _, id := range c.Slots {
-		if a.TACs != nil && !a.TACs[id.TAC()] {
+		if a.TACs != nil && !slices.ContainsFunc(a.TACs, func(r TACRange) bool { return r.Has(id.TAC()) }) {
 			return false
 		}
 	}

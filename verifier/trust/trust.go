@@ -32,7 +32,7 @@ type file struct {
 	NVKey          string   `yaml:"nv_key"`
 	BootKey        string   `yaml:"boot_key"`
 	BootKeyStandby string   `yaml:"boot_key_standby"`
-	TACs           []string `yaml:"tacs"` // 8 digits each, or "*" alone
+	TACs           []string `yaml:"tacs"` // 8 digits each, two with a hyphen for a range, or "*" alone
 	StorageKinds   []string `yaml:"storage_kinds"`
 	Development    bool     `yaml:"development"`
 }
@@ -138,22 +138,39 @@ func (f *file) anchor() (*verifier.Anchor, error) {
 }
 
 // parseTACs gives nil for "*", which must stand alone and quoted.
-func parseTACs(texts []string) (map[imei.TAC]bool, error) {
-	const tacDigits = 8
+func parseTACs(texts []string) ([]verifier.TACRange, error) {
 	if slices.Equal(texts, []string{"*"}) {
 		return nil, nil
 	}
-	tacs := make(map[imei.TAC]bool)
-	for _, text := range texts {
-		if len(text) != tacDigits || strings.Trim(text, "0123456789") != "" {
-			return nil, fmt.Errorf("%q: want %d digits in quotes, or \"*\" alone", text, tacDigits)
-		}
-		tacs[imei.TAC(text)] = true
-	}
-	if len(tacs) == 0 {
+	if len(texts) == 0 {
 		return nil, errors.New("empty: list the TACs this manufacturer may endorse, or \"*\"")
 	}
-	return tacs, nil
+	var ranges []verifier.TACRange
+	for _, text := range texts {
+		r, err := parseTACRange(text)
+		if err != nil {
+			return nil, err
+		}
+		ranges = append(ranges, r)
+	}
+	return ranges, nil
+}
+
+// parseTACRange takes 8 digits, or two times 8 with a hyphen between.
+func parseTACRange(text string) (verifier.TACRange, error) {
+	first, last, isRange := strings.Cut(text, "-")
+	if !isRange {
+		last = first
+	}
+	if !isTAC(first) || !isTAC(last) || first > last {
+		return verifier.TACRange{}, fmt.Errorf("%q: want 8 digits in quotes, or the first and last of a range as \"35693803-35693899\", or \"*\" alone", text)
+	}
+	return verifier.TACRange{First: imei.TAC(first), Last: imei.TAC(last)}, nil
+}
+
+func isTAC(text string) bool {
+	const tacDigits = 8
+	return len(text) == tacDigits && strings.Trim(text, "0123456789") == ""
 }
 
 // parseKinds lets only a development anchor vouch for an emulated TPM.

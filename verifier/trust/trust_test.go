@@ -15,7 +15,6 @@ import (
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
-	"imei-attest/attest/imei"
 	"imei-attest/verifier"
 	"imei-attest/verifier/trust"
 )
@@ -84,7 +83,7 @@ func TestAGoodFolderIsTrustedAsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := &verifier.Anchor{Issuer: "tag:example,2026:oem", OEMID: attest.PENOEMID(32473), TACs: map[imei.TAC]bool{"49015420": true, "01234567": true},
+	a := &verifier.Anchor{Issuer: "tag:example,2026:oem", OEMID: attest.PENOEMID(32473), TACs: []verifier.TACRange{{First: "49015420", Last: "49015420"}, {First: "01234567", Last: "01234567"}},
 		StorageKinds: []attest.StorageKind{attest.StorageTPMDiscrete, attest.StorageSoftware},
 		NVKey:        &attesttest.Key("nv").PublicKey, BootKey: &attesttest.Key("boot").PublicKey, BootKeyStandby: &attesttest.Key("standby").PublicKey}
 	b := *a
@@ -107,7 +106,7 @@ func TestAnUnquotedTACIsReadAsWritten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := (map[imei.TAC]bool{"49015420": true, "01234567": true}); !reflect.DeepEqual(anchors[0].TACs, want) {
+	if want := ([]verifier.TACRange{{First: "49015420", Last: "49015420"}, {First: "01234567", Last: "01234567"}}); !reflect.DeepEqual(anchors[0].TACs, want) {
 		t.Errorf("got %v, want %v", anchors[0].TACs, want)
 	}
 }

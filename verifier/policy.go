@@ -1,0 +1,100 @@
+package verifier
+
+import (
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+)
+
+// Action is what a policy makes of a reason, and of a Result the strictest that its reasons get.
+type Action uint8
+
+// The actions, the mildest first. The zero value refuses nobody.
+const (
+	ActionObserve   Action = iota // computed and logged; the network is told nothing
+	ActionAccept                  // of an affirming Result only
+	ActionWarn                    // let in, with a label
+	ActionChallenge               // ask for evidence again
+	ActionDeny                    // refuse
+)
+
+// String is the action's name in a policy file and in answers.
+func (a Action) String() string {
+	return [...]string{"observe", "accept", "warn", "challenge", "deny"}[a]
+}
+
+// ParseAction reads what String writes.
+func ParseAction(name string) (Action, bool) {
+	for a := ActionObserve; a <= ActionDeny; a++ {
+		if a.String() == name {
+			return a, true
+		}
+	}
+	return ActionObserve, false
+}
+
+// Policy is the operator's appraisal policy (RFC 9334 section 8.5). It is not changed once it is made. The zero value is
+// no policy: start from [ObservePolicy].
+type Policy struct {
+	Name   string
+	Digest [32]byte // of the file
+	// Affirming is what an affirming Result gets: ActionObserve or ActionAccept.
+	Affirming Action
+	// Actions is what each reason gets; one that is not listed gets Default.
+	Actions map[attest.Reason]Action
+	Default Action
+	// Contraindicated are the reasons that count as contraindicated above their floor: [attest.ReasonSubscriberDiffers] and
+	// [attest.ReasonWeaknessUnremedied] may.
+	Contraindicated map[attest.Reason]bool
+	// CeilingT1 and CeilingPrior are the best status of a client of tier T1, and of what rests on an earlier result.
+	CeilingT1, CeilingPrior attest.Status
+	Ages                    Ages
+	// MSCServers are the senders that register on a subscriber's behalf (TS 23.292), by the identity in Registration.Sender.
+	MSCServers map[string]bool
+	Exceptions map[Pairing]Exception
+	Breaker    Breaker
+}
+
+// Ages bound what a judgement rests on.
+type Ages struct {
+	Prior      time.Duration // how long an earlier result may stand in for evidence; at most 24 hours
+	Proof      time.Duration // how long a proof of profile B shows that the storage was not set back
+	Reading    time.Duration // the oldest reading of the modem that evidence may carry
+	Interleave time.Duration // how far back two subscribers of one IMEI are held against each other
+}
+
+// Pairing is an IMEI with a subscriber, IMPI or SUPI.
+type Pairing struct {
+	IMEI       imei.IMEI
+	Subscriber string
+}
+
+// Exception lets a pairing in with a label, whatever is found, until it ends.
+type Exception struct {
+	Until  time.Time // UTC
+	Reason string    // why, for the log
+}
+
+// Breaker drops a policy to observing when it denies too many.
+type Breaker struct {
+	Share   float64       // of all registrations, 0 to 1; 0 never trips
+	Within  time.Duration // the time that the share is taken over
+	Minimum int           // of registrations in that time, below which it does not trip
+}
+
+// The ages of a policy that states none.
+var defaultAges = Ages{Prior: 24 * time.Hour, Proof: 24 * time.Hour, Reading: 15 * time.Minute, Interleave: 24 * time.Hour}
+
+// ObservePolicy is the policy of the first day: everything is observed, nobody is refused.
+func ObservePolicy() *Policy {
+	return &Policy{Name: "observe", CeilingT1: attest.StatusWarning, CeilingPrior: attest.StatusAffirming, Ages: defaultAges}
+}
+
+// ActionOn is what a reason gets.
+func (p *Policy) ActionOn(r attest.Reason) Action {
+	if a, listed := p.Actions[r]; listed {
+		return a
+	}
+	return p.Default
+}
