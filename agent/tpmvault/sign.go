@@ -34,6 +34,7 @@ func (v *Vault) sign(ctx context.Context, content []byte) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	t := withContext(ctx, v.tpm)
+	defer v.endSession(t) // where something fails before TPM2_Sign, which ends it
 	digest, ticket, err := hash(t, content)
 	if err != nil {
 		return nil, err
