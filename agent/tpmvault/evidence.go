@@ -128,7 +128,8 @@ const (
 )
 
 // counterProof takes clock, firmware version and counter out of what the TPM answered, and nothing else: the rest is built
-// again from what was asked, as a verifier does, and has to come out as the same bytes under a signature that verifies.
+// again from what was asked, as a verifier does, and has to come out as the same bytes. The signature is verified
+// when [Vault.checkSignature] would.
 func (v *Vault) counterProof(binding [32]byte, response *answer) (proof attest.CounterProof, err error) {
 	const doing = "checking what the TPM certified"
 	answered := response.sized()
@@ -153,8 +154,12 @@ func (v *Vault) counterProof(binding [32]byte, response *answer) (proof attest.C
 	if !bytes.Equal(rebuilt, answered) {
 		return proof, fmt.Errorf("%s: %w", doing, ErrTampered)
 	}
+	if v.keyProven {
+		return proof, nil
+	}
 	if err := tpmprofile.VerifyCounterProof(c, binding, proof); err != nil {
 		return proof, fmt.Errorf("%s: %w: %w", doing, err, agent.ErrKeyMismatch)
 	}
+	v.keyProven = true
 	return proof, nil
 }

@@ -21,6 +21,7 @@ func (v *Vault) useKey(t contextTPM, doing string, c keyCommand) (*answer, error
 		if parameters, err = v.useKeyOnce(t, c); err == nil {
 			return parameters, nil
 		}
+		v.keyProven = false // what failed, or is repaired now, may have to do with the key
 		again, reason := v.repair(t, doing, err)
 		if !again {
 			return nil, reason

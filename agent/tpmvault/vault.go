@@ -63,6 +63,7 @@ type Vault struct {
 	mu        sync.Mutex // one operation at a time: a TPM has few slots
 	key       tpm2.TPMHandle
 	transient bool         // key is to be flushed
+	keyProven bool         // a signature was verified since Open, and nothing failed since
 	session   keySession   // stays from Evidence until Sign
 	current   *approval    // served last time
 	policy    []policyStep // for current, and nil without
