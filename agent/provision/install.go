@@ -16,7 +16,7 @@ import (
 // NewRequest has the TPM derive a device key and says what the manufacturer has to sign. It leaves nothing in the
 // TPM; of the manufacturer it needs the public keys. Each call draws a new record id, so keep the request that is answered.
 func NewRequest(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (Request, error) {
-	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
+	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
 		return Request{}, err
 	}
 	j := newJob(tpm, oem, unit, options)

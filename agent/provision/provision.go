@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"imei-attest/agent"
 	"imei-attest/attest"
@@ -44,11 +46,14 @@ type Provisioner interface {
 // this manufacturer's. Nothing was changed.
 var ErrRefused = errors.New("the device was refused")
 
+// ErrUnit means that what is said of a device cannot be signed.
+var ErrUnit = errors.New("the unit")
+
 // Unit is what the manufacturer says of one device.
 type Unit struct {
 	Slots  []imei.IMEI // 1..4, slot 1 first
-	Model  string      // hwmodel, 1..32 bytes
-	Serial uint64      // rising when a set of IMEIs is provisioned again
+	Model  string      // hwmodel, 1..32 bytes of printable UTF-8
+	Serial uint64      // from 1; rising when a set of IMEIs is provisioned again
 	Class  uint8       // client class 1..3 (2.1, 2.2, 2.3 of the discussion paper)
 }
 
@@ -112,7 +117,17 @@ func (o Options) progress(step Step, format string, args ...any) {
 	}
 }
 
-func (u Unit) check() error {
+// Check is what every way into a Credential asks of a unit. Its errors are [ErrUnit].
+func (u Unit) Check() error {
+	for _, err := range []error{u.checkSlots(), u.checkModel(), u.checkSerial(), u.checkClass()} {
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnit, err)
+		}
+	}
+	return nil
+}
+
+func (u Unit) checkSlots() error {
 	if len(u.Slots) == 0 || len(u.Slots) > attest.MaxSlots {
 		return fmt.Errorf("%d IMEIs: a device has 1 to %d", len(u.Slots), attest.MaxSlots)
 	}
@@ -120,11 +135,38 @@ func (u Unit) check() error {
 		if id.IsZero() {
 			return fmt.Errorf("slot %d has no IMEI", i+1)
 		}
-		for _, earlier := range u.Slots[:i] {
-			if id == earlier {
-				return fmt.Errorf("slot %d has the IMEI of another slot", i+1)
-			}
+		if slices.Contains(u.Slots[:i], id) {
+			return fmt.Errorf("slot %d repeats the IMEI of another slot", i+1)
 		}
+	}
+	return nil
+}
+
+// checkModel keeps from terminals and logs what would write over them.
+func (u Unit) checkModel() error {
+	const maxModel = 32 // hwmodel of a Credential
+	if u.Model == "" || len(u.Model) > maxModel {
+		return fmt.Errorf("the model has %d bytes, want 1 to %d", len(u.Model), maxModel)
+	}
+	if !utf8.ValidString(u.Model) || strings.ContainsFunc(u.Model, isUnprintable) {
+		return errors.New("the model has characters that cannot be printed")
+	}
+	return nil
+}
+
+// isUnprintable spares the spaces of any script.
+func isUnprintable(r rune) bool { return !unicode.IsGraphic(r) }
+
+func (u Unit) checkSerial() error {
+	if u.Serial == 0 {
+		return errors.New("the serial is 0, and the first is 1")
+	}
+	return nil
+}
+
+func (u Unit) checkClass() error {
+	if u.Class < 1 || u.Class > 3 {
+		return fmt.Errorf("the client class is %d, want 1, 2 or 3", u.Class)
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ type job struct {
 // self-test. After an interruption, run it again with the same IMEIs: a record that is written is kept with the
 // Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
 func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
-	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
+	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
 		return nil, err
 	}
 	j := newJob(tpm, oem, unit, options)

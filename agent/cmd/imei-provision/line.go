@@ -32,9 +32,6 @@ var requestCommand = command{
 			if err != nil {
 				return err
 			}
-			if len(u.Slots) == 0 {
-				return usagef("--imei is missing")
-			}
 			if err := checkNew(*out); err != nil {
 				return err
 			}

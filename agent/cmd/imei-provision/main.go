@@ -182,7 +182,7 @@ func exitCode(err error) int {
 	if errors.As(err, new(noError)) {
 		return exitNo
 	}
-	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) || errors.Is(err, provision.ErrKeyLocked) {
+	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) || errors.Is(err, provision.ErrUnit) || errors.Is(err, provision.ErrKeyLocked) {
 		return exitUsage
 	}
 	for _, refusal := range []error{
