@@ -26,7 +26,7 @@ func NewRequest(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, optio
 		}
 	}
 	if j.state >= tpmprofile.IndexWritten {
-		return Request{}, fmt.Errorf("%w: NV index %#x is %s already; lock and verify it, or retire the device first", ErrRefused, uint32(j.profile.Index()), j.state)
+		return Request{}, fmt.Errorf("%w: NV index %#x is %s already; lock and verify it, or %s", ErrRefused, uint32(j.profile.Index()), j.state, retireFirst(j.record.Credential))
 	}
 	return j.request(ctx)
 }
@@ -80,7 +80,7 @@ func packageJob(ctx context.Context, tpm Provisioner, oem *OEM, p Package, optio
 		return nil, err
 	}
 	if j.state >= tpmprofile.IndexWritten && !bytes.Equal(j.record.Credential, p.Credential) {
-		return nil, fmt.Errorf("%w: it holds another record than the package's, and a record cannot be changed", ErrRefused)
+		return nil, fmt.Errorf("%w: it holds another record than the package's, and a record cannot be changed; %s", ErrRefused, retireFirst(j.record.Credential))
 	}
 	key, err := tpm.CreateKey(ctx, j.profile, binding)
 	if err != nil {
@@ -89,7 +89,7 @@ func packageJob(ctx context.Context, tpm Provisioner, oem *OEM, p Package, optio
 	if !key.Equal(c.Key) {
 		return nil, fmt.Errorf("%w: the package is for the key of another TPM: %w", ErrRefused, agent.ErrKeyMismatch)
 	}
-	j.result.Resumed = j.state >= tpmprofile.IndexWritten
+	j.result.Resumed, j.result.WasLocked = j.state >= tpmprofile.IndexWritten, j.state == tpmprofile.IndexLocked
 	j.record, j.packed, j.result.Credential = tpmprofile.Record{Binding: binding, Credential: p.Credential}, &p, c
 	return j, nil
 }

@@ -104,6 +104,7 @@ type Options struct {
 type Result struct {
 	Credential *attest.SignedCredential
 	Resumed    bool // the record was there already, from an earlier run
+	WasLocked  bool // and it was locked; of Install and Lock
 	Persistent bool // the device key has a permanent place
 	Approval   tpmprofile.BootApproval
 	// NothingMeasured: the registers of the approval hold their reset values although the Credential says that the boot
@@ -197,12 +198,28 @@ func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
 	if err := o.verifyCredential(held); err != nil {
 		return nil, fmt.Errorf("%w: it holds a record that another credential key signed: %w", ErrRefused, err)
 	}
-	if !slices.Equal(held.Slots, u.Slots) {
-		return nil, fmt.Errorf("%w: it holds the record of IMEI %s, not of %s, and a record cannot be changed; "+
-			"take another unit, or retire this one first (imei-provision retire)",
-			ErrRefused, slotsText(held.Slots), slotsText(u.Slots))
+	holds := Unit{Slots: held.Slots, Model: string(held.HWModel), Serial: held.Serial, Class: held.ClientClass}
+	if !slices.Equal(holds.Slots, u.Slots) || holds.text() != u.text() {
+		return nil, fmt.Errorf("%w: it holds the record of %s, asked for was %s, and a record cannot be changed; take another unit, or %s",
+			ErrRefused, holds.text(), u.text(), retireFirst(raw))
 	}
 	return held, nil
+}
+
+// text is all that a Credential says of a unit, its IMEIs without their serial numbers.
+func (u Unit) text() string {
+	return fmt.Sprintf("IMEI %s, serial %d, model %q, class %d", slotsText(u.Slots), u.Serial, u.Model, u.Class)
+}
+
+// retireFirst is the remedy for a device that holds a Credential. Verifiers take an equal or lower serial with another key
+// for a copy (duplicate-key).
+func retireFirst(credential []byte) string {
+	const remedy = "retire this one first (imei-provision retire)"
+	held, err := attest.DecodeCredential(credential)
+	if err != nil { // an index that was never written
+		return remedy
+	}
+	return fmt.Sprintf("%s; then the next credential of IMEI %s needs serial %d or higher", remedy, slotsText(held.Slots), held.Serial+1)
 }
 
 // verifyCredential checks the signature under the credential keys, those of before a roll-over too.

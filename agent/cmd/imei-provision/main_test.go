@@ -63,7 +63,13 @@ func TestDeviceOnATPM(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(approvals, "boot-*-primary.approval.cbor")); err != nil || len(files) != 1 {
 		t.Errorf("approvals: %v, %v; want one", files, err)
 	}
-	provision(attesttest.IMEI1, "--slot2", attesttest.IMEI2).want(t, exitYes, "resumed", "kept")
+	provision(attesttest.IMEI1, "--slot2", attesttest.IMEI2, "--serial", "7", "--model", "bench").want(t, exitYes, "resumed", "kept")
+	for _, other := range [][]string{{"--serial", "8", "--model", "bench"}, {"--serial", "7"}, {"--serial", "7", "--model", "bench", "--class", "1"}} {
+		r := provision(attesttest.IMEI1, append([]string{"--slot2", attesttest.IMEI2}, other...)...)
+		r.want(t, exitRefused, "", `it holds the record of IMEI 49015420*****18 and `)
+		r.want(t, exitRefused, "", `serial 7, model "bench", class 3, asked for was`)
+		r.want(t, exitRefused, "", "needs serial 8 or higher")
+	}
 	provision(attesttest.IMEI1).want(t, exitRefused, "", "take another unit")
 	provision(attesttest.OtherIMEI).want(t, exitRefused, "", "take another unit")
 }
@@ -79,6 +85,7 @@ func TestDeviceInSoftware(t *testing.T) {
 	args := []string{"device", "--oem", keys, "--vault", "software:" + vault, "--imei"}
 	imeiProvision(t, append(args, attesttest.IMEI1)...).want(t, exitYes, "(software)", "self-test")
 	imeiProvision(t, append(args, attesttest.IMEI1)...).want(t, exitYes, "resumed", "")
+	imeiProvision(t, append(args, attesttest.IMEI1, "--serial", "2")...).want(t, exitRefused, "", "needs serial 2 or higher")
 	imeiProvision(t, append(args, attesttest.IMEI2)...).want(t, exitRefused, "", "refused")
 }
 
