@@ -150,6 +150,21 @@ func TestHelpAndVersion(t *testing.T) {
 	imeiProvision(t, "oem-key", "-h").want(t, exitYes, "Example:", "")
 }
 
+func TestHelpOfAGroup(t *testing.T) {
+	for group, command := range map[string]string{"enroll": "enroll challenge [flags]", "manifest": "manifest verify FILE"} {
+		for _, help := range []string{"-h", "--help", "help"} {
+			imeiProvision(t, group, help).want(t, exitYes, command, "")
+		}
+		for _, args := range [][]string{{group}, {group, "nosuch"}, {group, "--json"}} {
+			r := imeiProvision(t, args...)
+			r.want(t, exitUsage, "", command)
+			if strings.Contains(r.stderr, "oem-key") {
+				t.Errorf("%v tells of other commands:\n%s", args, r.stderr)
+			}
+		}
+	}
+}
+
 // The manual lists the flags that the program has, each once, and no others.
 func TestManualListsTheFlags(t *testing.T) {
 	manual, err := os.ReadFile("README.md")
