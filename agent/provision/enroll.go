@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"imei-attest/agent"
 	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
 )
@@ -23,7 +25,7 @@ type Enroller interface {
 	Provisioner
 	// KeyPublic is the public area of the device key.
 	KeyPublic(ctx context.Context, p tpmprofile.Profile, binding [32]byte) ([]byte, error)
-	// Activate opens a challenge (TPM2_ActivateCredential).
+	// Activate opens a challenge (TPM2_ActivateCredential); [agent.ErrKeyMismatch] means that it is for another TPM or key.
 	Activate(ctx context.Context, p tpmprofile.Profile, binding [32]byte, ekPublic, idObject, encryptedSecret []byte) ([]byte, error)
 }
 
@@ -163,6 +165,10 @@ func AnswerChallenge(ctx context.Context, tpm Enroller, oem *OEM, r Request, c C
 	}
 	a = Answer{fileHead: fileHead{answerKind, fileFormat}, Request: digest[:]}
 	a.Secret, err = tpm.Activate(ctx, p, binding, r.Identity.EKPublic, c.IDObject, c.EncryptedSecret)
+	if errors.Is(err, agent.ErrKeyMismatch) {
+		err = fmt.Errorf("%w: request and challenge belong to another TPM, or the challenge was changed on the way; "+
+			"run enroll answer on the device that enroll begin ran on, with its own files", ErrRefused)
+	}
 	return a, err
 }
 

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	"imei-attest/agent"
 	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
 )
@@ -87,7 +86,7 @@ func packageJob(ctx context.Context, tpm Provisioner, oem *OEM, p Package, optio
 		return nil, err
 	}
 	if !key.Equal(c.Key) {
-		return nil, fmt.Errorf("%w: the package is for the key of another TPM: %w", ErrRefused, agent.ErrKeyMismatch)
+		return nil, fmt.Errorf("%w: the package belongs to another TPM; install it on the device whose request it answers", ErrRefused)
 	}
 	j.result.Resumed, j.result.WasLocked = j.state >= tpmprofile.IndexWritten, j.state == tpmprofile.IndexLocked
 	j.record, j.packed, j.result.Credential = tpmprofile.Record{Binding: binding, Credential: p.Credential}, &p, c
