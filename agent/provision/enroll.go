@@ -123,17 +123,32 @@ func (o *OEM) Challenge(r Request, recorded Unit, trust EKTrust, register *Regis
 	if !key.Equal(r.Key) {
 		return c, pending, fmt.Errorf("%w: the request names two device keys", ErrRefused)
 	}
-	ekName, err := trust.check(r.Identity, now)
+	if err := trust.check(r.Identity, now); err != nil {
+		return c, pending, err
+	}
+	e, err := r.enrolment()
 	if err != nil {
 		return c, pending, err
 	}
-	if hash := sha256.Sum256(ekName); !bytes.Equal(hash[:], r.Storage.EKNameHash) {
+	if hash := sha256.Sum256(e.EKName); !bytes.Equal(hash[:], r.Storage.EKNameHash) {
 		return c, pending, fmt.Errorf("%w: the request names two endorsement keys", ErrRefused)
 	}
-	if err := register.Check(r.Unit.Slots, ekName); err != nil {
+	if err := register.Check(e); err != nil {
 		return c, pending, err
 	}
-	return challenge(r, ekName)
+	return challenge(r, e.EKName)
+}
+
+// enrolment is what a register remembers of a request of enroll begin.
+func (r Request) enrolment() (e Enrolment, err error) {
+	if r.Identity == nil {
+		return e, fmt.Errorf("%w: the request is not one of enroll begin", ErrRefused)
+	}
+	name, key, err := tpmprofile.CheckEndorsementKey(r.Identity.EKPublic)
+	if err != nil {
+		return e, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return Enrolment{Slots: r.Unit.Slots, EKName: name, EKKind: kindOf(key), Serial: r.Unit.Serial, Key: r.Key}, nil
 }
 
 func challenge(r Request, ekName []byte) (c Challenge, pending Pending, err error) {
@@ -172,7 +187,7 @@ func AnswerChallenge(ctx context.Context, tpm Enroller, oem *OEM, r Request, c C
 	return a, err
 }
 
-// Issue signs the request whose challenge was answered, and registers IMEIs and endorsement key. The manufacturer
+// Issue signs the request whose challenge was answered, and registers the device. The manufacturer
 // says which kind of TPM its devices have; 0 claims the less, firmware. An emulator stays one.
 func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKind, register *Register, now time.Time) (p Package, err error) {
 	digest, err := r.digest()
@@ -183,6 +198,10 @@ func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKin
 	if !bytes.Equal(pending.Request, digest[:]) || !bytes.Equal(a.Request, digest[:]) || subtle.ConstantTimeCompare(hash[:], pending.Secret) != 1 {
 		return p, fmt.Errorf("%w: the answer is not the one to this challenge and request", ErrRefused)
 	}
+	e, err := r.enrolment()
+	if err != nil {
+		return p, err
+	}
 	if !r.Engine.IsEmulator() {
 		r.Storage.Kind = cmp.Or(kind, attest.StorageTPMFirmware)
 		r.Storage.RollbackProtected = false // the owner's counter goes with TPM2_Clear, and what the TPM is was not proven
@@ -191,5 +210,5 @@ func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKin
 		return p, err
 	}
 	p.Request = digest
-	return p, register.Add(r.Unit.Slots, pending.EKName)
+	return p, register.Add(e)
 }
