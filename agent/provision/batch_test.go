@@ -76,66 +76,44 @@ func (l *line) Identify(_ context.Context, spec string) (string, error) {
 	return attest.KeyIDOf(vault.Key()).String(), nil
 }
 
-func (l *line) Provision(ctx context.Context, spec string, u provision.Unit, progress func(provision.Step, string)) (*provision.Result, error) {
+func (l *line) Provision(ctx context.Context, spec string, u provision.Unit, progress provision.Progress) (*provision.Result, error) {
 	path := filepath.Join(l.dir, spec)
 	vault, err := softvault.Create(path)
 	if err != nil {
 		return nil, err
 	}
-	var fault error
-	r, err := provision.Software(ctx, faulty{vault, &fault}, l.oem, u, provision.Options{
-		Now: attesttest.Now,
-		OpenVault: func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) {
-			if fault != nil {
-				return nil, fault
+	return provision.Software(ctx, vault, l.oem, u, provision.Options{
+		Now:       attesttest.Now,
+		OpenVault: func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) { return softvault.Open(path) },
+		Progress: func(step provision.Step, detail string) error {
+			if err := progress(step, detail); err != nil || l.fault == nil {
+				return err
 			}
-			return softvault.Open(path)
-		},
-		Progress: func(step provision.Step, detail string) {
-			progress(step, detail)
-			if l.fault != nil && fault == nil {
-				fault = l.fault(u, step)
-			}
+			return l.fault(u, step)
 		},
 	})
-	return r, errors.Join(fault, err)
-}
-
-// faulty is a vault that dies after the step at which there was a fault.
-type faulty struct {
-	*softvault.Folder
-	fault *error
-}
-
-func (f faulty) Credential() ([]byte, error) {
-	if *f.fault != nil {
-		return nil, *f.fault
-	}
-	return f.Folder.Credential()
-}
-
-func (f faulty) Install(raw []byte) error {
-	if *f.fault != nil {
-		return *f.fault
-	}
-	return f.Folder.Install(raw)
 }
 
 func (l *line) journalPath() string { return filepath.Join(l.dir, "journal") }
 
-func (l *line) run() (provision.Summary, *provision.Journal, error) {
+func (l *line) units() []provision.LineUnit {
 	l.t.Helper()
 	units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
 	if err != nil {
 		l.t.Fatal(err)
 	}
+	return units
+}
+
+func (l *line) run() (provision.Summary, *provision.Journal, error) {
+	l.t.Helper()
 	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer j.Close()
 	l.asked = nil
-	b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }, Scrap: l.scrap, StopAfter: l.stop}
+	b := provision.Batch{Journal: j, Units: l.units(), Vaults: l, Now: func() time.Time { return attesttest.Now }, Scrap: l.scrap, StopAfter: l.stop}
 	s, err := b.Run(l.t.Context())
 	return s, j, err
 }
@@ -427,15 +405,11 @@ func TestADamagedJournalIsNotUsed(t *testing.T) {
 func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 	for _, step := range []provision.Step{provision.StepPlan, provision.StepKey} {
 		l := newLine(t, rowsOf(t, 0, 2)...)
-		units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
-		if err != nil {
-			t.Fatal(err)
-		}
 		j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }}
+		b := provision.Batch{Journal: j, Units: l.units(), Vaults: l, Now: func() time.Time { return attesttest.Now }}
 		b.Step = func(_ provision.LineUnit, s provision.Step, _ string) {
 			if s == step {
 				_ = j.Close() // as a disk that is full
@@ -455,17 +429,13 @@ func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 // An interruption is no failure of the unit: its attempt is still open.
 func TestInterrupted(t *testing.T) {
 	l := newLine(t, rowsOf(t, 0, 2)...)
-	units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
-	if err != nil {
-		t.Fatal(err)
-	}
 	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	l.fault = func(provision.Unit, provision.Step) error { cancel(); return ctx.Err() }
-	b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }}
+	b := provision.Batch{Journal: j, Units: l.units(), Vaults: l, Now: func() time.Time { return attesttest.Now }}
 	s, err := b.Run(ctx)
 	if !errors.Is(err, context.Canceled) || len(s.Count) != 0 {
 		t.Errorf("%v, %v", s, err)
@@ -479,4 +449,23 @@ func TestInterrupted(t *testing.T) {
 	}
 	l.fault = nil
 	l.want(2, 0, 0, 0)
+}
+
+// What takes note of the steps can end the run: nothing is done after the step that it could not note.
+func TestAStepThatIsNotNotedIsTheLast(t *testing.T) {
+	for _, last := range []provision.Step{provision.StepPlan, provision.StepKey, provision.StepCredential, provision.StepWrite} {
+		l := newLine(t, rowsOf(t, 0, 1)...)
+		full := errors.New("the disk is full")
+		var noted []provision.Step
+		_, err := l.Provision(t.Context(), "vault", l.units()[0].Unit, func(step provision.Step, _ string) error {
+			noted = append(noted, step)
+			if step == last {
+				return full
+			}
+			return nil
+		})
+		if !errors.Is(err, full) || noted[len(noted)-1] != last {
+			t.Errorf("%v after %s, steps %q; want %v and no step more", err, last, noted, full)
+		}
+	}
 }
