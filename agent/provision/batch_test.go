@@ -107,7 +107,7 @@ func (l *line) units() []provision.LineUnit {
 
 func (l *line) run() (provision.Summary, *provision.Journal, error) {
 	l.t.Helper()
-	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+	j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -335,12 +335,13 @@ func TestJournalCutAnywhere(t *testing.T) {
 }
 
 func TestJournalIsPrivateAndLocked(t *testing.T) {
+	oem, _ := generate(t)
 	path := filepath.Join(t.TempDir(), "journal")
-	j, err := provision.OpenJournal(path, "a", attesttest.Now)
+	j, err := oem.OpenJournal(path, "a", attesttest.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.OpenJournal(path, "a", attesttest.Now); !errors.Is(err, provision.ErrJournalBusy) {
+	if _, err := oem.OpenJournal(path, "a", attesttest.Now); !errors.Is(err, provision.ErrJournalBusy) {
 		t.Errorf("a second run: %v, want %v", err, provision.ErrJournalBusy)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -349,13 +350,13 @@ func TestJournalIsPrivateAndLocked(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.OpenJournal(path, "b", attesttest.Now); err == nil || !strings.Contains(err.Error(), `batch "a"`) {
+	if _, err := oem.OpenJournal(path, "b", attesttest.Now); !errors.Is(err, provision.ErrJournalOther) || !strings.Contains(err.Error(), `batch "a"`) {
 		t.Errorf("the journal of another batch: %v", err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.OpenJournal(path, "a", attesttest.Now); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := oem.OpenJournal(path, "a", attesttest.Now); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a journal that others may read: %v", err)
 	}
 }
@@ -385,19 +386,20 @@ func TestADamagedJournalIsNotUsed(t *testing.T) {
 		"no IMEI":          lines[0] + `{"step":"plan"}` + "\n",
 		"a short digest":   lines[0] + `{"step":"done","tags":["a"],"credential":"00"}` + "\n",
 		"zeros":            lines[0] + "\x00\x00\n",
+		"another file":     "a passphrase without an end of line",
 	} {
 		if err := os.WriteFile(l.journalPath(), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now); !errors.Is(err, provision.ErrJournalBroken) {
+		if _, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now); !errors.Is(err, provision.ErrJournalBroken) {
 			t.Errorf("%s: %v, want %v", what, err, provision.ErrJournalBroken)
 		}
 		if after, _ := os.ReadFile(l.journalPath()); string(after) != text {
 			t.Errorf("%s: it was changed", what)
 		}
 	}
-	if _, err := provision.ReadJournal(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no journal: %v", err)
+	if _, err := provision.ReadJournal(strings.NewReader("")); !errors.Is(err, provision.ErrJournalBroken) {
+		t.Errorf("an empty journal to compare with: %v, want %v", err, provision.ErrJournalBroken)
 	}
 }
 
@@ -405,7 +407,7 @@ func TestADamagedJournalIsNotUsed(t *testing.T) {
 func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 	for _, step := range []provision.Step{provision.StepPlan, provision.StepKey} {
 		l := newLine(t, rowsOf(t, 0, 2)...)
-		j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+		j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -429,7 +431,7 @@ func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 // An interruption is no failure of the unit: its attempt is still open.
 func TestInterrupted(t *testing.T) {
 	l := newLine(t, rowsOf(t, 0, 2)...)
-	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+	j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,6 +468,78 @@ func TestAStepThatIsNotNotedIsTheLast(t *testing.T) {
 		})
 		if !errors.Is(err, full) || noted[len(noted)-1] != last {
 			t.Errorf("%v after %s, steps %q; want %v and no step more", err, last, noted, full)
+		}
+	}
+}
+
+func TestAJournalIsOfOneManufacturer(t *testing.T) {
+	oem, folder := generate(t)
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := oem.OpenJournal(path, "a", attesttest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sameName, _ := generate(t)
+	otherName, err := provision.LoadOEM(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherName.Issuer = "tag:example,2026:other"
+	for says, other := range map[string]*provision.OEM{"credential key": sameName, otherName.Issuer: otherName} {
+		if _, err := other.OpenJournal(path, "a", attesttest.Now); !errors.Is(err, provision.ErrJournalOther) || !strings.Contains(err.Error(), says) {
+			t.Errorf("another manufacturer: %v; want %v with %q", err, provision.ErrJournalOther, says)
+		}
+	}
+}
+
+// A manifest shows that the journal is an older copy; a Credential that was scrapped since is still known.
+func TestAJournalCoversItsManifests(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 1)...)
+	_, older := l.want(1, 0, 0, 0)
+	l.rows(rowsOf(t, 0, 2)...)
+	_, newer := l.want(1, 1, 0, 0)
+	l.rows(number(t, 0)+",,2,bench", number(t, 1)+",,1,bench")
+	l.scrap, l.at = []int{1}, func(provision.LineUnit) string { return "spare" }
+	_, scrapped := l.want(1, 1, 0, 0)
+	raw, err := l.oem.SignManifest("test", newer.Digests(), attesttest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := l.oem.VerifyManifest(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		journal *provision.Journal
+		want    error
+	}{{"the same", newer, nil}, {"newer, one is scrapped", scrapped, nil}, {"older", older, provision.ErrManifest}} {
+		if err := c.journal.Covers(m); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+func TestForgottenUnits(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 3)...)
+	l.fault = failAt(number(t, 1), provision.StepCredential)
+	_, j := l.want(2, 0, 1, 0)
+	for _, c := range []struct {
+		name string
+		rows []string
+		want int
+	}{
+		{"the same list", rowsOf(t, 0, 3), 0},
+		{"a list with the unit alone", rowsOf(t, 1, 2), 0},
+		{"with its IMEI under a higher serial", []string{number(t, 1) + ",,2,bench"}, 0},
+		{"a list of others", rowsOf(t, 5, 7), 1},
+	} {
+		l.rows(c.rows...)
+		if got := j.Forgotten(l.units()); got != c.want {
+			t.Errorf("%s: %d units forgotten, want %d", c.name, got, c.want)
 		}
 	}
 }
