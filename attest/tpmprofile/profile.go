@@ -15,7 +15,6 @@ package tpmprofile
 
 import (
 	"crypto/ecdsa"
-	"crypto/elliptic"
 	"errors"
 	"fmt"
 
@@ -117,14 +116,6 @@ func (k BootKeys) Equal(other BootKeys) bool {
 }
 
 func checkKey(duty string, key *ecdsa.PublicKey) error {
-	if key == nil || key.Curve == nil {
-		return fmt.Errorf("the %s key is missing", duty)
-	}
-	if key.Curve != elliptic.P256() {
-		return fmt.Errorf("the %s key is on %s: a TPM checks it, so it must be on P-256", duty, key.Curve.Params().Name)
-	}
-	if _, err := key.Bytes(); err != nil {
-		return fmt.Errorf("the %s key is not a point on P-256", duty)
-	}
-	return nil
+	_, err := pointOf(duty, key)
+	return err
 }
