@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -53,11 +54,14 @@ func formatError(class Class, part, problem string, args ...any) error {
 // encMode writes core deterministic CBOR (RFC 8949 section 4.2.1). decMode refuses tags; decFrame wants the tag of
 // COSE_Sign1 where one is due; decAny takes tags as they come, for values whose tags were judged already.
 var (
-	encMode  = must(encOptions().EncModeWithTags(sign1Tags()))
+	encMode  = must(encOptions().UserBufferEncModeWithTags(sign1Tags()))
 	decMode  = must(decOptions(cbor.TagsForbidden).DecMode())
 	decFrame = must(decOptions(cbor.TagsAllowed).DecModeWithTags(sign1Tags()))
 	decAny   = must(decOptions(cbor.TagsAllowed).DecMode())
 )
+
+// encBuffers are for encodings that are compared with others and not kept.
+var encBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 func encOptions() cbor.EncOptions {
 	o := cbor.CoreDetEncOptions()
@@ -101,10 +105,13 @@ func decodeStrict(part string, mode cbor.DecMode, raw []byte, v any) error {
 	if err := mode.Unmarshal(raw, v); err != nil {
 		return decodeError(part, err)
 	}
-	again, err := encMode.Marshal(v)
-	if err != nil {
+	buffer := encBuffers.Get().(*bytes.Buffer)
+	defer encBuffers.Put(buffer)
+	buffer.Reset()
+	if err := encMode.MarshalToBuffer(v, buffer); err != nil {
 		return formatError(ClassClaim, part, "a value cannot be encoded again")
 	}
+	again := buffer.Bytes()
 	if bytes.Equal(again, raw) {
 		return nil
 	}

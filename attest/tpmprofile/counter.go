@@ -128,7 +128,7 @@ func VerifyCounterProof(c *attest.Credential, binding [32]byte, proof attest.Cou
 	if err != nil {
 		return err
 	}
-	return verify(c.Key, attestation, proof.Signature[:])
+	return attest.Verify(c.Key, attestation, proof.Signature[:])
 }
 
 // qualifiedName is the Qualified Name of a primary key in the endorsement hierarchy (Part 1 section 16.3).
