@@ -104,7 +104,7 @@ type SignedCredential struct {
 	KeyID KeyID // hint at the manufacturer's key
 	// Raw is the message as received.
 	Raw     []byte
-	message *message
+	message message
 }
 
 // wireCredential is the payload of a Credential.
@@ -179,19 +179,20 @@ func DecodeCredential(raw []byte) (*SignedCredential, error) {
 	if len(raw) > MaxCredentialBytes {
 		return nil, formatError(ClassOversized, "credential", "%d bytes, at most %d", len(raw), MaxCredentialBytes)
 	}
-	m, err := decodeMessage(raw)
-	if err != nil {
+	s := &SignedCredential{Raw: raw}
+	if err := s.message.decode(raw); err != nil {
 		return nil, err
 	}
 	var w wireCredential
-	if err := decodeStrict("credential", decMode, m.Payload, &w); err != nil {
+	if err := decodeStrict("credential", decMode, s.message.Payload, &w); err != nil {
 		return nil, err
 	}
-	c, err := w.credential()
-	if err != nil {
+	var err error
+	if s.Credential, err = w.credential(); err != nil {
 		return nil, err
 	}
-	return &SignedCredential{Credential: c, KeyID: m.keyID, Raw: raw, message: m}, nil
+	s.KeyID = s.message.keyID
+	return s, nil
 }
 
 // Verify checks the signature under the manufacturer's key.

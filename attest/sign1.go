@@ -14,7 +14,6 @@ import (
 	"io"
 	"math"
 	"math/big"
-	"reflect"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -48,8 +47,6 @@ type sign1 struct {
 	Signature   []byte
 }
 
-var typeOfSign1 = reflect.TypeFor[sign1]()
-
 // protectedHeader holds what this profile knows of the protected bucket (RFC 9052 section 3.1).
 type protectedHeader struct {
 	Algorithm Algorithm       `cbor:"1,keyasint"`
@@ -61,7 +58,6 @@ type protectedHeader struct {
 // Heads of CBOR items (RFC 8949 section 3).
 const (
 	majorBytes  = 2
-	majorTag    = 6
 	sign1Head   = "\xd2" // tag 18
 	longestHead = 3      // of a byte string shorter than 64 KiB
 )
@@ -73,36 +69,36 @@ type message struct {
 	keyID  KeyID
 }
 
-// decodeMessage reads the frame and the protected header, strictly.
-func decodeMessage(raw []byte) (*message, error) {
+// decode reads the frame and the protected header, strictly.
+func (m *message) decode(raw []byte) error {
 	if len(raw) > MaxTokenBytes {
-		return nil, formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
+		return formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
 	}
-	return decodeSign1(raw)
+	return m.decodeSign1(raw)
 }
 
-// decodeSign1 is decodeMessage for messages that have a limit of their own.
-func decodeSign1(raw []byte) (*message, error) {
-	if len(raw) > 0 && raw[0]>>5 != majorTag {
-		return nil, formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
+// decodeSign1 is decode for messages that have a limit of their own.
+func (m *message) decodeSign1(raw []byte) error {
+	untagged, found := bytes.CutPrefix(raw, []byte(sign1Head))
+	if !found && len(raw) > 0 {
+		return formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
 	}
-	m := new(message)
-	if err := decodeStrict("token", decFrame, raw, &m.sign1); err != nil {
-		return nil, asStructure(err)
+	if err := decodeStrict("token", decMode, untagged, &m.sign1); err != nil {
+		return asStructure(err)
 	}
 	switch {
 	case m.Payload == nil:
-		return nil, formatError(ClassStructure, "token", "the payload is detached")
+		return formatError(ClassStructure, "token", "the payload is detached")
 	case len(m.Protected) == 0:
-		return nil, formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
+		return formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
 	}
 	if err := decodeStrict("protected header", decMode, m.Protected, &m.header); err != nil {
-		return nil, asStructure(err)
+		return asStructure(err)
 	}
 	if err := m.checkHeader(); err != nil {
-		return nil, err
+		return err
 	}
-	return m, m.checkUnprotected()
+	return m.checkUnprotected()
 }
 
 // asStructure turns a type error in frame or header, which are no claims, into one of structure.
@@ -170,7 +166,7 @@ func (m *message) checkUnprotected() error {
 		default:
 			return formatError(ClassStructure, "unprotected header", "a label is neither integer nor text (RFC 9052 section 1.5)")
 		}
-		if err := requireDeterministic("unprotected header", decMode, raw); err != nil {
+		if err := requireDeterministic("unprotected header", raw); err != nil {
 			return err
 		}
 	}
@@ -232,7 +228,8 @@ func signMessage(rand io.Reader, signer Signer, header protectedHeader, unprotec
 	if len(m.Signature) != want {
 		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), header.Algorithm, want)
 	}
-	return encMode.Marshal(m)
+	raw, err := encMode.Marshal(m)
+	return append([]byte(sign1Head), raw...), err
 }
 
 func signatureBytes(alg Algorithm) (int, error) {
@@ -264,10 +261,20 @@ func Verify(key *ecdsa.PublicKey, content, signature []byte) error {
 	if size, _ := signatureBytes(alg); len(signature) != size {
 		return fmt.Errorf("a signature of %d bytes, want %d: %w", len(signature), size, ErrSignature)
 	}
-	if !ecdsa.VerifyASN1(key, digest(alg, content), sigValue(signature)) {
+	if !verifies(key, alg, content, sigValue(signature)) {
 		return ErrSignature
 	}
 	return nil
+}
+
+// verifies keeps the digest on the stack.
+func verifies(key *ecdsa.PublicKey, alg Algorithm, content, der []byte) bool {
+	if alg == ES384 {
+		sum := sha512.Sum384(content)
+		return ecdsa.VerifyASN1(key, sum[:], der)
+	}
+	sum := sha256.Sum256(content)
+	return ecdsa.VerifyASN1(key, sum[:], der)
 }
 
 // sigValue is R||S as an ECDSA-Sig-Value in DER (RFC 3279 section 2.2.3), for which crypto/ecdsa need not make numbers of the
