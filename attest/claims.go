@@ -80,7 +80,7 @@ type Claims struct {
 type wireClaims struct {
 	IssuedAt   *int64                `cbor:"6,keyasint,omitempty"`
 	Nonce      []byte                `cbor:"10,keyasint"`
-	UEID       []byte                `cbor:"256,keyasint"`
+	UEID       ueid                  `cbor:"256,keyasint"`
 	Profile    string                `cbor:"265,keyasint"`
 	Submods    map[string]wireSubmod `cbor:"266,keyasint,omitempty"`
 	MeasRes    [1]wireSystem         `cbor:"274,keyasint"`

@@ -67,7 +67,7 @@ func (p Profile) Check() error {
 	if err := p.BootKeys().Check(); err != nil {
 		return err
 	}
-	if err := checkKey("NV", p.NVKey); err != nil {
+	if _, err := pointOf("NV", p.NVKey); err != nil {
 		return err
 	}
 	if p.NVKey.Equal(p.BootPrimary) || p.NVKey.Equal(p.BootStandby) {
@@ -98,10 +98,10 @@ type BootKeys struct{ Primary, Standby *ecdsa.PublicKey }
 
 // Check reports a key that is missing or not on P-256, and a standby that is none.
 func (k BootKeys) Check() error {
-	if err := checkKey("primary boot", k.Primary); err != nil {
+	if _, err := pointOf("primary boot", k.Primary); err != nil {
 		return err
 	}
-	if err := checkKey("standby boot", k.Standby); err != nil {
+	if _, err := pointOf("standby boot", k.Standby); err != nil {
 		return err
 	}
 	if k.Primary.Equal(k.Standby) {
@@ -113,9 +113,4 @@ func (k BootKeys) Check() error {
 // Equal compares both keys.
 func (k BootKeys) Equal(other BootKeys) bool {
 	return k.Primary.Equal(other.Primary) && k.Standby.Equal(other.Standby)
-}
-
-func checkKey(duty string, key *ecdsa.PublicKey) error {
-	_, err := pointOf(duty, key)
-	return err
 }
