@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -50,41 +51,27 @@ func formatError(class Class, part, problem string, args ...any) error {
 	return &FormatError{Class: class, Part: part, Problem: fmt.Sprintf(problem, args...)}
 }
 
-// encMode writes core deterministic CBOR (RFC 8949 section 4.2.1). decMode refuses tags; decFrame wants the tag of
-// COSE_Sign1 where one is due; decAny takes tags as they come, for values whose tags were judged already.
+// encMode writes core deterministic CBOR (RFC 8949 section 4.2.1). decMode refuses tags: the one that is due, that of
+// COSE_Sign1, is not for it to read.
 var (
-	encMode  = must(encOptions().EncModeWithTags(sign1Tags()))
-	decMode  = must(decOptions(cbor.TagsForbidden).DecMode())
-	decFrame = must(decOptions(cbor.TagsAllowed).DecModeWithTags(sign1Tags()))
-	decAny   = must(decOptions(cbor.TagsAllowed).DecMode())
+	encMode = must(cbor.CoreDetEncOptions().UserBufferEncMode())
+	decMode = must(decOptions().DecMode())
 )
 
-func encOptions() cbor.EncOptions {
-	o := cbor.CoreDetEncOptions()
-	o.TagsMd = cbor.TagsAllowed
-	return o
-}
+// encBuffers are for encodings that are compared with others and not kept.
+var encBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
-func decOptions(tags cbor.TagsMode) cbor.DecOptions {
+func decOptions() cbor.DecOptions {
 	return cbor.DecOptions{
 		DupMapKey:         cbor.DupMapKeyEnforcedAPF,
 		IndefLength:       cbor.IndefLengthForbidden,
-		TagsMd:            tags,
+		TagsMd:            cbor.TagsForbidden,
 		MaxNestedLevels:   maxNesting,
 		MaxMapPairs:       maxMapPairs,
 		MaxArrayElements:  maxElements,
 		ExtraReturnErrors: cbor.ExtraDecErrorNone,
 		UTF8:              cbor.UTF8RejectInvalid,
 	}
-}
-
-func sign1Tags() cbor.TagSet {
-	tags := cbor.NewTagSet()
-	opts := cbor.TagOptions{DecTag: cbor.DecTagRequired, EncTag: cbor.EncTagRequired}
-	if err := tags.Add(opts, typeOfSign1, cborTagSign1); err != nil {
-		panic(err)
-	}
-	return tags
 }
 
 func must[T any](v T, err error) T {
@@ -101,10 +88,13 @@ func decodeStrict(part string, mode cbor.DecMode, raw []byte, v any) error {
 	if err := mode.Unmarshal(raw, v); err != nil {
 		return decodeError(part, err)
 	}
-	again, err := encMode.Marshal(v)
-	if err != nil {
+	buffer := encBuffers.Get().(*bytes.Buffer)
+	defer encBuffers.Put(buffer)
+	buffer.Reset()
+	if err := encMode.MarshalToBuffer(v, buffer); err != nil {
 		return formatError(ClassClaim, part, "a value cannot be encoded again")
 	}
+	again := buffer.Bytes()
 	if bytes.Equal(again, raw) {
 		return nil
 	}
@@ -122,10 +112,10 @@ func decodeStrict(part string, mode cbor.DecMode, raw []byte, v any) error {
 // is deterministic.
 func withoutUnknown(part string, raw []byte, known map[any]bool) ([]byte, error) {
 	var entries map[any]cbor.RawMessage
-	if err := requireDeterministic(part, decAny, raw); err != nil {
+	if err := requireDeterministic(part, raw); err != nil {
 		return nil, err
 	}
-	if err := decAny.Unmarshal(raw, &entries); err != nil {
+	if err := decMode.Unmarshal(raw, &entries); err != nil {
 		return nil, formatError(ClassStructure, part, "not a map of this profile")
 	}
 	for label := range entries {
@@ -153,9 +143,9 @@ func labelsOf(v any) map[any]bool {
 	return labels
 }
 
-func requireDeterministic(part string, mode cbor.DecMode, raw []byte) error {
+func requireDeterministic(part string, raw []byte) error {
 	var value any
-	if err := mode.Unmarshal(raw, &value); err != nil {
+	if err := decMode.Unmarshal(raw, &value); err != nil {
 		return decodeError(part, err)
 	}
 	again, err := encMode.Marshal(value)

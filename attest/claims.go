@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"fmt"
 	"time"
 	"unicode/utf8"
 
@@ -81,14 +80,26 @@ type Claims struct {
 type wireClaims struct {
 	IssuedAt   *int64                `cbor:"6,keyasint,omitempty"`
 	Nonce      []byte                `cbor:"10,keyasint"`
-	UEID       []byte                `cbor:"256,keyasint"`
+	UEID       ueid                  `cbor:"256,keyasint"`
 	Profile    string                `cbor:"265,keyasint"`
 	Submods    map[string]wireSubmod `cbor:"266,keyasint,omitempty"`
-	MeasRes    []wireSystem          `cbor:"274,keyasint"`
+	MeasRes    [1]wireSystem         `cbor:"274,keyasint"`
 	Use        uint64                `cbor:"275,keyasint"`
 	Observed   []wireObserved        `cbor:"-70001,keyasint"`
 	Modem      *ModemInfo            `cbor:"-70002,keyasint,omitempty"`
 	ReadingAge uint64                `cbor:"-70005,keyasint"`
+}
+
+// claimsRoom has room for the lists of claims that are decoded, so that the decoder need not make any.
+type claimsRoom struct {
+	wireClaims
+	results  [MaxSlots]wireResult
+	observed [MaxSlots]wireObserved
+}
+
+func (r *claimsRoom) claims() *wireClaims {
+	r.MeasRes[0].Results, r.Observed = r.results[:0], r.observed[:0]
+	return &r.wireClaims
 }
 
 // wireSystem is one measured system and its results (RFC 9711 section 4.2.16.2).
@@ -136,7 +147,7 @@ func (c *Claims) wire() (*wireClaims, error) {
 	for i, m := range c.Measurements {
 		results[i] = wireResult{Name: slotName(i + 1), Result: m}
 	}
-	w.MeasRes = []wireSystem{{Name: measuredModem, Results: results}}
+	w.MeasRes[0] = wireSystem{Name: measuredModem, Results: results}
 	for _, o := range c.Observed {
 		w.Observed = append(w.Observed, o.wire())
 	}
@@ -180,18 +191,17 @@ func (w *wireClaims) claims() (Claims, error) {
 	if c.Provisioned, err = decodeSlots("claims", w.UEID, w.Submods); err != nil {
 		return Claims{}, err
 	}
-	if c.Measurements, err = decodeMeasurements(w.MeasRes); err != nil {
+	if c.Measurements, err = w.MeasRes[0].measurements(); err != nil {
 		return Claims{}, err
 	}
 	if len(w.Observed) != len(c.Measurements) {
 		return Claims{}, formatError(ClassClaim, "claim observed", "%d slots, but measres has %d", len(w.Observed), len(c.Measurements))
 	}
+	c.Observed = make([]Observed, len(w.Observed))
 	for i := range w.Observed {
-		o, err := w.Observed[i].observed(i + 1)
-		if err != nil {
+		if c.Observed[i], err = w.Observed[i].observed(i + 1); err != nil {
 			return Claims{}, err
 		}
-		c.Observed = append(c.Observed, o)
 	}
 	return c, nil
 }
@@ -217,12 +227,12 @@ func (w *wireClaims) checkScalars() error {
 	return nil
 }
 
-func decodeMeasurements(systems []wireSystem) ([]Measurement, error) {
+func (w *wireSystem) measurements() ([]Measurement, error) {
 	const part = "claim measres"
-	if len(systems) != 1 || systems[0].Name != measuredModem {
+	if w.Name != measuredModem {
 		return nil, formatError(ClassClaim, part, "want one system, %q", measuredModem)
 	}
-	results := systems[0].Results
+	results := w.Results
 	if len(results) == 0 || len(results) > MaxSlots {
 		return nil, formatError(ClassClaim, part, "%d slots, want 1 to %d", len(results), MaxSlots)
 	}
@@ -236,9 +246,12 @@ func decodeMeasurements(systems []wireSystem) ([]Measurement, error) {
 	return ms, nil
 }
 
+// observedParts names the slots in errors.
+var observedParts = [MaxSlots]string{"claim observed slot1", "claim observed slot2", "claim observed slot3", "claim observed slot4"}
+
 func (w *wireObserved) observed(slot int) (Observed, error) {
 	const knownFlags = FlagSpareDigit | FlagCheckDigitWrong | FlagRestartSeen | FlagSourcesDisagree
-	part := fmt.Sprintf("claim observed %s", slotName(slot))
+	part := observedParts[slot-1]
 	o := Observed{Slot: slot, Flags: w.Flags, Methods: uint(w.Methods), Subscriber: w.Subscriber}
 	switch {
 	case w.Slot != uint64(slot):

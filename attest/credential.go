@@ -104,7 +104,7 @@ type SignedCredential struct {
 	KeyID KeyID // hint at the manufacturer's key
 	// Raw is the message as received.
 	Raw     []byte
-	message *message
+	message message
 }
 
 // wireCredential is the payload of a Credential.
@@ -112,7 +112,7 @@ type wireCredential struct {
 	Issuer       string                `cbor:"1,keyasint"`
 	IssuedAt     int64                 `cbor:"6,keyasint"`
 	Confirmation wireConfirmation      `cbor:"8,keyasint"`
-	UEID         []byte                `cbor:"256,keyasint"`
+	UEID         ueid                  `cbor:"256,keyasint"`
 	OEMID        OEMID                 `cbor:"258,keyasint"`
 	HWModel      []byte                `cbor:"259,keyasint"`
 	Submods      map[string]wireSubmod `cbor:"266,keyasint,omitempty"`
@@ -121,13 +121,16 @@ type wireCredential struct {
 	ClientClass  uint8                 `cbor:"-70013,keyasint"`
 }
 
+// ueid has the length that it must have: decodeStrict refuses any other.
+type ueid [imei.UEIDLen]byte
+
 type wireConfirmation struct {
 	Key coseKey `cbor:"1,keyasint"`
 }
 
 // wireSubmod is one further slot: one entity has one UEID (RFC 9711 section 4.2.1).
 type wireSubmod struct {
-	UEID []byte `cbor:"256,keyasint"`
+	UEID ueid `cbor:"256,keyasint"`
 }
 
 type wireStorage struct {
@@ -179,19 +182,20 @@ func DecodeCredential(raw []byte) (*SignedCredential, error) {
 	if len(raw) > MaxCredentialBytes {
 		return nil, formatError(ClassOversized, "credential", "%d bytes, at most %d", len(raw), MaxCredentialBytes)
 	}
-	m, err := decodeMessage(raw)
-	if err != nil {
+	s := &SignedCredential{Raw: raw}
+	if err := s.message.decode(raw); err != nil {
 		return nil, err
 	}
 	var w wireCredential
-	if err := decodeStrict("credential", decMode, m.Payload, &w); err != nil {
+	if err := decodeStrict("credential", decMode, s.message.Payload, &w); err != nil {
 		return nil, err
 	}
-	c, err := w.credential()
-	if err != nil {
+	var err error
+	if s.Credential, err = w.credential(); err != nil {
 		return nil, err
 	}
-	return &SignedCredential{Credential: c, KeyID: m.keyID, Raw: raw, message: m}, nil
+	s.KeyID = s.message.keyID
+	return s, nil
 }
 
 // Verify checks the signature under the manufacturer's key.
@@ -252,28 +256,28 @@ func (w *wireStorage) storage() (Storage, error) {
 func slotName(number int) string { return slotPrefix + strconv.Itoa(number) }
 
 // encodeSlots gives slot 1 as UEID and the others as submodules "slot2", ...
-func encodeSlots(slots []imei.IMEI) (ueid []byte, submods map[string]wireSubmod, err error) {
+func encodeSlots(slots []imei.IMEI) (first ueid, submods map[string]wireSubmod, err error) {
 	if len(slots) == 0 || len(slots) > MaxSlots {
-		return nil, nil, fmt.Errorf("%d IMEIs: a device has 1 to %d", len(slots), MaxSlots)
+		return first, nil, fmt.Errorf("%d IMEIs: a device has 1 to %d", len(slots), MaxSlots)
 	}
 	for i, id := range slots {
 		switch {
 		case id.IsZero():
-			return nil, nil, fmt.Errorf("slot %d has no IMEI", i+1)
+			return first, nil, fmt.Errorf("slot %d has no IMEI", i+1)
 		case i == 0:
-			ueid = id.UEID()
+			first = ueid(id.UEID())
 		case submods == nil:
 			submods = make(map[string]wireSubmod)
 			fallthrough
 		default:
-			submods[slotName(i+1)] = wireSubmod{UEID: id.UEID()}
+			submods[slotName(i+1)] = wireSubmod{UEID: ueid(id.UEID())}
 		}
 	}
-	return ueid, submods, nil
+	return first, submods, nil
 }
 
 // decodeSlots reads what encodeSlots wrote; the slots must be numbered without a gap and all different.
-func decodeSlots(part string, ueid []byte, submods map[string]wireSubmod) ([]imei.IMEI, error) {
+func decodeSlots(part string, slot ueid, submods map[string]wireSubmod) ([]imei.IMEI, error) {
 	if len(submods) >= MaxSlots {
 		return nil, formatError(ClassClaim, part, "submods: a device has at most %d slots", MaxSlots)
 	}
@@ -284,9 +288,9 @@ func decodeSlots(part string, ueid []byte, submods map[string]wireSubmod) ([]ime
 			if !ok {
 				return nil, formatError(ClassClaim, part, "submods: %s is missing", slotName(number))
 			}
-			ueid = sub.UEID
+			slot = sub.UEID
 		}
-		id, err := imei.FromUEID(ueid)
+		id, err := imei.FromUEID(slot[:])
 		if err != nil {
 			return nil, formatError(ClassClaim, part, "ueid of %s: %v", slotName(number), err)
 		}

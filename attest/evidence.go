@@ -21,7 +21,7 @@ type Evidence struct {
 	Credential []byte
 	// TPMProof is the encoded proof of profiles B and C, nil in profile A.
 	TPMProof []byte
-	message  *message
+	message  message
 }
 
 // Enclosure is what a token carries beside its claims, unprotected: each part is signed on its own.
@@ -70,7 +70,9 @@ func (e *Evidence) Binding() [32]byte { return sha256.Sum256(e.message.Payload) 
 
 // DecodeEvidence reads a token strictly; nothing is verified. The error is a [*FormatError].
 func DecodeEvidence(token []byte) (*Evidence, error) {
-	m, err := decodeMessage(token)
+	e := new(Evidence)
+	m := &e.message
+	err := m.decode(token)
 	if err != nil {
 		return nil, err
 	}
@@ -80,7 +82,7 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	if m.header.Algorithm != ES256 {
 		return nil, formatError(ClassAlgorithm, "protected header", "device keys are on P-256 and sign with ES256 (-7), not %d", m.header.Algorithm)
 	}
-	e := &Evidence{KeyID: m.keyID, message: m, TPMProof: m.Unprotected[int64(headerTPMProof)]}
+	e.KeyID, e.TPMProof = m.keyID, m.Unprotected[int64(headerTPMProof)]
 	if untagged, ok := m.Unprotected[uint64(headerKCWT)]; ok {
 		e.Credential = append([]byte(sign1Head), untagged...)
 	}
@@ -92,9 +94,9 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 
 // decodeClaims looks at the profile first: claims of another profile are unexpected, not wrong.
 func decodeClaims(payload []byte) (Claims, error) {
-	var w wireClaims
-	err := decodeStrict("claims", decMode, payload, &w)
-	if err != nil {
+	var room claimsRoom
+	w := room.claims()
+	if err := decodeStrict("claims", decMode, payload, w); err != nil {
 		var profile struct {
 			Profile string `cbor:"265,keyasint"`
 		}

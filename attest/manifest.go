@@ -77,8 +77,8 @@ func DecodeManifest(raw []byte) (*SignedManifest, error) {
 	if len(raw) > maxManifestBytes {
 		return nil, formatError(ClassOversized, partManifest, "%d bytes, at most %d are looked at", len(raw), maxManifestBytes)
 	}
-	m, err := decodeSign1(raw)
-	if err != nil {
+	m := new(message)
+	if err := m.decodeSign1(raw); err != nil {
 		return nil, err
 	}
 	if len(m.Unprotected) != 0 {
@@ -102,7 +102,7 @@ const partManifest = "manifest"
 
 // manifestMode lets the list of digests be long. It is made when it is needed: no device reads a Manifest.
 func manifestMode() cbor.DecMode {
-	o := decOptions(cbor.TagsForbidden)
+	o := decOptions()
 	o.MaxArrayElements = MaxManifestEntries
 	return must(o.DecMode())
 }

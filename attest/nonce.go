@@ -1,13 +1,16 @@
 package attest
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
+	"sync"
 	"time"
 )
 
@@ -46,7 +49,30 @@ var (
 // head (version, key id) 1 || random n-21 || expiry XOR first 4 random bytes 4 || HMAC-SHA-256 truncated to 16.
 type NonceKeys struct {
 	current byte
-	keys    map[byte][]byte
+	keys    map[byte]*nonceKey
+}
+
+// nonceKey makes tags. To begin an HMAC costs as much as to compute a tag with it, so begun ones are kept.
+type nonceKey struct{ begun sync.Pool }
+
+// hmacState is an HMAC and where its sum is put.
+type hmacState struct {
+	hash.Hash
+	sum [sha256.Size]byte
+}
+
+func newNonceKey(key []byte) *nonceKey {
+	key = bytes.Clone(key)
+	return &nonceKey{sync.Pool{New: func() any { return &hmacState{Hash: hmac.New(sha256.New, key)} }}}
+}
+
+func (k *nonceKey) tag(content []byte) (tag [nonceTagBytes]byte) {
+	mac := k.begun.Get().(*hmacState)
+	defer k.begun.Put(mac)
+	mac.Reset()
+	mac.Write(content)
+	copy(tag[:], mac.Sum(mac.sum[:0]))
+	return tag
 }
 
 // NewNonceKeys takes the key that mints and the earlier one that still checks, nil when there is none; each has 32
@@ -56,9 +82,9 @@ func NewNonceKeys(generation uint, current, earlier []byte) (*NonceKeys, error) 
 		return nil, fmt.Errorf("a nonce key has %d bytes", nonceKeyBytes)
 	}
 	id := byte(generation % nonceKeyIDs)
-	k := &NonceKeys{current: id, keys: map[byte][]byte{id: current}}
+	k := &NonceKeys{current: id, keys: map[byte]*nonceKey{id: newNonceKey(current)}}
 	if earlier != nil {
-		k.keys[(id+nonceKeyIDs-1)%nonceKeyIDs] = earlier
+		k.keys[(id+nonceKeyIDs-1)%nonceKeyIDs] = newNonceKey(earlier)
 	}
 	return k, nil
 }
@@ -91,7 +117,8 @@ func (k *NonceKeys) draw(rand io.Reader, expiry time.Time, size int) (Nonce, err
 	}
 	mask := binary.BigEndian.Uint32(n[nonceHeadBytes:])
 	binary.BigEndian.PutUint32(n[expiryAt:], uint32(expiry.Unix())^mask)
-	copy(n[tagAt:], nonceTag(k.keys[k.current], n[:tagAt]))
+	tag := k.keys[k.current].tag(n[:tagAt])
+	copy(n[tagAt:], tag[:])
 	return n, nil
 }
 
@@ -102,7 +129,10 @@ func (k *NonceKeys) Check(n Nonce, now time.Time) (expiry time.Time, err error) 
 	}
 	key, found := k.keys[n[0]%nonceKeyIDs]
 	tagAt := len(n) - nonceTagBytes
-	if !found || !hmac.Equal(nonceTag(key, n[:tagAt]), n[tagAt:]) {
+	if !found {
+		return time.Time{}, ErrNonceForeign
+	}
+	if tag := key.tag(n[:tagAt]); !hmac.Equal(tag[:], n[tagAt:]) {
 		return time.Time{}, ErrNonceForeign
 	}
 	mask := binary.BigEndian.Uint32(n[nonceHeadBytes:])
@@ -111,12 +141,6 @@ func (k *NonceKeys) Check(n Nonce, now time.Time) (expiry time.Time, err error) 
 		return expiry, ErrNonceExpired
 	}
 	return expiry, nil
-}
-
-func nonceTag(key, content []byte) []byte {
-	mac := hmac.New(sha256.New, key)
-	mac.Write(content)
-	return mac.Sum(nil)[:nonceTagBytes]
 }
 
 // hasAmbiguousLetter finds a 6-bit group of 62 or 63, which base64 and base64url write differently.

@@ -1,17 +1,19 @@
 package attest
 
 import (
+	"bytes"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding/asn1"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
-	"reflect"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -45,8 +47,6 @@ type sign1 struct {
 	Signature   []byte
 }
 
-var typeOfSign1 = reflect.TypeFor[sign1]()
-
 // protectedHeader holds what this profile knows of the protected bucket (RFC 9052 section 3.1).
 type protectedHeader struct {
 	Algorithm Algorithm       `cbor:"1,keyasint"`
@@ -57,8 +57,9 @@ type protectedHeader struct {
 
 // Heads of CBOR items (RFC 8949 section 3).
 const (
-	majorTag  = 6
-	sign1Head = "\xd2" // tag 18
+	majorBytes  = 2
+	sign1Head   = "\xd2" // tag 18
+	longestHead = 3      // of a byte string shorter than 64 KiB
 )
 
 // message is a decoded COSE_Sign1 whose signature has not been looked at.
@@ -68,36 +69,36 @@ type message struct {
 	keyID  KeyID
 }
 
-// decodeMessage reads the frame and the protected header, strictly.
-func decodeMessage(raw []byte) (*message, error) {
+// decode reads the frame and the protected header, strictly.
+func (m *message) decode(raw []byte) error {
 	if len(raw) > MaxTokenBytes {
-		return nil, formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
+		return formatError(ClassOversized, "token", "%d bytes, at most %d are looked at", len(raw), MaxTokenBytes)
 	}
-	return decodeSign1(raw)
+	return m.decodeSign1(raw)
 }
 
-// decodeSign1 is decodeMessage for messages that have a limit of their own.
-func decodeSign1(raw []byte) (*message, error) {
-	if len(raw) > 0 && raw[0]>>5 != majorTag {
-		return nil, formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
+// decodeSign1 is decode for messages that have a limit of their own.
+func (m *message) decodeSign1(raw []byte) error {
+	untagged, found := bytes.CutPrefix(raw, []byte(sign1Head))
+	if !found && len(raw) > 0 {
+		return formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
 	}
-	m := new(message)
-	if err := decodeStrict("token", decFrame, raw, &m.sign1); err != nil {
-		return nil, asStructure(err)
+	if err := decodeStrict("token", decMode, untagged, &m.sign1); err != nil {
+		return asStructure(err)
 	}
 	switch {
 	case m.Payload == nil:
-		return nil, formatError(ClassStructure, "token", "the payload is detached")
+		return formatError(ClassStructure, "token", "the payload is detached")
 	case len(m.Protected) == 0:
-		return nil, formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
+		return formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
 	}
 	if err := decodeStrict("protected header", decMode, m.Protected, &m.header); err != nil {
-		return nil, asStructure(err)
+		return asStructure(err)
 	}
 	if err := m.checkHeader(); err != nil {
-		return nil, err
+		return err
 	}
-	return m, m.checkUnprotected()
+	return m.checkUnprotected()
 }
 
 // asStructure turns a type error in frame or header, which are no claims, into one of structure.
@@ -165,7 +166,7 @@ func (m *message) checkUnprotected() error {
 		default:
 			return formatError(ClassStructure, "unprotected header", "a label is neither integer nor text (RFC 9052 section 1.5)")
 		}
-		if err := requireDeterministic("unprotected header", decMode, raw); err != nil {
+		if err := requireDeterministic("unprotected header", raw); err != nil {
 			return err
 		}
 	}
@@ -177,26 +178,31 @@ func (m *message) verify(key *ecdsa.PublicKey) error {
 	if alg, err := AlgorithmOf(key); err != nil || alg != m.header.Algorithm {
 		return fmt.Errorf("algorithm %d does not fit the key: %w", m.header.Algorithm, ErrSignature)
 	}
-	half := len(m.Signature) / signatureHalves
-	r, s := new(big.Int).SetBytes(m.Signature[:half]), new(big.Int).SetBytes(m.Signature[half:])
-	if !ecdsa.Verify(key, digest(m.header.Algorithm, toBeSigned(m.Protected, m.Payload)), r, s) {
-		return ErrSignature
-	}
-	return nil
+	return Verify(key, toBeSigned(m.Protected, m.Payload), m.Signature)
 }
 
-// sigStructure is what is signed (RFC 9052 section 4.4).
-type sigStructure struct {
-	_         struct{} `cbor:",toarray"`
-	Context   string
-	Protected []byte
-	External  []byte
-	Payload   []byte
-}
-
-// toBeSigned encodes the Sig_structure of a COSE_Sign1 without external data.
+// toBeSigned encodes the Sig_structure of a COSE_Sign1 without external data (RFC 9052 section 4.4): an array of the
+// context, the protected header, no external data and the payload.
 func toBeSigned(protected, payload []byte) []byte {
-	return must(encMode.Marshal(sigStructure{Context: "Signature1", Protected: protected, External: []byte{}, Payload: payload}))
+	const start, noExternal = "\x84\x6aSignature1", "\x40"
+	b := make([]byte, 0, len(start)+longestHead+len(protected)+len(noExternal)+longestHead+len(payload))
+	b = append(appendBytes(append(b, start...), protected), noExternal...)
+	return appendBytes(b, payload)
+}
+
+// appendBytes appends a CBOR byte string with the shortest head (RFC 8949 section 4.2.1), shorter than 64 KiB as all of
+// this package are.
+func appendBytes(b, content []byte) []byte {
+	const lengthInByte, lengthInTwo = 24, 25 // additional information
+	switch n := len(content); {
+	case n < lengthInByte:
+		b = append(b, majorBytes<<5|byte(n))
+	case n <= math.MaxUint8:
+		b = append(b, majorBytes<<5|lengthInByte, byte(n))
+	default:
+		b = binary.BigEndian.AppendUint16(append(b, majorBytes<<5|lengthInTwo), uint16(n))
+	}
+	return append(b, content...)
 }
 
 // signMessage builds and signs a COSE_Sign1.
@@ -222,7 +228,8 @@ func signMessage(rand io.Reader, signer Signer, header protectedHeader, unprotec
 	if len(m.Signature) != want {
 		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), header.Algorithm, want)
 	}
-	return encMode.Marshal(m)
+	raw, err := encMode.Marshal(m)
+	return append([]byte(sign1Head), raw...), err
 }
 
 func signatureBytes(alg Algorithm) (int, error) {
@@ -242,6 +249,50 @@ func digest(alg Algorithm, content []byte) []byte {
 	}
 	d := sha256.Sum256(content)
 	return d[:]
+}
+
+// Verify checks what a [Signer] with this key made of content: R||S, each half padded on the left. The error is
+// [ErrSignature].
+func Verify(key *ecdsa.PublicKey, content, signature []byte) error {
+	alg, err := AlgorithmOf(key)
+	if err != nil {
+		return fmt.Errorf("%w: %w", err, ErrSignature)
+	}
+	if size, _ := signatureBytes(alg); len(signature) != size {
+		return fmt.Errorf("a signature of %d bytes, want %d: %w", len(signature), size, ErrSignature)
+	}
+	if !verifies(key, alg, content, sigValue(signature)) {
+		return ErrSignature
+	}
+	return nil
+}
+
+// verifies keeps the digest on the stack.
+func verifies(key *ecdsa.PublicKey, alg Algorithm, content, der []byte) bool {
+	if alg == ES384 {
+		sum := sha512.Sum384(content)
+		return ecdsa.VerifyASN1(key, sum[:], der)
+	}
+	sum := sha256.Sum256(content)
+	return ecdsa.VerifyASN1(key, sum[:], der)
+}
+
+// sigValue is R||S as an ECDSA-Sig-Value in DER (RFC 3279 section 2.2.3), for which crypto/ecdsa need not make numbers of the
+// halves. On P-384 it has at most 104 bytes, so that each length fits one byte.
+func sigValue(signature []byte) []byte {
+	const sequence, integer, longest = 0x30, 0x02, 104
+	half := len(signature) / signatureHalves
+	der := append(make([]byte, 0, longest), sequence, 0)
+	for _, n := range [...][]byte{signature[:half], signature[half:]} {
+		n = bytes.TrimLeft(n, "\x00")
+		if len(n) == 0 || n[0]&0x80 != 0 { // the first bit is the sign
+			der = append(append(der, integer, byte(1+len(n)), 0), n...)
+		} else {
+			der = append(append(der, integer, byte(len(n))), n...)
+		}
+	}
+	der[1] = byte(len(der) - 2)
+	return der
 }
 
 // AlgorithmOf returns the algorithm that a key on P-256 or P-384 signs with.

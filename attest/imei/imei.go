@@ -79,13 +79,16 @@ func ParseSent(text string) (IMEI, Form, error) {
 // FromBody takes the 14 digits of TAC and serial number, as signed evidence carries them.
 func FromBody(digits string) (IMEI, error) {
 	if len(digits) != bodyLen || !allDigits(digits) {
-		return IMEI{}, &Error{Word: WordMalformed, Text: digits}
+		return IMEI{}, refused(WordMalformed, digits)
 	}
 	if word := refusedDigits(digits); word != "" {
-		return IMEI{}, &Error{Word: word, Text: digits}
+		return IMEI{}, refused(word, digits)
 	}
 	return fromBody(digits), nil
 }
+
+// refused clones the digits, so that those of a caller who has them as bytes need no memory of their own while they are good.
+func refused(word Word, digits string) error { return &Error{Word: word, Text: strings.Clone(digits)} }
 
 func fromBody(digits string) (id IMEI) {
 	copy(id.body[:], digits)

@@ -28,12 +28,12 @@ func FromUEID(u []byte) (IMEI, error) {
 	if len(u) != UEIDLen || u[0] != ueidTypeIMEI {
 		return IMEI{}, fmt.Errorf("UEID of %d bytes is not of the IMEI type (RFC 9711 clause 4.2.1.1: 0x03 and 14 digits)", len(u))
 	}
-	digits := make([]byte, bodyLen)
+	var digits [bodyLen]byte
 	for k, d := range u[1:] {
 		if d > 9 {
 			return IMEI{}, fmt.Errorf("UEID byte %d is %#x, not a decimal digit (RFC 9711 clause 4.2.1.1)", 1+k, d)
 		}
 		digits[k] = '0' + d
 	}
-	return FromBody(string(digits))
+	return FromBody(string(digits[:]))
 }

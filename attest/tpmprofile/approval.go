@@ -106,7 +106,7 @@ func (a BootApproval) Verify() error {
 	if a.PCRs.IsEmpty() && !a.Fits([32]byte{}) {
 		return errors.New("the policy is not that of an approval without PCRs: it could never be met")
 	}
-	if err := verify(key, a.Content(), a.Signature[:]); err != nil {
+	if err := attest.Verify(key, a.Content(), a.Signature[:]); err != nil {
 		return fmt.Errorf("%s boot key: %w", a.SignedBy, err)
 	}
 	return nil

@@ -2,13 +2,13 @@ package tpmprofile
 
 import (
 	"bytes"
-	"crypto/ecdsa"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math/big"
 
 	"github.com/google/go-tpm/tpm2"
+
+	"imei-attest/attest"
 )
 
 // SignatureBytes is the length of a signature of the manufacturer's NV and boot keys: R||S, each padded on the left.
@@ -73,7 +73,7 @@ func (p Profile) CheckAuthorization(content []byte, signature [SignatureBytes]by
 	if err := p.Check(); err != nil {
 		return err
 	}
-	return verify(p.NVKey, content, signature[:])
+	return attest.Verify(p.NVKey, content, signature[:])
 }
 
 // DeleteCPHash is the cpHash of TPM2_NV_UndefineSpaceSpecial of the platform's index in a state.
@@ -91,23 +91,6 @@ func (p Profile) DeleteCPHash(state IndexState) ([32]byte, error) {
 func (p Profile) DeleteContent(state IndexState, nonceTPM []byte) ([]byte, error) {
 	hash, err := p.DeleteCPHash(state)
 	return append(bytes.Clone(nonceTPM), AuthorizationContent(BranchDelete, hash)...), err
-}
-
-// verify checks an ECDSA signature R||S over the SHA-256 of content.
-func verify(key *ecdsa.PublicKey, content, signature []byte) error {
-	if len(signature) != SignatureBytes {
-		return fmt.Errorf("signature of %d bytes, want %d", len(signature), SignatureBytes)
-	}
-	r, s := splitSignature(signature)
-	digest := sha256.Sum256(content)
-	if !ecdsa.Verify(key, digest[:], r, s) {
-		return errors.New("the signature does not verify")
-	}
-	return nil
-}
-
-func splitSignature(signature []byte) (r, s *big.Int) {
-	return new(big.Int).SetBytes(signature[:coordinateBytes]), new(big.Int).SetBytes(signature[coordinateBytes:])
 }
 
 // TPMSignature puts R||S into the form a TPM takes (Part 2 section 11.3.4).

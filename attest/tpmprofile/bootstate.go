@@ -40,25 +40,18 @@ func BootPolicy(s BootState) (policy [32]byte, err error) {
 	if err := s.Check(); err != nil {
 		return policy, err
 	}
-	var commands []tpm2.PolicyCommand
+	var digest policyDigest
 	if !s.PCRs.IsEmpty() {
-		commands = append(commands, tpm2.PolicyPCR{PcrDigest: tpm2.TPM2BDigest{Buffer: s.Digest[:]}, Pcrs: s.PCRs.TPM()})
+		digest = digest.pcr(s.PCRs, s.Digest)
 	}
 	if s.Epoch != 0 {
-		command, err := EpochPolicy(s.Epoch, s.Variant)
+		asked, err := EpochPolicy(s.Epoch, s.Variant)
 		if err != nil {
 			return policy, err
 		}
-		commands = append(commands, command)
+		digest = digest.nv(asked.NVIndex.KnownName().Buffer, asked.OperandB.Buffer, asked.Offset, asked.Operation)
 	}
-	if len(commands) == 0 {
-		return policy, nil
-	}
-	raw, err := policyDigest(commands...)
-	if err != nil {
-		return policy, err
-	}
-	return [32]byte(raw), nil
+	return digest, nil
 }
 
 // EpochPolicy is the TPM2_PolicyNV that asks for the epoch counter of a variant to be at most epoch; the session is the

@@ -2,10 +2,8 @@ package tpmprofile
 
 import (
 	"bytes"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"sync"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -58,47 +56,33 @@ const counterSize = 8
 // The attestation counter is ORDERLY: it lives in RAM and is saved at shutdown, so that a token wears out no flash; after a
 // crash it skips forward, never back (Part 1 section 37.7.3).
 func (c Counter) Public(variant attest.NVVariant, written bool) *tpm2.TPMSNVPublic {
+	return structureOf[tpm2.TPMSNVPublic](c.area(variant, written))
+}
+
+func (c Counter) area(variant attest.NVVariant, written bool) []byte {
 	platform := variant != attest.NVOwner
-	attributes := tpm2.TPMANV{NT: tpm2.TPMNTCounter, AuthRead: true, NoDA: true, PlatformCreate: platform, Written: written}
+	attributes := nvCounter | nvAuthRead | nvNoDA
 	switch {
 	case c == CounterAttestation:
-		attributes.AuthWrite, attributes.Orderly = true, true
+		attributes |= nvAuthWrite | nvOrderly
 	case platform:
-		attributes.PPWrite, attributes.PPRead = true, true
+		attributes |= nvPPWrite | nvPPRead
 	default:
-		attributes.OwnerWrite = true
+		attributes |= nvOwnerWrite
 	}
-	return &tpm2.TPMSNVPublic{NVIndex: c.Index(variant), NameAlg: tpm2.TPMAlgSHA256, Attributes: attributes, DataSize: counterSize}
+	if platform {
+		attributes |= nvPlatformCreate
+	}
+	if written {
+		attributes |= nvWritten
+	}
+	return nvArea(c.Index(variant), attributes, nil, counterSize)
 }
 
 // Name is the Name of the counter, 34 bytes: the same in all devices of a variant.
 func (c Counter) Name(variant attest.NVVariant, written bool) ([]byte, error) {
-	names, err := counterNames()
-	return bytes.Clone(names[counterArea{c, variant == attest.NVOwner, written}]), err
+	return nameOf(c.area(variant, written)), nil
 }
-
-// counterArea is what the public area of a counter depends on.
-type counterArea struct {
-	counter        Counter
-	owner, written bool
-}
-
-// counterNames are computed once: a token needs up to four, and computing them was a seventh of our time for it.
-var counterNames = sync.OnceValues(func() (map[counterArea][]byte, error) {
-	names := make(map[counterArea][]byte)
-	for c := range counters {
-		for _, variant := range []attest.NVVariant{attest.NVPlatform, attest.NVOwner} {
-			for _, written := range []bool{false, true} {
-				name, err := nameOfIndex(Counter(c).Public(variant, written))
-				if err != nil {
-					return nil, err
-				}
-				names[counterArea{Counter(c), variant == attest.NVOwner, written}] = name
-			}
-		}
-	}
-	return names, nil
-})
 
 // StateOf tells the state of a counter from the Name it has in a TPM: defined before its first rise, written after it;
 // [IndexForeign] if it is another index.
@@ -144,16 +128,10 @@ func VerifyCounterProof(c *attest.Credential, binding [32]byte, proof attest.Cou
 	if err != nil {
 		return err
 	}
-	return verify(c.Key, attestation, proof.Signature[:])
+	return attest.Verify(c.Key, attestation, proof.Signature[:])
 }
 
 // qualifiedName is the Qualified Name of a primary key in the endorsement hierarchy (Part 1 section 16.3).
 func qualifiedName(keyName []byte) []byte {
-	digest := sha256.Sum256(append(binary.BigEndian.AppendUint32(nil, uint32(tpm2.TPMRHEndorsement)), keyName...))
-	return append(binary.BigEndian.AppendUint16(nil, uint16(tpm2.TPMAlgSHA256)), digest[:]...)
-}
-
-// appendSized appends a TPM2B (Part 2 section 10.4).
-func appendSized(b, content []byte) []byte {
-	return append(binary.BigEndian.AppendUint16(b, uint16(len(content))), content...)
+	return nameOf(append(binary.BigEndian.AppendUint32(make([]byte, 0, longestArea), uint32(tpm2.TPMRHEndorsement)), keyName...))
 }

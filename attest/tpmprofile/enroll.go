@@ -30,8 +30,7 @@ func CheckEndorsementKey(raw []byte) (name []byte, key crypto.PublicKey, err err
 	if key, err = tpm2.Pub(*public); err != nil {
 		return nil, nil, fmt.Errorf("endorsement key: %w", err)
 	}
-	name, err = nameOfKey(*public)
-	return name, key, err
+	return nameOf(raw), key, nil
 }
 
 // CheckDeviceKey reads the public area of a device key and returns the key. All but the point must be what this Profile's template
@@ -49,11 +48,11 @@ func (p Profile) CheckDeviceKey(raw []byte, binding [32]byte) (*ecdsa.PublicKey,
 	if err != nil {
 		return nil, err
 	}
-	point, err := tpmPoint(key)
+	point, err := pointOf("device", key)
 	if err != nil {
 		return nil, err
 	}
-	if !bytes.Equal(tpm2.Marshal(keyPublic(policy, point)), raw) {
+	if !bytes.Equal(deviceArea(policy, point), raw) {
 		return nil, errors.New("the device key's public area is not that of the template: other attributes or another policy")
 	}
 	return key, nil

@@ -41,33 +41,40 @@ func (s IndexState) String() string {
 // and to lock; WRITEDEFINE makes the lock last until deletion, POLICY_DELETE (platform variant) makes deletion need
 // the manufacturer too. Anyone may read.
 func (p Profile) NVPublic(state IndexState) (*tpm2.TPMSNVPublic, error) {
-	policy, err := p.nvPolicy()
+	area, err := p.nvArea(state)
 	if err != nil {
 		return nil, err
 	}
-	platform := p.Variant == attest.NVPlatform
-	return &tpm2.TPMSNVPublic{
-		NVIndex: p.Index(),
-		NameAlg: tpm2.TPMAlgSHA256,
-		Attributes: tpm2.TPMANV{
-			NT: tpm2.TPMNTOrdinary, PolicyWrite: true, WriteAll: true, WriteDefine: true,
-			AuthRead: true, PPRead: true, NoDA: true,
-			PlatformCreate: platform, PolicyDelete: platform,
-			Written: state >= IndexWritten, WriteLocked: state == IndexLocked,
-		},
-		AuthPolicy: tpm2.TPM2BDigest{Buffer: policy},
-		DataSize:   RecordSize,
-	}, nil
+	return structureOf[tpm2.TPMSNVPublic](area), nil
+}
+
+func (p Profile) nvArea(state IndexState) ([]byte, error) {
+	branches, err := p.nvBranches()
+	if err != nil {
+		return nil, err
+	}
+	policy := policyOr(branches[:]...)
+	attributes := nvPolicyWrite | nvWriteAll | nvWriteDefine | nvAuthRead | nvPPRead | nvNoDA
+	if p.Variant == attest.NVPlatform {
+		attributes |= nvPlatformCreate | nvPolicyDelete
+	}
+	if state >= IndexWritten {
+		attributes |= nvWritten
+	}
+	if state == IndexLocked {
+		attributes |= nvWriteLocked
+	}
+	return nvArea(p.Index(), attributes, policy[:], RecordSize), nil
 }
 
 // NVName is the Name of the index in a state (Part 1 section 16): the algorithm and the SHA-256 of the public area, 34
 // bytes. It does not depend on the content, so all devices of a manufacturer share it.
 func (p Profile) NVName(state IndexState) ([]byte, error) {
-	public, err := p.NVPublic(state)
+	area, err := p.nvArea(state)
 	if err != nil {
 		return nil, err
 	}
-	return nameOfIndex(public)
+	return nameOf(area), nil
 }
 
 // StateOf tells the state of the index from the Name it has in a TPM; [IndexForeign] if it is none of this Profile's.
@@ -82,14 +89,6 @@ func (p Profile) StateOf(name []byte) (IndexState, error) {
 		}
 	}
 	return IndexForeign, nil
-}
-
-func nameOfIndex(public *tpm2.TPMSNVPublic) ([]byte, error) {
-	name, err := tpm2.NVName(public)
-	if err != nil {
-		return nil, err
-	}
-	return name.Buffer, nil
 }
 
 func (p Profile) namedIndex(state IndexState) (tpm2.NamedHandle, error) {

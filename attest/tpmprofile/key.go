@@ -23,36 +23,22 @@ const NameBytes = 34
 // USERWITHAUTH clear the policy is the only way to a signature; ADMINWITHPOLICY stays clear with an empty auth value, so that
 // TPM2_ActivateCredential works without a policy branch of its own (Part 2 section 8.3).
 func KeyTemplate(authPolicy []byte) tpm2.TPMTPublic {
-	return keyPublic(authPolicy, tpm2.TPMSECCPoint{})
+	return *structureOf[tpm2.TPMTPublic](deviceArea(authPolicy, nil))
 }
 
 // KeyTemplateBytes is [Profile.KeyTemplate] as a TPM takes it (TPMT_PUBLIC, Part 2 section 12.2.4).
 func (p Profile) KeyTemplateBytes(binding [32]byte) ([]byte, error) {
-	template, err := p.KeyTemplate(binding)
+	policy, err := p.AuthPolicy(binding)
 	if err != nil {
 		return nil, err
 	}
-	return tpm2.Marshal(template), nil
+	return deviceArea(policy, nil), nil
 }
 
-func keyPublic(authPolicy []byte, point tpm2.TPMSECCPoint) tpm2.TPMTPublic {
-	return tpm2.TPMTPublic{
-		Type:    tpm2.TPMAlgECC,
-		NameAlg: tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{
-			FixedTPM: true, FixedParent: true, SensitiveDataOrigin: true,
-			NoDA: true, Restricted: true, SignEncrypt: true,
-		},
-		AuthPolicy: tpm2.TPM2BDigest{Buffer: authPolicy},
-		Parameters: tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{
-			Scheme: tpm2.TPMTECCScheme{
-				Scheme:  tpm2.TPMAlgECDSA,
-				Details: tpm2.NewTPMUAsymScheme(tpm2.TPMAlgECDSA, &tpm2.TPMSSigSchemeECDSA{HashAlg: tpm2.TPMAlgSHA256}),
-			},
-			CurveID: tpm2.TPMECCNistP256,
-		}),
-		Unique: tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &point),
-	}
+// deviceArea is the public area of a device key, or its template when there is no point.
+func deviceArea(authPolicy, point []byte) []byte {
+	const attributes = keyFixedTPM | keyFixedParent | keySensitiveDataOrigin | keyNoDA | keyRestricted | keySign
+	return keyArea(attributes, authPolicy, []tpm2.TPMAlgID{tpm2.TPMAlgECDSA, tpm2.TPMAlgSHA256}, point)
 }
 
 // KeyTemplate is [KeyTemplate] with the policy of this Profile for a device.
@@ -77,50 +63,39 @@ func (p Profile) KeyName(device *ecdsa.PublicKey, binding [32]byte) ([]byte, err
 
 // DeviceKeyName is the Name of a device key with an authPolicy.
 func DeviceKeyName(device *ecdsa.PublicKey, authPolicy []byte) ([]byte, error) {
-	point, err := tpmPoint(device)
+	point, err := pointOf("device", device)
 	if err != nil {
-		return nil, fmt.Errorf("device key: %w", err)
+		return nil, err
 	}
-	return nameOfKey(keyPublic(authPolicy, point))
+	return nameOf(deviceArea(authPolicy, point)), nil
 }
 
 // VerificationKey is the public area under which a TPM loads a public key of the manufacturer to check its
 // signatures: the one that `tpm2_loadexternal -G ecc -u FILE` of tpm2-tools gives, so that Names can be compared
 // with stock tools.
 func VerificationKey(key *ecdsa.PublicKey) (tpm2.TPMTPublic, error) {
-	point, err := tpmPoint(key)
+	area, err := verificationArea("public", key)
 	if err != nil {
 		return tpm2.TPMTPublic{}, err
 	}
-	return tpm2.TPMTPublic{
-		Type:             tpm2.TPMAlgECC,
-		NameAlg:          tpm2.TPMAlgSHA256,
-		ObjectAttributes: tpm2.TPMAObject{UserWithAuth: true, Decrypt: true, SignEncrypt: true},
-		Parameters:       tpm2.NewTPMUPublicParms(tpm2.TPMAlgECC, &tpm2.TPMSECCParms{CurveID: tpm2.TPMECCNistP256}),
-		Unique:           tpm2.NewTPMUPublicID(tpm2.TPMAlgECC, &point),
-	}, nil
+	return *structureOf[tpm2.TPMTPublic](area), nil
+}
+
+func verificationArea(duty string, key *ecdsa.PublicKey) ([]byte, error) {
+	point, err := pointOf(duty, key)
+	if err != nil {
+		return nil, err
+	}
+	return keyArea(keyUserWithAuth|keyDecrypt|keySign, nil, []tpm2.TPMAlgID{tpm2.TPMAlgNull}, point), nil
 }
 
 // KeyNameOf is the Name (34 bytes) of a public key of the manufacturer, loaded as [VerificationKey].
 func KeyNameOf(key *ecdsa.PublicKey) ([]byte, error) {
-	public, err := VerificationKey(key)
+	area, err := verificationArea("public", key)
 	if err != nil {
 		return nil, err
 	}
-	return nameOfKey(public)
-}
-
-func namedKey(key *ecdsa.PublicKey) (tpm2.NamedHandle, error) {
-	name, err := KeyNameOf(key)
-	return tpm2.NamedHandle{Name: tpm2.TPM2BName{Buffer: name}}, err
-}
-
-func nameOfKey(public tpm2.TPMTPublic) ([]byte, error) {
-	name, err := tpm2.ObjectName(&public)
-	if err != nil {
-		return nil, err
-	}
-	return name.Buffer, nil
+	return nameOf(area), nil
 }
 
 // PublicKeyOf returns the key on P-256 in a public area that a TPM answered.
@@ -147,19 +122,20 @@ func PublicKeyOf(public *tpm2.TPMTPublic) (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-// tpmPoint gives both coordinates their full length (Part 1 Annex C.8: ECC points are padded to the size of the curve).
-func tpmPoint(key *ecdsa.PublicKey) (tpm2.TPMSECCPoint, error) {
-	if err := checkKey("public", key); err != nil {
-		return tpm2.TPMSECCPoint{}, err
+// pointOf is X and Y, both in their full length (Part 1 Annex C.8: ECC points are padded to the size of the curve), of a key
+// that is on P-256 as it must be.
+func pointOf(duty string, key *ecdsa.PublicKey) ([]byte, error) {
+	if key == nil || key.Curve == nil {
+		return nil, fmt.Errorf("the %s key is missing", duty)
+	}
+	if key.Curve != elliptic.P256() {
+		return nil, fmt.Errorf("the %s key is on %s: a TPM checks it, so it must be on P-256", duty, key.Curve.Params().Name)
 	}
 	raw, err := key.Bytes() // 0x04, X, Y
 	if err != nil {
-		return tpm2.TPMSECCPoint{}, err
+		return nil, fmt.Errorf("the %s key is not a point on P-256", duty)
 	}
-	return tpm2.TPMSECCPoint{
-		X: tpm2.TPM2BECCParameter{Buffer: raw[1 : 1+coordinateBytes]},
-		Y: tpm2.TPM2BECCParameter{Buffer: raw[1+coordinateBytes:]},
-	}, nil
+	return raw[1:], nil
 }
 
 // leftPad restores leading zeros that some chips leave out of a coordinate.
