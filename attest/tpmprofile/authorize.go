@@ -2,9 +2,7 @@ package tpmprofile
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/google/go-tpm/tpm2"
 
