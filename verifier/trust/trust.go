@@ -1,5 +1,5 @@
-// Package trust reads the operator's trust folder: one YAML file per manufacturer. Start with [Load]; [ReadFile] and
-// [File.Encode] are for programs that change a file.
+// Package trust reads the operator's trust folder: one YAML file per manufacturer. Start with [Load]; [Watch] tells
+// of changes. [ReadFile] and [File.Encode] are for programs that change a file.
 //
 // A file that cannot be read, or that says something unknown, refuses the whole folder: half a folder of trust would
 // refuse honest people or trust too much.
@@ -12,13 +12,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"imei-attest/verifier"
 )
 
 const remedy = "put one YAML file per manufacturer there, as imei-provision oem-key writes it (oem-anchor.yaml)"
 
-// Load reads every NAME.yaml of the folder. The anchors come in the order of their file names.
+// Load reads every NAME.yaml of the folder but those whose name begins with a dot, which editors and copying programs
+// leave for a moment. The anchors come in the order of their file names.
 func Load(dir string) (*verifier.Trust, []*verifier.Anchor, error) {
 	files, err := read(dir)
 	if err != nil {
@@ -41,6 +43,9 @@ func read(dir string) ([]written, error) {
 	}
 	var files []written
 	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), ".") {
+			continue
+		}
 		path := filepath.Join(dir, entry.Name())
 		switch filepath.Ext(path) {
 		case ".yaml":
