@@ -137,11 +137,14 @@ func set[T comparable](texts []string, parse func(string) (T, error)) (map[T]boo
 
 // parseTACs gives nil for "*", which must stand alone and quoted.
 func parseTACs(texts []string) ([]verifier.TACRange, error) {
-	if slices.Equal(texts, []string{"*"}) {
+	const all = "*"
+	switch {
+	case slices.Equal(texts, []string{all}):
 		return nil, nil
-	}
-	if len(texts) == 0 {
-		return nil, errors.New("empty: list the TACs this manufacturer may endorse, or \"*\"")
+	case slices.Contains(texts, all):
+		return nil, errors.New("\"*\" means all: write \"*\" alone, or leave it out")
+	case len(texts) == 0:
+		return nil, errors.New("empty: list the TACs this manufacturer may endorse, or \"*\" alone")
 	}
 	return shortList(texts, parseTACRange)
 }
@@ -153,7 +156,7 @@ func parseTACRange(text string) (verifier.TACRange, error) {
 		last = first
 	}
 	if !isTAC(first) || !isTAC(last) || first > last {
-		return verifier.TACRange{}, fmt.Errorf("%q: want 8 digits in quotes, or the first and last of a range as \"35693803-35693899\", or \"*\" alone", text)
+		return verifier.TACRange{}, fmt.Errorf("%q: want 8 digits in quotes, or the first and last of a range as \"35693803-35693899\"", text)
 	}
 	return verifier.TACRange{First: imei.TAC(first), Last: imei.TAC(last)}, nil
 }

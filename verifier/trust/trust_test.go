@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -159,6 +160,7 @@ func TestABadFileRefusesTheWholeFolder(t *testing.T) {
 		{"a TAC of seven digits", "tacs", "tacs: [\"4901542\"]\n", "8 digits in quotes"},
 		{"a TAC of letters", "tacs", "tacs: [\"4901542O\"]\n", "8 digits in quotes"},
 		{"a TAC that YAML writes in hex", "tacs", "tacs: [0x123456]\n", "8 digits in quotes"},
+		{"a TAC twice", "tacs", "tacs: [\"49015420\", 49015420-49015420]\n", "tacs: entry 2 says the same as entry 1"},
 		{"all TACs beside one", "tacs", "tacs: [\"*\", \"49015420\"]\n", "\"*\" alone"},
 		{"all TACs without quotes", "tacs", "tacs: [*]\n", ""},
 	} {
@@ -229,11 +231,19 @@ func TestABadFolderIsRefused(t *testing.T) {
 	})
 }
 
+// FuzzLoad: what loads is complete, and as a program writes it again it loads to the same.
 func FuzzLoad(f *testing.F) {
 	f.Add(text(good(f, "first")))
+	f.Add(text(full(f)))
+	for _, issuer := range []string{"~", "null", "1.0", "yes", " a ", "# a", "a: b", "- a", "a\n\nb\n", "\t", "\u0085", "\u2028", "\ufeff", "'\"", "*a", "!!int 1", strings.Repeat("a ", 32)} {
+		lines := full(f)
+		lines["issuer"] = fmt.Sprintf("issuer: %+q\n", issuer) // as YAML and Go both read it
+		f.Add(text(lines))
+	}
 	f.Add("tacs: [\"*\"]\n---\n")
 	f.Fuzz(func(t *testing.T, content string) {
 		dir := folder(t, map[string]string{"a.yaml": content})
+		path := filepath.Join(dir, "a.yaml")
 		got, anchors, err := trust.Load(dir)
 		if err != nil {
 			return
@@ -245,6 +255,17 @@ func FuzzLoad(f *testing.F) {
 		}
 		if got.Keys.Len() == 0 {
 			t.Errorf("%q trusts no key", content)
+		}
+		written, err := readFile(t, path).Encode()
+		if err != nil {
+			t.Fatalf("%q is not written: %v", content, err)
+		}
+		if err := os.WriteFile(path, written, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		again, anchorsAgain, err := trust.Load(dir)
+		if err != nil || !reflect.DeepEqual(anchorsAgain, anchors) || !reflect.DeepEqual(again.Keys, got.Keys) {
+			t.Errorf("%q is written as %q, which loads as %+v, %v, not as %+v", content, written, anchorsAgain, err, anchors)
 		}
 	})
 }
