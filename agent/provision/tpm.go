@@ -27,10 +27,10 @@ type job struct {
 }
 
 // TPM provisions one unit: plan, create key, sign credential, counters, define, write, lock, persist, approve boot, read back,
-// self-test. After an interruption, run it again with the same IMEIs: a record that is written is kept with the
+// self-test. After an interruption, run it again with the same unit: a record that is written is kept with the
 // Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
 func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
-	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
+	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
 		return nil, err
 	}
 	j := newJob(tpm, oem, unit, options)
@@ -67,7 +67,9 @@ func (j *job) plan(ctx context.Context) error {
 			continue
 		}
 		j.profile, j.state, j.record = p, state, record
-		j.progress(StepPlan, "%s; NV index %#x is %s", slotsText(j.unit.Slots), uint32(p.Index()), state)
+		if err := j.progress(StepPlan, "%s; NV index %#x is %s", slotsText(j.unit.Slots), uint32(p.Index()), state); err != nil {
+			return err
+		}
 		return j.requireNoOtherRecord(ctx)
 	}
 	if err := j.chooseVariant(ctx, wanted); err != nil {
@@ -79,10 +81,10 @@ func (j *job) plan(ctx context.Context) error {
 // requireNoOtherRecord refuses a record in the index of the other variant: the TPM would have two keys, and two IMEIs.
 func (j *job) requireNoOtherRecord(ctx context.Context) error {
 	other := j.oem.Profile(attest.NVPlatform+attest.NVOwner-j.profile.Variant, j.bootKind)
-	state, _, err := j.tpm.ReadIndex(ctx, other)
+	state, record, err := j.tpm.ReadIndex(ctx, other)
 	if err == nil && state != tpmprofile.IndexAbsent {
-		err = fmt.Errorf("%w: NV index %#x is %s, and a device has one record; retire the device first (imei-provision retire)",
-			ErrRefused, uint32(other.Index()), state)
+		err = fmt.Errorf("%w: NV index %#x is %s, and a device has one record; %s",
+			ErrRefused, uint32(other.Index()), state, retireFirst(record.Credential))
 	}
 	return err
 }
@@ -96,8 +98,7 @@ func (j *job) chooseVariant(ctx context.Context, wanted []attest.NVVariant) erro
 		}
 		if open {
 			j.profile, j.state = j.oem.Profile(variant, j.bootKind), tpmprofile.IndexAbsent
-			j.progress(StepPlan, "%s; NV index %#x is to be made", slotsText(j.unit.Slots), uint32(j.profile.Index()))
-			return nil
+			return j.progress(StepPlan, "%s; NV index %#x is to be made", slotsText(j.unit.Slots), uint32(j.profile.Index()))
 		}
 	}
 	return fmt.Errorf("%w: the hierarchies that could create the NV index are closed (an authorisation value was set); "+
@@ -121,8 +122,7 @@ func (j *job) prepare(ctx context.Context) error {
 	if j.result.Credential, err = attest.DecodeCredential(p.Credential); err != nil {
 		return err
 	}
-	j.progress(StepCredential, "%d bytes, storage kind %s", len(p.Credential), r.Storage.Kind)
-	return nil
+	return j.progress(StepCredential, "%d bytes, storage kind %s", len(p.Credential), r.Storage.Kind)
 }
 
 // storage is what the manufacturer vouches for. An emulator is one whatever was asked for.
@@ -156,8 +156,7 @@ func (j *job) resume(ctx context.Context) error {
 		return fmt.Errorf("%w: its record endorses the key of another TPM: %w", ErrRefused, agent.ErrKeyMismatch)
 	}
 	j.result.Credential, j.result.Resumed = held, true
-	j.progress(StepCredential, "kept: the record of an earlier run, serial %d", held.Serial)
-	return nil
+	return j.progress(StepCredential, "kept: the record of an earlier run, serial %d", held.Serial)
 }
 
 func (j *job) define(ctx context.Context) error {
@@ -168,8 +167,7 @@ func (j *job) define(ctx context.Context) error {
 		return err
 	}
 	j.state = tpmprofile.IndexDefined
-	j.progress(StepDefine, "NV index %#x", uint32(j.profile.Index()))
-	return nil
+	return j.progress(StepDefine, "NV index %#x", uint32(j.profile.Index()))
 }
 
 func (j *job) write(ctx context.Context) error {
@@ -184,8 +182,7 @@ func (j *job) write(ctx context.Context) error {
 		return err
 	}
 	j.state = tpmprofile.IndexWritten
-	j.progress(StepWrite, "%d bytes", len(raw))
-	return nil
+	return j.progress(StepWrite, "%d bytes", len(raw))
 }
 
 func (j *job) lock(ctx context.Context) error {
@@ -200,8 +197,7 @@ func (j *job) lock(ctx context.Context) error {
 		return err
 	}
 	j.state = tpmprofile.IndexLocked
-	j.progress(StepLock, "the record is final")
-	return nil
+	return j.progress(StepLock, "the record is final")
 }
 
 // lockAuthorization is the package's, or a new one for a record that an earlier run wrote.
