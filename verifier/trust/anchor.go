@@ -292,7 +292,7 @@ func parseHex(text string, into []byte) error {
 func parseOwnKeyID(text string, own []attest.KeyID) (attest.KeyID, error) {
 	id, err := parseKeyID(text)
 	if err == nil && !slices.Contains(own, id) {
-		err = fmt.Errorf("%s is no key in credential_keys of this file: leave the key there, or remove this entry", text)
+		err = fmt.Errorf("%s is none of the file's credential_keys, whose ids are %s: leave the key there, or remove this entry", text, own)
 	}
 	return id, err
 }

@@ -158,7 +158,7 @@ func TestABadPartOfAFileIsRefused(t *testing.T) {
 		{"a key id that is long", revoked("device_keys: [" + id + "00]"), "revoked.device_keys: entry 1: \"" + id + "00\": want 32 hex digits"},
 		{"a key id that is no hex", revoked("device_keys: [" + id[:31] + "g]"), "want 32 hex digits"},
 		{"a key id twice", revoked("device_keys: [" + id + ", " + id + "]"), "revoked.device_keys: entry 2 says the same as entry 1"},
-		{"a credential key of somebody else", revoked("credential_keys: [" + id + "]"), "is no key in credential_keys of this file: leave the key there"},
+		{"a credential key of somebody else", revoked("credential_keys: [" + id + "]"), "is none of the file's credential_keys, whose ids are [" + keyID("first").String() + "]: leave the key there"},
 		{"an unknown kind of revocation", revoked("serials: [1]"), `unknown key "serials"`},
 		{"a revocation without a value", revoked("device_keys:\n    -"), "a value is missing"},
 		{"nothing revoked", "revoked:\n", "a value is missing"},

@@ -80,25 +80,47 @@ func TestAChangeOfTheTrustFolderIsInForceForTheNextJudgement(t *testing.T) {
 	}
 	want("affirming")
 
-	begun := time.Now()
 	if err := os.Rename(path, aside); err != nil {
 		t.Fatal(err)
 	}
 	s.until(read)
-	t.Logf("in force after %v", time.Since(begun))
 	want("warning")
-
 	if err := os.Rename(aside, path); err != nil {
 		t.Fatal(err)
 	}
 	s.until(read)
 	want("affirming")
 
+	begun := time.Now()
+	revokeTheDevice(t, path)
+	s.until(read)
+	t.Logf("in force after %v", time.Since(begun))
+	want("contraindicated")
 	if err := os.WriteFile(filepath.Join(folder, "bad.yaml"), []byte("tacs: [\"490154203237518\"]\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	s.until(refused)
-	want("affirming")
+	want("contraindicated")
+}
+
+// revokeTheDevice lists the sample device's key, as an operator's program would: the file is replaced by rename.
+func revokeTheDevice(t *testing.T, path string) {
+	t.Helper()
+	f, err := trust.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.Revoked.DeviceKeys = []string{attest.KeyIDOf(&attesttest.DeviceKey.PublicKey).String()}
+	raw, err := f.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".new", raw, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(path+".new", path); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // TestTheLogNamesManufacturersAndFaults, and no IMEI that stands in a file.
