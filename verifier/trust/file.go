@@ -148,6 +148,7 @@ var plainWords = []struct {
 	{regexp.MustCompile(`(?s)^cannot construct !!(\w+) ?.* into string$`), "want a text, not !!$1"},
 	{regexp.MustCompile(`(?s)^cannot construct !!(\w+) ?.* into bool$`), "want true or false, not !!$1"},
 	{regexp.MustCompile(`(?s)^cannot construct !!(\w+) ?.* into \S+$`), "want keys with values, not !!$1"},
+	{regexp.MustCompile(`^yaml: no documents in stream$`), "the file is empty"},
 	{regexp.MustCompile(`^yaml: `), ""},
 }
 

@@ -252,3 +252,30 @@ func TestACertificateStandsForItsKey(t *testing.T) {
 		})
 	}
 }
+
+// TestTheREADMEListsEveryKey of a file, in the section for operators.
+func TestTheREADMEListsEveryKey(t *testing.T) {
+	readme, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(readme), "\n## Trust folder\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	var check func(reflect.Type)
+	check = func(of reflect.Type) {
+		for of.Kind() == reflect.Slice {
+			of = of.Elem()
+		}
+		if of.Kind() != reflect.Struct {
+			return
+		}
+		for _, field := range reflect.VisibleFields(of) {
+			key, _, _ := strings.Cut(field.Tag.Get("yaml"), ",")
+			if key == "" || !strings.Contains(section, "`"+key+"`") {
+				t.Errorf("verifier/README.md does not list %q, of %s", key, field.Name)
+			}
+			check(field.Type)
+		}
+	}
+	check(reflect.TypeFor[trust.File]())
+}

@@ -199,7 +199,7 @@ func TestABadFolderIsRefused(t *testing.T) {
 		wantRefusal(t, folder(t, map[string]string{"a.yaml": text(good(t, "first")), "b.yml": text(good(t, "second"))}), "rename it")
 	})
 	t.Run("an empty file", func(t *testing.T) {
-		wantRefusal(t, folder(t, map[string]string{"a.yaml": ""}), "a.yaml", "mended or removed")
+		wantRefusal(t, folder(t, map[string]string{"a.yaml": ""}), "a.yaml", "the file is empty", "mended or removed")
 	})
 	t.Run("a folder with a file's name", func(t *testing.T) {
 		dir := folder(t, map[string]string{"a.yaml": text(good(t, "first"))})
