@@ -253,7 +253,14 @@ func (w *wireStorage) storage() (Storage, error) {
 	return s, nil
 }
 
-func slotName(number int) string { return slotPrefix + strconv.Itoa(number) }
+func slotName(number int) string {
+	if number >= 1 && number <= MaxSlots {
+		return slotNames[number-1]
+	}
+	return slotPrefix + strconv.Itoa(number)
+}
+
+var slotNames = [MaxSlots]string{slotPrefix + "1", slotPrefix + "2", slotPrefix + "3", slotPrefix + "4"}
 
 // encodeSlots gives slot 1 as UEID and the others as submodules "slot2", ...
 func encodeSlots(slots []imei.IMEI) (first ueid, submods map[string]wireSubmod, err error) {

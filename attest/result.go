@@ -26,6 +26,10 @@ func (s *Submod) Raise() {
 // Add records reasons and their effects. An entry that is set only gets worse, and with instance-identity set so does
 // the status.
 func (s *Submod) Add(reasons ...Reason) {
+	if s.Reasons == nil && len(reasons) > 0 {
+		const usual = 8 // a device in order has four
+		s.Reasons = make([]Reason, 0, usual)
+	}
 	for _, r := range reasons {
 		if s.Has(r) {
 			continue

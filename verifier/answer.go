@@ -99,15 +99,26 @@ func (v *Verifier) trips(p *Policy, now time.Time, denied bool) bool {
 	return tripped
 }
 
-// label names the status and the first reason with a floor or effect as bad as the status.
+// label names the status and the first reason that alone would have made it as bad.
 func label(r *attest.Result) string {
 	status := r.Status()
-	for _, reason := range r.Reasons() {
-		var alone attest.Submod // what this reason makes of a device that is otherwise in order
-		alone.Add(attest.ReasonIMEIConsistent, reason)
-		if alone.Status == status {
-			return status.String() + ":" + string(reason)
+	for i := range r.Submods {
+		for _, reason := range r.Submods[i].Reasons {
+			if bestStatus[reason] == status {
+				return status.String() + ":" + string(reason)
+			}
 		}
 	}
 	return status.String()
 }
+
+// bestStatus is the best that a device gets with a reason: that of one which is otherwise in order.
+var bestStatus = func() map[attest.Reason]attest.Status {
+	best := make(map[attest.Reason]attest.Status)
+	for _, r := range attest.Reasons() {
+		var alone attest.Submod
+		alone.Add(attest.ReasonIMEIConsistent, r)
+		best[r] = alone.Status
+	}
+	return best
+}()

@@ -18,6 +18,7 @@ type question struct {
 	facts Facts
 
 	ids         []imei.IMEI // those that the facts number, from 1
+	few         [4]imei.IMEI
 	signalled   imei.IMEI   // S, zero when the registration shows none
 	evidence    *attest.Evidence
 	endorsement *endorsement // set once the evidence verified
@@ -26,6 +27,7 @@ type question struct {
 
 func newQuestion(in Input, trust *Trust) *question {
 	q := &question{in: in, trust: trust, facts: Facts{Now: in.Now.UTC()}}
+	q.ids = q.few[:0]
 	if in.Registration != nil {
 		q.readRegistration()
 	}

@@ -103,7 +103,14 @@ func (p *Pseudonym) UnmarshalText(text []byte) error {
 
 // pseudonyms makes pseudonyms: HMAC-SHA-256 under the operator's key, truncated. There are so few IMEIs that a plain hash
 // would hide none.
-type pseudonyms struct{ macs *sync.Pool }
+type pseudonyms struct{ workers sync.Pool }
+
+// pseudonymizer is one HMAC with room for what goes in and comes out.
+type pseudonymizer struct {
+	mac  hash.Hash
+	text []byte
+	sum  []byte
+}
 
 func (p *pseudonyms) init(key []byte) error {
 	const keyBytes = 32
@@ -117,7 +124,7 @@ func (p *pseudonyms) init(key []byte) error {
 		return fmt.Errorf("the key of pseudonyms has %d bytes, want %d", len(key), keyBytes)
 	}
 	key = slices.Clone(key)
-	p.macs = &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
+	p.workers.New = func() any { return &pseudonymizer{mac: hmac.New(sha256.New, key)} }
 	return nil
 }
 
@@ -126,13 +133,13 @@ func (p *pseudonyms) of(kind byte, identity string) (found Pseudonym) {
 	if identity == "" {
 		return found
 	}
-	mac := p.macs.Get().(hash.Hash)
-	defer p.macs.Put(mac)
-	mac.Reset()
-	var text [128]byte
-	mac.Write(append(append(text[:0], kind), identity...))
-	var sum [sha256.Size]byte
-	copy(found[:], mac.Sum(sum[:0]))
+	w := p.workers.Get().(*pseudonymizer)
+	defer p.workers.Put(w)
+	w.text = append(append(w.text[:0], kind), identity...)
+	w.mac.Reset()
+	w.mac.Write(w.text)
+	w.sum = w.mac.Sum(w.sum[:0])
+	copy(found[:], w.sum)
 	return found
 }
 
