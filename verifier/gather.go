@@ -19,7 +19,7 @@ type question struct {
 
 	ids         []imei.IMEI // those that the facts number, from 1
 	few         [4]imei.IMEI
-	signalled   imei.IMEI   // S, zero when the registration shows none
+	signalled   imei.IMEI // S, zero when the registration shows none
 	evidence    *attest.Evidence
 	endorsement *endorsement // set once the evidence verified
 	expiry      time.Time    // of the nonce
