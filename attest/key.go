@@ -54,6 +54,13 @@ func newCOSEKey(key *ecdsa.PublicKey) (coseKey, error) {
 	return coseKey{Type: keyTypeEC2, Curve: curve, X: point[1 : 1+half], Y: point[1+half:]}, nil
 }
 
+// encode gives the deterministic encoding: the labels in their order, values below 24 in one byte (RFC 9679 section 4.2).
+func (k coseKey) encode() []byte {
+	const type1, curve, x, y = 0x01, 0x20, 0x21, 0x22 // labels 1, -1, -2 and -3
+	b := append(make([]byte, 0, 128), 0xA4, type1, byte(k.Type), curve, byte(k.Curve), x)
+	return appendBytes(append(appendBytes(b, k.X), y), k.Y)
+}
+
 // publicKey returns the key if it is a point on P-256, the only curve of device keys.
 func (k coseKey) publicKey() (*ecdsa.PublicKey, error) {
 	const size = 32
@@ -73,7 +80,7 @@ func Thumbprint(key *ecdsa.PublicKey) [32]byte {
 	if err != nil {
 		return [32]byte{}
 	}
-	return sha256.Sum256(must(encMode.Marshal(k)))
+	return sha256.Sum256(k.encode())
 }
 
 // KeyIDOf returns the kid of a key.

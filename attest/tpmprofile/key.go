@@ -54,11 +54,11 @@ func (p Profile) KeyTemplate(binding [32]byte) (tpm2.TPMTPublic, error) {
 // through the policy, the NV index, the boot keys and the binding hash. A Credential whose storage claim gives
 // another Name describes a key that is not bound as this Profile says.
 func (p Profile) KeyName(device *ecdsa.PublicKey, binding [32]byte) ([]byte, error) {
-	policy, err := p.AuthPolicy(binding)
+	fleet, err := p.Fleet()
 	if err != nil {
 		return nil, err
 	}
-	return DeviceKeyName(device, policy)
+	return fleet.KeyName(device, binding)
 }
 
 // DeviceKeyName is the Name of a device key with an authPolicy.

@@ -57,11 +57,38 @@ func (p Profile) nvBranches() (digests [len(branches)]policyDigest, err error) {
 // AuthPolicy is the authPolicy of the device key (32 bytes): a boot state that either boot key approved, and the
 // locked index holding the binding hash. See [KeyPolicy].
 func (p Profile) AuthPolicy(binding [32]byte) ([]byte, error) {
-	index, err := p.NVName(IndexLocked)
+	fleet, err := p.Fleet()
 	if err != nil {
 		return nil, err
 	}
-	return KeyPolicy(p.BootKeys(), p.Boot, index, binding)
+	return fleet.authPolicy(binding), nil
+}
+
+// Fleet is what all devices of a Profile have in common: of the two dozen hashes in the Name of a device key, all but four.
+// Who checks many devices keeps it.
+type Fleet struct {
+	boot  policyDigest // either boot key's approval
+	index []byte       // Name of the locked index
+}
+
+// Fleet computes what the devices have in common.
+func (p Profile) Fleet() (Fleet, error) {
+	index, err := p.NVName(IndexLocked)
+	if err != nil {
+		return Fleet{}, err
+	}
+	branches, err := p.BootKeys().branches(p.Boot)
+	return Fleet{policyOr(branches[:]...), index}, err
+}
+
+func (f Fleet) authPolicy(binding [32]byte) []byte {
+	policy := f.boot.nv(f.index, binding[:], BindingOffset, tpm2.TPMEOEq)
+	return policy[:]
+}
+
+// KeyName is [Profile.KeyName].
+func (f Fleet) KeyName(device *ecdsa.PublicKey, binding [32]byte) ([]byte, error) {
+	return DeviceKeyName(device, f.authPolicy(binding))
 }
 
 // KeyPolicy is the authPolicy of a device key from the Name its NV index has now, for a vault that has read it:
@@ -71,8 +98,7 @@ func KeyPolicy(keys BootKeys, boot attest.BootKind, indexName []byte, binding [3
 	if err != nil {
 		return nil, err
 	}
-	policy := policyOr(branches[:]...).nv(indexName, binding[:], BindingOffset, tpm2.TPMEOEq)
-	return policy[:], nil
+	return Fleet{policyOr(branches[:]...), indexName}.authPolicy(binding), nil
 }
 
 // Branches are the policy digests of the device key's boot branches, primary first, the list that TPM2_PolicyOR is
