@@ -114,6 +114,11 @@ var law = map[string]line{
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
 	},
+	"verifier/policy": {
+		may:     []string{"verifier", "attest", "attest/imei"},
+		modules: []string{yaml},
+		opens:   map[outside]string{files: "the policy is a file; a main names it"},
+	},
 	"verifier/store":           {may: []string{"verifier", "attest", "attest/imei"}},
 	"verifier/store/storetest": {may: []string{"verifier", "verifier/store", "attest", "attest/imei", "attest/attesttest"}},
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
