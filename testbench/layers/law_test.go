@@ -124,7 +124,7 @@ var law = map[string]line{
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/store", "verifier/trust", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/trust", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 

@@ -90,15 +90,20 @@ func table(w io.Writer) *tabwriter.Writer {
 
 // Answer is what the fronts answer under a policy to a reason, where nothing stricter was found.
 func Answer(p *verifier.Policy, r attest.Reason) attest.FrontAnswer {
-	switch a := p.ActionOn(r); {
-	case a == verifier.ActionDeny:
-		return attest.AnswerProhibit
-	case a == verifier.ActionObserve && !speaksAgainst(r) && p.Affirming == verifier.ActionAccept:
-		return attest.AnswerPermit
-	case a != verifier.ActionObserve && r == attest.ReasonNotEndorsed:
-		return attest.AnswerUnknown
+	const unauthorized = 401 // RFC 3261 section 21.4.2
+	action, answer := p.ActionOn(r), attest.AnswerTrack
+	switch {
+	case action == verifier.ActionDeny:
+		answer = attest.AnswerProhibit
+	case action == verifier.ActionChallenge:
+		answer.SIP = unauthorized
+	case action == verifier.ActionObserve && !speaksAgainst(r) && p.Affirming == verifier.ActionAccept:
+		answer = attest.AnswerPermit
 	}
-	return attest.AnswerTrack
+	if action != verifier.ActionObserve && r == attest.ReasonNotEndorsed {
+		answer.EIR, answer.S13 = attest.EIRUnknown, attest.S13Unknown
+	}
+	return answer
 }
 
 // byStrictness are all reasons, those with the strictest action first, and in alphabetical order otherwise.

@@ -338,7 +338,11 @@ func TestEnforceDoesWhatTheTableOfReasonsSays(t *testing.T) {
 	text, _ := policy.Shipped(policy.Enforce)
 	p := parse(t, string(text))
 	for _, r := range attest.Reasons() {
-		if got, want := policy.Answer(p, r), r.Front(); got != want {
+		want := r.Front()
+		if p.ActionOn(r) == verifier.ActionChallenge {
+			want.SIP = 401
+		}
+		if got := policy.Answer(p, r); got != want {
 			t.Errorf("%s (%s): got %v, want %v", r, p.ActionOn(r), got, want)
 		}
 	}
@@ -359,10 +363,10 @@ func TestAnswersUnderOtherPolicies(t *testing.T) {
 		{"{name: a, affirming: accept}", attest.ReasonIMEIConsistent, attest.AnswerPermit},
 		{"{name: a, affirming: accept}", attest.ReasonIMEITampered, attest.AnswerTrack},
 		{"{name: a, affirming: accept, reasons: {slots-swapped: warn}}", attest.ReasonSlotsSwapped, attest.AnswerTrack},
-		{"{name: a, reasons: {not-endorsed: challenge}}", attest.ReasonNotEndorsed, attest.AnswerUnknown},
-		{"{name: a, reasons: {not-endorsed: deny}}", attest.ReasonNotEndorsed, attest.AnswerProhibit},
+		{"{name: a, reasons: {not-endorsed: warn}}", attest.ReasonNotEndorsed, attest.AnswerUnknown},
+		{"{name: a, reasons: {not-endorsed: deny}}", attest.ReasonNotEndorsed, attest.FrontAnswer{SIP: 403, EIR: attest.EIRUnknown, S13: attest.S13Unknown}},
 		{"{name: a, default: deny}", attest.ReasonEvidenceMissing, attest.AnswerProhibit},
-		{"{name: a, default: deny}", attest.ReasonIMEINotRead, attest.AnswerTrack},
+		{"{name: a, default: deny}", attest.ReasonIMEINotRead, attest.FrontAnswer{SIP: 401, EIR: "GREYLISTED", S13: 2}},
 	} {
 		if got := policy.Answer(parse(t, c.text), c.reason); got != c.want {
 			t.Errorf("%s: %s gets %v, want %v", c.text, c.reason, got, c.want)
@@ -385,7 +389,7 @@ func TestExplain(t *testing.T) {
 		"\nmsc_servers  msc1.example, msc2.example  weaker than none\n",
 		"\nexceptions  2  weaker than 0\n",
 		"\nbreaker  0.5% of at least 100 within 10m  in place of 5% of at least 100 within 10m\n",
-		"\nnot-endorsed  deny  403  BLACKLISTED  1  stricter than warn  No manufacturer has endorsed this IMEI to this verifier.\n",
+		"\nnot-endorsed  deny  403  ERROR_EQUIPMENT_UNKNOWN  5422  stricter than warn  No manufacturer has endorsed this IMEI to this verifier.\n",
 		"\nimei-tampered  warn  200  GREYLISTED  2  weaker than deny  The modem reports another IMEI than the manufacturer provisioned.\n",
 		"\nhardware-vault  observe  200  WHITELISTED  0  The device key and the IMEI are kept in a TPM.\n",
 		"relays the challenge",
