@@ -16,6 +16,19 @@ type KeyID [16]byte
 // String is the key id in hex.
 func (k KeyID) String() string { return hex.EncodeToString(k[:]) }
 
+// MarshalText implements encoding.TextMarshaler.
+func (k KeyID) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (k *KeyID) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != len(k) {
+		return fmt.Errorf("a key id is %d bytes in hex", len(k))
+	}
+	copy(k[:], raw)
+	return nil
+}
+
 // coseKey is an EC2 COSE_Key (RFC 9053 section 7.1.1) of the members that a thumbprint covers.
 type coseKey struct {
 	Type  int    `cbor:"1,keyasint"`

@@ -212,7 +212,7 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonSubscriberUnbound:   {5, "Nothing ties the evidence to the subscriber that registers.", "TS 33.203 clause 6.1", nil, StatusWarning, mayDeny},
 	ReasonSubscriberDiffers:   {5, "The device names another subscriber than the one that registers.", "TS 23.003 clause 13.3", nil, StatusWarning, mayDeny},
 	ReasonDuplicateSubscriber: {8, "Two subscribers use this IMEI in turns.", "RFC 5626 section 6", nil, StatusWarning, mayDeny},
-	ReasonClientUnverified:    {11, "Nothing ties the client that registers to the device that attests (tier T1), and the policy affirms no such client.", "TS 33.203 clause 6.1", nil, StatusWarning, mayDeny},
+	ReasonClientUnverified:    {11, "The client that registers did not show that it is the device's own (tier T1), and the policy affirms no such client.", "TS 33.203 clause 6.1", nil, StatusWarning, mayDeny},
 	ReasonSenderMSC:           {1, "An MSC server registers on the subscriber's behalf: no evidence can come with that.", "TS 23.292 clause 7.2; RFC 7255 section 3", nil, noFloor, mayWarn},
 	ReasonEmergency:           {0, "An emergency registration is never refused and not judged.", "TS 23.167 clause 4.1; RFC 7255 section 4", nil, StatusNone, mayObserve},
 	ReasonUnbound:             {1, "The registration shows no IMEI.", "TS 23.003 clause 13.8", nil, StatusNone, mayDeny},

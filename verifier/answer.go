@@ -1,20 +1,102 @@
 package verifier
 
-import "imei-attest/attest"
+import (
+	"time"
+
+	"imei-attest/attest"
+)
 
 // Answer is what a front tells the network to do with a Result.
 type Answer struct {
-	Action    string `json:"action"`     // observe: the result is computed and logged, nobody is refused
+	Action    string `json:"action"`     // observe, accept, warn, challenge or deny
 	SIPCode   int    `json:"sip_code"`   // RFC 3261 section 21
-	EIRStatus string `json:"eir_status"` // TS 29.511 clause 6.1.6
+	EIRStatus string `json:"eir_status"` // TS 29.511 clause 6.1.6, or attest.EIRUnknown for its 404
+	S13Status uint32 `json:"s13_status"` // TS 29.272 clause 7.3.51, or attest.S13Unknown
 	Label     string `json:"label"`      // status, and the reason that decided it
+	// Because is why the action is milder than the reasons ask for: an exception of the policy, or its breaker.
+	Because string `json:"because,omitempty"`
 }
 
-// Observe is the day-one policy: every request is let through with a label, and the equipment is tracked, not
-// permitted or barred.
-func Observe(r *attest.Result) Answer {
-	const sipOK = 200
-	return Answer{Action: "observe", SIPCode: sipOK, EIRStatus: "GREYLISTED", Label: label(r)}
+// ActionOn is what the policy makes of a result: the strictest that one of its reasons gets. Remarks count only where
+// the policy names them.
+func (p *Policy) ActionOn(r *attest.Result) Action {
+	action := ActionObserve
+	if r.Status() == attest.StatusAffirming {
+		action = p.Affirming
+	}
+	for i := range r.Submods {
+		for _, reason := range r.Submods[i].Reasons {
+			action = max(action, p.ReasonAction(reason))
+		}
+	}
+	return action
+}
+
+// Answer is what the fronts answer when the policy takes an action on a result.
+func (a Action) Answer(r *attest.Result) Answer {
+	front := attest.AnswerTrack
+	switch a {
+	case ActionAccept:
+		front = attest.AnswerPermit
+	case ActionDeny:
+		front = attest.AnswerProhibit
+	case ActionChallenge:
+		const unauthorized = 401
+		front.SIP = unauthorized
+	}
+	if a > ActionAccept && isUnknownEquipment(r) {
+		front.EIR, front.S13 = attest.AnswerUnknown.EIR, attest.AnswerUnknown.S13
+	}
+	return Answer{Action: a.String(), SIPCode: front.SIP, EIRStatus: front.EIR, S13Status: front.S13, Label: label(r)}
+}
+
+// isUnknownEquipment: nobody endorsed what registers, and nothing worse was found.
+func isUnknownEquipment(r *attest.Result) bool {
+	for i := range r.Submods {
+		if s := &r.Submods[i]; s.Has(attest.ReasonNotEndorsed) {
+			return r.Status() == attest.StatusNone
+		}
+	}
+	return false
+}
+
+// excepts reports whether the policy lets a registration in whatever is found.
+func (p *Policy) excepts(q *question) bool {
+	if len(p.Exceptions) == 0 || !q.in.Registration.isSeenByNetwork() {
+		return false
+	}
+	e, listed := p.Exceptions[Pairing{q.signalled, q.in.Registration.Subscriber()}]
+	return listed && q.in.Now.Before(e.Until)
+}
+
+// answer applies the policy. What the breaker counts is what the policy alone would have done.
+func (v *Verifier) answer(q *question, p *Policy, r *attest.Result) Answer {
+	action, because := p.ActionOn(r), ""
+	if action > ActionWarn && p.excepts(q) {
+		action, because = ActionWarn, "exception"
+	}
+	if q.in.Registration.isSeenByNetwork() && v.trips(p, q.in.Now, action == ActionDeny) && action > ActionObserve {
+		action, because = ActionObserve, "breaker"
+	}
+	answer := action.Answer(r)
+	answer.Because = because
+	if isNAS(q.in.Registration) && q.in.Registration.Subscriber() == "" && answer.EIRStatus == attest.AnswerPermit.EIR {
+		answer.EIRStatus, answer.S13Status = attest.AnswerTrack.EIR, attest.AnswerTrack.S13 // 05 rule 3: never by the IMEI alone
+	}
+	return answer
+}
+
+func isNAS(r *Registration) bool { return r != nil && (r.Front == Front5GEIR || r.Front == FrontS13) }
+
+func (v *Verifier) trips(p *Policy, now time.Time, denied bool) bool {
+	if p.Counter == nil {
+		return false
+	}
+	tripped, changed := p.Counter.Count(now, denied)
+	if changed && v.alarm != nil {
+		v.alarm(tripped)
+	}
+	return tripped
 }
 
 // label names the status and the first reason with a floor or effect as bad as the status.

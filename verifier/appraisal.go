@@ -1,65 +1,73 @@
 package verifier
 
 import (
-	"bytes"
-	"context"
-	"crypto/sha256"
-	"errors"
 	"slices"
 	"time"
 
 	"imei-attest/attest"
-	"imei-attest/attest/imei"
 )
 
-// appraisal is one judgement under way. A later step never improves what an earlier one found: reasons only add up.
+// appraisal is one judgement: of facts, under rules, and of nothing else. A later step never improves what an earlier one
+// found: reasons only add up.
 type appraisal struct {
-	in    Input
-	trust *Trust
+	facts *Facts
+	rules *Rules
 
-	signalled   imei.IMEI // S, zero when the registration shows none
-	slots       []attest.Submod
-	reg         *attest.Submod // nil without a registration
-	evidence    *attest.Evidence
-	endorsement *endorsement
-	expiry      time.Time            // of the nonce
-	minted      time.Time            // the earliest that the nonce can have been; zero where nothing is known of it
-	proof       *attest.CounterProof // verified; nil in profile A
-	state       *StateChange         // nil in profile A
-	holds       []Hold               // none where one was refused
-	answer      *attest.Result
+	slots     []attest.Submod
+	reg       *attest.Submod // nil without a registration
+	tier      attest.Tier
+	freshness attest.Freshness
+
+	state   *StateChange // nil without evidence of profile B
+	holders []Holder     // whose the IMEI of each provisioned slot becomes; nil where one was refused
 }
 
-func newAppraisal(in Input, trust *Trust) *appraisal {
-	a := &appraisal{in: in, trust: trust}
-	if in.Registration != nil {
+// judge is steps 0 to 11.
+func judge(facts *Facts, rules *Rules) *appraisal {
+	a := &appraisal{facts: facts, rules: rules}
+	if facts.Shown != nil {
 		a.reg = &attest.Submod{Name: attest.RegistrationSubmod}
 	}
+	switch {
+	case a.exempt():
+	case facts.Evidence == nil || facts.Reuse != "":
+		a.judgeShown()
+		a.judgeAbsence()
+	default:
+		a.judgeShown()
+		a.judgeEvidence()
+	}
+	a.raise()
 	return a
 }
 
-// exempt answers what is never judged: emergencies, which are never refused, and deregistrations. The device's own word
-// for either does not count.
+// exempt is step 0: what is never judged. Emergencies are never refused, and a deregistration asks for nothing. The device's own
+// word for either does not count.
 func (a *appraisal) exempt() bool {
-	r := a.in.Registration
-	if !r.isSeenByNetwork() {
+	s := a.facts.Shown
+	if !s.byNetwork() {
 		return false
 	}
-	if r.Emergency {
+	if s.Emergency {
 		a.reg.Add(attest.ReasonEmergency)
 		return true
 	}
-	return r.Expires != nil && *r.Expires == 0
+	return s.Ends
 }
 
-// readSignalled is step 1: S, the IMEI that the network was shown.
-func (a *appraisal) readSignalled() {
-	if a.in.Registration == nil {
-		return
+// judgeShown is step 1: S, the IMEI that the network was shown, and by whom.
+func (a *appraisal) judgeShown() {
+	if s := a.facts.Shown; s != nil {
+		a.reg.Add(s.Remarks...)
+		if a.byMSC() {
+			a.reg.Add(attest.ReasonSenderMSC)
+		}
 	}
-	var remarks []attest.Reason
-	a.signalled, remarks = a.in.Registration.signalled()
-	a.reg.Add(remarks...)
+}
+
+func (a *appraisal) byMSC() bool {
+	s := a.facts.Shown
+	return s.byNetwork() && s.Sender != "" && a.rules.MSCServers[s.Sender]
 }
 
 // device adds a reason about the device as a whole; before the slots are known it is slot 1's.
@@ -81,308 +89,199 @@ func (a *appraisal) request(reason attest.Reason) {
 	a.reg.Add(reason)
 }
 
-func (a *appraisal) result() attest.Result {
-	if a.answer != nil {
-		return *a.answer
+// judgeAbsence is steps 2 and 3 where no evidence speaks for the device: there is none, or it was refused.
+func (a *appraisal) judgeAbsence() {
+	f := a.facts
+	switch refusal := f.refusal(); refusal {
+	case "":
+		if f.Shown != nil && f.Shown.IMEI != (Identity{}) {
+			a.judgeNoEvidence()
+		}
+	case attest.ReasonNonceReused:
+		a.request(refusal)
+	default:
+		a.device(refusal)
+		if isNoEvidence(refusal) && f.Endorsed && !a.byMSC() {
+			a.reg.Add(attest.ReasonEvidenceMissing)
+		}
 	}
-	r := attest.Result{IssuedAt: a.in.Now.UTC(), ValidUntil: a.in.Now.UTC().Add(resultLife), Submods: a.slots}
-	if a.evidence != nil {
-		r.Nonce = a.evidence.Claims.Nonce
-	}
-	if a.reg != nil {
-		r.Submods = append(r.Submods[:len(r.Submods):len(r.Submods)], *a.reg)
-	}
-	return r
 }
 
-// appraiseAbsence is step 2 without evidence, and step 6 where an earlier result may stand in.
-func (v *Verifier) appraiseAbsence(ctx context.Context, a *appraisal) error {
-	if a.signalled.IsZero() {
-		return nil // unbound or malformed, as step 1 said
+// isNoEvidence: bytes that are no evidence, or evidence so old that anybody may have kept it, are no better than none.
+func isNoEvidence(refusal attest.Reason) bool {
+	return refusal == attest.ReasonUnexpectedEvidence || refusal == attest.ReasonNonceExpired
+}
+
+func (f *Facts) refusal() attest.Reason {
+	if f.Reuse != "" {
+		return f.Reuse
 	}
-	holder, err := v.store.Holder(ctx, a.signalled)
-	if err != nil {
-		return err
-	}
-	if holder == (Holder{}) {
+	return f.Refusal
+}
+
+// judgeNoEvidence is step 2 without evidence, and step 6 where an earlier result may stand in.
+func (a *appraisal) judgeNoEvidence() {
+	f := a.facts
+	switch {
+	case !f.Endorsed:
 		a.reg.Add(attest.ReasonNotEndorsed)
-		return nil
-	}
-	subscriber := a.in.Registration.Subscriber()
-	prior, found, err := v.store.Prior(ctx, a.signalled, subscriber)
-	if err != nil {
-		return err
-	}
-	if subscriber == "" || !a.in.Registration.isSeenByNetwork() || !found ||
-		a.in.Now.Sub(prior.At) > priorLife || prior.Generation != a.trust.Generation {
+	case f.Prior != nil && f.Now.Sub(f.Prior.At) <= a.rules.Ages.Prior && !a.isOvertaken(f.Prior.At):
+		a.takePrior(f.Prior)
+	case !a.byMSC():
 		a.reg.Add(attest.ReasonEvidenceMissing)
-		return nil
+		if a.isOvertaken(f.Now.Add(-a.rules.Ages.Interleave)) {
+			a.reg.Add(attest.ReasonDuplicateSubscriber)
+		}
 	}
-	a.takePrior(prior)
-	return nil
-}
-
-// noteAbsence: bytes that are no evidence are no better than none.
-func (v *Verifier) noteAbsence(ctx context.Context, a *appraisal) error {
-	if a.signalled.IsZero() || !a.in.Registration.isSeenByNetwork() {
-		return nil
-	}
-	holder, err := v.store.Holder(ctx, a.signalled)
-	if holder != (Holder{}) {
-		a.reg.Add(attest.ReasonEvidenceMissing)
-	}
-	return err
 }
 
 // takePrior rests on an earlier result of the same subscriber. A re-registration may do so; an initial one gets no
 // better than a warning.
-func (a *appraisal) takePrior(prior Prior) {
+func (a *appraisal) takePrior(prior *Prior) {
 	for _, s := range prior.Answer.Submods {
 		if s.Name != attest.RegistrationSubmod {
-			a.slots = append(a.slots, s)
+			again := attest.Submod{Name: s.Name}
+			again.Add(s.Reasons...)
+			a.slots = append(a.slots, again)
 			continue
 		}
 		for _, r := range s.Reasons {
-			switch r {
-			case attest.ReasonNASIMSMismatch, attest.ReasonURNNonconformant: // remarks on how that one was shown
-			default:
+			if !isOfOneRequest(r) {
 				a.reg.Add(r)
 			}
 		}
 	}
-	if a.in.Registration.isInitial() {
+	a.tier, a.freshness = prior.Answer.Tier, attest.Prior
+	a.capTier()
+	if a.facts.Shown.Initial || a.rules.CeilingPrior != attest.StatusAffirming {
 		a.reg.Add(attest.ReasonStale)
 	}
 }
 
-// appraiseEvidence is steps 2 to 12. Each step that fails ends the judgement: nothing is read out of a token that
-// did not verify.
-func (v *Verifier) appraiseEvidence(ctx context.Context, a *appraisal) error {
-	var err error
-	if a.evidence, err = attest.DecodeEvidence(a.in.Evidence); err != nil {
-		a.device(attest.ReasonUnexpectedEvidence)
-		return v.noteAbsence(ctx, a)
+// isOfOneRequest: remarks on how one registration was shown, and what the policy of that time made of it.
+func isOfOneRequest(r attest.Reason) bool {
+	switch r {
+	case attest.ReasonNASIMSMismatch, attest.ReasonURNNonconformant, attest.ReasonSenderMSC, attest.ReasonClientUnverified:
+		return true
 	}
-	refusal, err := v.endorse(ctx, a)
-	if err != nil {
-		return err
-	}
-	if refusal == "" && a.evidence.VerifySignature(a.endorsement.credential.Key) != nil {
-		refusal = attest.ReasonSignatureInvalid
-	}
-	if refusal == "" {
-		refusal = v.checkNonce(a)
-	}
-	if refusal == "" {
-		refusal = a.readProof()
-	}
-	if refusal != "" {
-		a.device(refusal)
-		if refusal == attest.ReasonNonceExpired || refusal == attest.ReasonUnexpectedEvidence {
-			return v.noteAbsence(ctx, a) // an old token, which anybody may have kept, is no better than none
-		}
-		return nil
-	}
-	return v.decide(ctx, a)
+	return false
 }
 
-// maxConflicts bounds how often a judgement begins anew because another token of the same device was judged meanwhile.
-// Each conflict means that the other one was decided, so this many come only from a store that is broken.
-const maxConflicts = 100
-
-var errConflicts = errors.New("what the store keeps of the device never stays as it was read")
-
-// decide is steps 4 to 12 for evidence that verified. What it finds about the registration does not depend on the store, so
-// to find it again adds nothing.
-func (v *Verifier) decide(ctx context.Context, a *appraisal) error {
-	for range maxConflicts {
-		a.compare()
-		a.judgeSubscriber()
-		a.judgeAge()
-		a.judgeVault()
-		if err := v.judgeState(ctx, a); err != nil {
-			return err
-		}
-		if err := v.judgeSuccession(ctx, a); err != nil {
-			return err
-		}
-		if conflict, err := v.commit(ctx, a); err != nil || !conflict {
-			return err
-		}
-	}
-	return errConflicts
+// judgeEvidence is steps 4 to 11 for evidence that verified.
+func (a *appraisal) judgeEvidence() {
+	a.compare()
+	a.judgeSubscriber()
+	a.judgeAge()
+	a.judgeVault()
+	a.judgeState()
+	a.judgeSuccession()
+	a.judgeSubscribers()
+	a.judgeTier()
 }
 
-// provisioned is P: the Credential's IMEIs. What the token says of them is checked against it and used for nothing.
-func (a *appraisal) provisioned() []imei.IMEI { return a.endorsement.credential.Slots }
-
-// checkNonce is step 3: the nonce is the one expected and has not expired. That it was not used is settled when the
-// decision is committed.
-func (v *Verifier) checkNonce(a *appraisal) attest.Reason {
-	got := a.evidence.Claims.Nonce
-	if want := a.expected(); want != nil {
-		a.expiry = a.in.Now.Add(challengeLife)
-		if a.in.Nonce.Exact == nil {
-			a.minted = a.in.Now.Add(-challengeWait)
-		}
-		if !bytes.Equal(got, want) {
-			return attest.ReasonNonceExpired
-		}
-		return ""
-	}
-	if session := a.in.Nonce.Session; session != nil && !bytes.Equal(got, session) {
-		return attest.ReasonNonceExpired
-	}
-	var err error
-	if a.expiry, err = v.CheckNonce(got, a.in.Now); err != nil {
-		return attest.ReasonNonceExpired
-	}
-	a.minted = a.expiry.Add(-attest.NonceLife)
-	return ""
-}
-
-// expected is the nonce known beforehand: the caller's own, or the one that follows from the registration's challenge.
-// Nil means one of this verifier's. A derived nonce counts only while the registrar says the challenge is outstanding,
-// and only if the evidence does not carry one of this verifier's instead.
-func (a *appraisal) expected() attest.Nonce {
-	if a.in.Nonce.Exact != nil {
-		return a.in.Nonce.Exact
-	}
-	if derived := a.derivedNonce(); bytes.Equal(derived, a.evidence.Claims.Nonce) {
-		return derived
-	}
-	return nil
-}
-
-func (a *appraisal) derivedNonce() attest.Nonce {
-	r := a.in.Registration
-	if !r.isSeenByNetwork() || r.Challenge401 == "" || !r.ChallengeOutstanding {
-		return nil
-	}
-	return attest.NonceFrom401(r.Challenge401)
-}
-
-// judgeSubscriber is step 5: is the subscriber that registers the one whose device this is?
+// judgeSubscriber is step 5.
 func (a *appraisal) judgeSubscriber() {
-	r := a.in.Registration
-	if r.Subscriber() == "" {
-		return
+	if s := a.facts.Shown; s != nil && s.Tie != "" {
+		a.reg.Add(s.Tie)
 	}
-	if r.isAKA() && bytes.Equal(a.derivedNonce(), a.evidence.Claims.Nonce) {
-		a.reg.Add(attest.ReasonSubscriberBound)
-		return
-	}
-	imsi, known := r.imsi()
-	claimed := a.claimedSubscriber()
-	switch {
-	case !known || claimed == nil:
-		a.reg.Add(attest.ReasonSubscriberUnbound)
-	case bytes.Equal(claimed, attest.SubscriberHash(a.evidence.Claims.Nonce, imsi)):
-		a.reg.Add(attest.ReasonSubscriberClaimed)
-	default:
-		a.reg.Add(attest.ReasonSubscriberDiffers)
-	}
-}
-
-// claimedSubscriber is the subscriber that the device names in the slot that registers.
-func (a *appraisal) claimedSubscriber() []byte {
-	for i, o := range a.evidence.Claims.Observed {
-		if a.signalled.IsZero() || i < len(a.provisioned()) && a.provisioned()[i] == a.signalled {
-			return o.Subscriber
-		}
-	}
-	return nil
 }
 
 // judgeAge is step 6 for evidence in hand: it answers a fresh nonce, but the reading in it may be a cached one.
 func (a *appraisal) judgeAge() {
-	if a.evidence.Claims.ReadingAge > maxReadingAge {
+	e := a.facts.Evidence
+	if e.ReadingAge > a.rules.Ages.Reading {
 		a.device(attest.ReasonStale)
+	}
+	a.freshness = attest.Fresh
+	if e.Challenged {
+		a.freshness = attest.Bound
 	}
 }
 
-// judgeVault is step 9: what the manufacturer says of the storage, and whether this anchor may lift an emulation.
+// judgeVault is steps 9 and 10: what the manufacturer says of the storage, whether this anchor may lift an emulation, and what
+// is known of the firmware.
 func (a *appraisal) judgeVault() {
-	storage := a.endorsement.credential.Storage
-	switch storage.Kind {
+	e := a.facts.Evidence
+	switch e.Kind {
 	case attest.StorageTPMDiscrete, attest.StorageTPMFirmware:
 		a.device(attest.ReasonHardwareVault)
 	case attest.StorageTPMEmulated:
-		if !a.endorsement.anchor.vouches(storage.Kind) {
+		if !e.Lifted {
 			a.device(attest.ReasonEmulatedVault)
 		}
 	default:
 		a.device(attest.ReasonSoftwareVault)
-		return // a file binds no boot
 	}
-	if storage.Boot == attest.BootMeasured {
+	switch {
+	case !e.Kind.IsTPM(): // a file binds no boot
+	case e.Boot == attest.BootMeasured:
 		a.device(attest.ReasonBootApproved)
-	} else {
+	default:
 		a.device(attest.ReasonBootUnmeasured)
+	}
+	if e.TPMDenied {
+		a.device(attest.ReasonTPMFirmwareDenied)
+	}
+	for _, found := range []attest.Reason{e.Firmware, e.Weakness} {
+		if found != "" {
+			a.device(found)
+		}
 	}
 }
 
-// commit is step 12: nonce, device and answer in one durable step, then the answer. A nonce that was used for
-// something else refuses this request and changes nothing. After a conflict, nothing is decided.
-func (v *Verifier) commit(ctx context.Context, a *appraisal) (conflict bool, err error) {
-	presentation := Presentation{
-		Nonce: a.evidence.Claims.Nonce, Token: sha256.Sum256(a.in.Evidence),
-		Subscriber: a.in.Registration.Subscriber(), Signalled: a.signalled,
+// raise makes contraindicated what the operator's rules demand.
+func (a *appraisal) raise() {
+	if len(a.rules.Contraindicated) == 0 {
+		return
 	}
-	if a.in.Registration != nil {
-		presentation.Front = a.in.Registration.Front
+	each := func(s *attest.Submod) {
+		if slices.ContainsFunc(s.Reasons, func(r attest.Reason) bool { return a.rules.Contraindicated[r] }) {
+			s.Raise()
+		}
 	}
-	done, err := v.store.Commit(ctx, Decision{
-		Presentation: presentation, Expiry: a.expiry, Now: a.in.Now, Answer: a.result(),
-		Lasting: a.mayLast(), Damning: a.convicts(),
-		Device: &Device{Key: a.evidence.KeyID, Credential: a.endorsement.credential.Raw,
-			State: a.state, Holds: a.holds, Generation: a.trust.Generation},
-	})
-	switch {
-	case err != nil || done.Conflict:
-		return done.Conflict, err
-	case done.Repeat:
-		a.answer = &done.Answer
-	case done.Closed: // given up, or answered too long ago: nobody replayed anything
-		a.slots, a.reg = nil, freshRegistration(a.reg)
-		a.device(attest.ReasonNonceExpired)
-		return false, v.noteAbsence(ctx, a)
-	case done.Replay:
-		a.slots, a.reg = nil, freshRegistration(a.reg)
-		a.request(attest.ReasonNonceReused)
-	default:
-		v.endorsements.put(a.evidence.KeyID, a.endorsement)
+	for i := range a.slots {
+		each(&a.slots[i])
 	}
-	return false, nil
+	if a.reg != nil {
+		each(a.reg)
+	}
+}
+
+// resultLife is the validity of a Result on an online front.
+const resultLife = 5 * time.Minute
+
+func (a *appraisal) result() attest.Result {
+	r := attest.Result{IssuedAt: a.facts.Now, ValidUntil: a.facts.Now.Add(resultLife), Submods: a.slots, Tier: a.tier}
+	if e := a.facts.Evidence; e != nil {
+		r.Nonce = e.Nonce
+	}
+	if a.reg != nil {
+		r.Submods = append(r.Submods[:len(r.Submods):len(r.Submods)], *a.reg)
+		r.Freshness = a.freshness
+	}
+	return r
 }
 
 // mayLast: an answer is kept for a subscriber only if the network named him, and for an IMEI only if it is this
 // device's. What was found about a spoofed registration must not stain the device's next honest one, and a modem that
 // could not be read says nothing for later.
 func (a *appraisal) mayLast() bool {
-	r := a.in.Registration
 	for i := range a.slots {
 		if a.slots[i].Has(attest.ReasonIMEINotRead) {
 			return false
 		}
 	}
-	return r.isSeenByNetwork() && r.Subscriber() != "" && slices.ContainsFunc(a.holds, func(h Hold) bool { return h.IMEI == a.signalled })
+	s := a.facts.Shown
+	return s.byNetwork() && s.Subscribed && a.holdsShown()
+}
+
+// holdsShown: the device that attests has the IMEI that the network was shown, and keeps it.
+func (a *appraisal) holdsShown() bool {
+	s := a.facts.Shown
+	return s != nil && a.holders != nil && s.IMEI != (Identity{}) && a.isProvisioned(s.IMEI)
 }
 
 // convicts: what was found of the device itself, whoever registered with it, ends the credit of earlier answers.
 func (a *appraisal) convicts() bool {
-	for i := range a.slots {
-		if a.slots[i].Status == attest.StatusContraindicated {
-			return true
-		}
-	}
-	return false
-}
-
-// freshRegistration drops what was found about a registration whose evidence turned out to be a replay.
-func freshRegistration(reg *attest.Submod) *attest.Submod {
-	if reg == nil {
-		return nil
-	}
-	return &attest.Submod{Name: reg.Name}
+	return slices.ContainsFunc(a.slots, func(s attest.Submod) bool { return s.Status == attest.StatusContraindicated })
 }

@@ -19,29 +19,24 @@ type endorsement struct {
 // endorse is step 2: find the Credential of the key that signed and see that its manufacturer may vouch for it. The
 // reason is empty if so. A Credential that a committed decision rested on is not verified again until the trust
 // changes; anybody can present a genuine but outdated one, so before that nothing is remembered of it.
-func (v *Verifier) endorse(ctx context.Context, a *appraisal) (attest.Reason, error) {
-	carried := a.evidence.Credential
-	if known := v.endorsements.get(a.evidence.KeyID); known != nil && known.generation == a.trust.Generation &&
+func (v *Verifier) endorse(ctx context.Context, q *question) (*endorsement, attest.Reason, error) {
+	carried := q.evidence.Credential
+	if known := v.endorsements.get(q.evidence.KeyID); known != nil && known.generation == q.trust.Generation &&
 		(carried == nil || bytes.Equal(carried, known.credential.Raw)) {
-		a.endorsement = known
-		return "", nil
+		return known, "", nil
 	}
 	if carried == nil {
 		var found bool
 		var err error
-		if carried, found, err = v.store.Credential(ctx, a.evidence.KeyID); err != nil || !found {
-			return attest.ReasonKeyUnknown, err
+		if carried, found, err = v.store.Credential(ctx, q.evidence.KeyID); err != nil || !found {
+			return nil, attest.ReasonKeyUnknown, err
 		}
 	}
-	e, refusal := a.trust.endorse(carried)
-	if refusal == "" && attest.KeyIDOf(e.credential.Key) != a.evidence.KeyID {
+	e, refusal := q.trust.endorse(carried)
+	if refusal == "" && attest.KeyIDOf(e.credential.Key) != q.evidence.KeyID {
 		refusal = attest.ReasonSignatureInvalid // the Credential is of another key than the one that says it signed
 	}
-	if refusal != "" {
-		return refusal, nil
-	}
-	a.endorsement = e
-	return "", nil
+	return e, refusal, nil
 }
 
 func (t *Trust) endorse(raw []byte) (*endorsement, attest.Reason) {
@@ -51,6 +46,10 @@ func (t *Trust) endorse(raw []byte) (*endorsement, attest.Reason) {
 		return nil, attest.ReasonKeyUnknown
 	case err != nil, !anchor.permits(&c.Credential):
 		return nil, attest.ReasonCredentialInvalid
+	case anchor.Revoked.CredentialKeys[c.KeyID], anchor.Revoked.Credentials[attest.DigestOf(raw)]:
+		return nil, attest.ReasonCredentialRevoked
+	case anchor.Revoked.DeviceKeys[attest.KeyIDOf(c.Key)]:
+		return nil, attest.ReasonKeyRevoked
 	case !anchor.isOurKey(&c.Credential):
 		return nil, attest.ReasonKeyNameMismatch
 	}

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"crypto/ecdsa"
+	"encoding/json"
 	"io"
 	"math/rand/v2"
 	"slices"
@@ -193,11 +194,43 @@ func (l *lab) appraise(token []byte, r *verifier.Registration) attest.Result {
 
 func (l *lab) ask(in verifier.Input) attest.Result {
 	l.t.Helper()
-	result, err := l.Appraise(context.Background(), in)
+	return l.decide(in).Result
+}
+
+// decide judges, and judges again from what was recorded: each test of the appraisal is one of the replay, too.
+func (l *lab) decide(in verifier.Input) verifier.Verdict {
+	l.t.Helper()
+	verdict, err := l.Appraise(context.Background(), in)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return result
+	l.replay(verdict.ID)
+	return verdict
+}
+
+// replay makes a recorded decision again, after it went through JSON.
+func (l *lab) replay(id verifier.DecisionID) {
+	l.t.Helper()
+	kept, found, err := l.Record(context.Background(), id)
+	if err != nil || !found {
+		l.t.Fatalf("decision %s: found %v, %v", id, found, err)
+	}
+	text, err := json.Marshal(kept)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	var r verifier.Record
+	if err := json.Unmarshal(text, &r); err != nil {
+		l.t.Fatal(err)
+	}
+	if err := r.Replay(); err != nil {
+		l.t.Error(err)
+	}
+	for _, digits := range []string{attesttest.IMEI1[8:14], attesttest.IMEI2[8:14], attesttest.OtherIMEI[8:14], "alice", "mallory"} {
+		if strings.Contains(string(text), digits) {
+			l.t.Errorf("the record names %s: %s", digits, text)
+		}
+	}
 }
 
 func (l *lab) judge(token []byte, r *verifier.Registration) string {

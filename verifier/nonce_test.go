@@ -170,8 +170,8 @@ func TestAStoreThatForgotTakesNoEarlierNonce(t *testing.T) {
 	}
 	now := attesttest.Now.Add(2 * time.Second)
 	result, err := restarted.Appraise(context.Background(), verifier.Input{Evidence: token, Now: now})
-	if err != nil || summary(result) != "slot1 none: nonce-expired" {
-		t.Errorf("%s, %v", summary(result), err)
+	if err != nil || summary(result.Result) != "slot1 none: nonce-expired" {
+		t.Errorf("%s, %v", summary(result.Result), err)
 	}
 	if _, err := restarted.CheckNonce(nonce, now); !errors.Is(err, attest.ErrNonceExpired) {
 		t.Errorf("CheckNonce: %v", err)

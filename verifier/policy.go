@@ -34,34 +34,42 @@ func ParseAction(name string) (Action, bool) {
 	return ActionObserve, false
 }
 
-// Policy is the operator's appraisal policy (RFC 9334 section 8.5). It is not changed once it is made. The zero value is
-// no policy: start from [ObservePolicy].
+// Policy is the operator's appraisal policy (RFC 9334 section 8.5): the rules that a judgement follows, and what the network is
+// told of its result. It is not changed once it is made. The zero value is no policy: start from [ObservePolicy].
 type Policy struct {
 	Name   string
 	Digest [32]byte // of the file
+	Rules
 	// Affirming is what an affirming Result gets: ActionObserve or ActionAccept.
 	Affirming Action
-	// Actions is what each reason gets; one that is not listed gets Default.
-	Actions map[attest.Reason]Action
-	Default Action
-	// Contraindicated are the reasons that count as contraindicated above their floor: [attest.ReasonSubscriberDiffers] and
-	// [attest.ReasonWeaknessUnremedied] may.
-	Contraindicated map[attest.Reason]bool
-	// CeilingT1 and CeilingPrior are the best status of a client of tier T1, and of what rests on an earlier result.
-	CeilingT1, CeilingPrior attest.Status
-	Ages                    Ages
-	// MSCServers are the senders that register on a subscriber's behalf (TS 23.292), by the identity in Registration.Sender.
-	MSCServers map[string]bool
+	// Actions is what each reason gets; one that is not listed gets Default. No reason gets more than its limit.
+	Actions    map[attest.Reason]Action
+	Default    Action
 	Exceptions map[Pairing]Exception
 	Breaker    Breaker
+	// Counter counts for the breaker; nil never trips.
+	Counter BreakerCounter
+}
+
+// Rules are the part of a policy that decides what is found.
+type Rules struct {
+	// Contraindicated are the reasons that count as contraindicated above their floor: [attest.ReasonSubscriberDiffers] and
+	// [attest.ReasonWeaknessUnremedied] may.
+	Contraindicated map[attest.Reason]bool `json:"contraindicated,omitempty"`
+	// CeilingT1 and CeilingPrior are the best status of a client of tier T1, and of what rests on an earlier result.
+	CeilingT1    attest.Status `json:"ceiling_t1"`
+	CeilingPrior attest.Status `json:"ceiling_prior"`
+	Ages         Ages          `json:"ages"`
+	// MSCServers are the senders that register on a subscriber's behalf (TS 23.292), by the identity in Registration.Sender.
+	MSCServers map[string]bool `json:"msc_servers,omitempty"`
 }
 
 // Ages bound what a judgement rests on.
 type Ages struct {
-	Prior      time.Duration // how long an earlier result may stand in for evidence; at most 24 hours
-	Proof      time.Duration // how long a proof of profile B shows that the storage was not set back
-	Reading    time.Duration // the oldest reading of the modem that evidence may carry
-	Interleave time.Duration // how far back two subscribers of one IMEI are held against each other
+	Prior      time.Duration `json:"prior_ns"`      // how long an earlier result may stand in for evidence; at most 24 hours
+	Proof      time.Duration `json:"proof_ns"`      // how long a proof of profile B shows that the storage was not set back
+	Reading    time.Duration `json:"reading_ns"`    // the oldest reading of the modem that evidence may carry
+	Interleave time.Duration `json:"interleave_ns"` // how far back two subscribers of one IMEI are held against each other
 }
 
 // Pairing is an IMEI with a subscriber, IMPI or SUPI.
@@ -83,18 +91,31 @@ type Breaker struct {
 	Minimum int           // of registrations in that time, below which it does not trip
 }
 
+// BreakerCounter is the working of a Breaker. It is safe for use by many goroutines.
+type BreakerCounter interface {
+	// Count takes note of a registration that the policy would deny, or not, and reports whether the breaker is open, and
+	// whether it was before.
+	Count(now time.Time, denied bool) (tripped, changed bool)
+}
+
 // The ages of a policy that states none.
 var defaultAges = Ages{Prior: 24 * time.Hour, Proof: 24 * time.Hour, Reading: 15 * time.Minute, Interleave: 24 * time.Hour}
 
 // ObservePolicy is the policy of the first day: everything is observed, nobody is refused.
 func ObservePolicy() *Policy {
-	return &Policy{Name: "observe", CeilingT1: attest.StatusWarning, CeilingPrior: attest.StatusAffirming, Ages: defaultAges}
+	return &Policy{Name: "observe", Rules: Rules{CeilingT1: attest.StatusWarning, CeilingPrior: attest.StatusAffirming, Ages: defaultAges}}
 }
 
-// ActionOn is what a reason gets.
-func (p *Policy) ActionOn(r attest.Reason) Action {
-	if a, listed := p.Actions[r]; listed {
-		return a
+// ReasonAction is what a reason gets: what the policy lists, or else its default, and no more than the reason's limit. By
+// default nothing is made of remarks.
+func (p *Policy) ReasonAction(r attest.Reason) Action {
+	info := r.Info()
+	action, listed := p.Actions[r]
+	if !listed {
+		if action = p.Default; info.Floor == attest.StatusAffirming {
+			return ActionObserve
+		}
 	}
-	return p.Default
+	limit, _ := ParseAction(info.Limit.String())
+	return min(action, limit)
 }

@@ -39,7 +39,7 @@ func TestPrior(t *testing.T) {
 
 const (
 	missing = "registration warning: evidence-missing"
-	resting = device + "registration warning: imei-consistent subscriber-unbound"
+	resting = device + "registration warning: imei-consistent subscriber-unbound client-unverified"
 )
 
 var priors = []struct {
@@ -53,8 +53,8 @@ var priors = []struct {
 	{"a re-registration may rest on it for a day", nil, again, 24 * time.Hour, false, resting},
 	{"after a day it is too old", nil, again, 24*time.Hour + time.Second, false, missing},
 	{"an initial registration gets no better than a warning", nil, nil, time.Hour, false,
-		device + "registration warning: imei-consistent subscriber-unbound stale"},
-	{"another subscriber does not rest on it", nil, both(again, by("mallory@example")), time.Hour, false, missing},
+		resting + " stale"},
+	{"another subscriber does not rest on it", nil, both(again, by("mallory@example")), time.Hour, false, missing + " duplicate-subscriber"},
 	{"nobody does not rest on it", nil, both(again, by("")), time.Hour, false, missing},
 	{"a device's own statement does not rest on it", nil, both(again, fromDevice), time.Hour, false, missing},
 	{"a device's own statement leaves none", fromDevice, again, time.Hour, false, missing},
@@ -62,7 +62,7 @@ var priors = []struct {
 	{"a spoofed registration leaves none for the device", showingIMEI(stranger.Body()), again, time.Hour, false, missing},
 	{"a spoofed registration leaves none for what it showed", showingIMEI(stranger.Body()), both(again, showingIMEI(stranger.Body())),
 		time.Hour, false, "registration none: not-endorsed"},
-	{"another generation of trust judges anew", nil, again, time.Hour, true, missing},
+	{"another generation of trust judges the Credential anew", nil, again, time.Hour, true, resting},
 	{"an IMEI that never attested is not endorsed", nil, both(again, showingIMEI(id2.Body())), time.Hour, false, "registration none: not-endorsed"},
 	{"no IMEI rests on nothing", nil, both(again, showingIMEI("")), time.Hour, false, "registration none: unbound"},
 	{"the PEI of the same IMEI rests on it", nil, both(again, showingIMEI(id1.Digits())), time.Hour, false, resting},
@@ -75,7 +75,7 @@ func showingIMEI(digits string) func(*verifier.Registration) {
 func TestABadPriorStaysBad(t *testing.T) {
 	l := newLab(t)
 	l.judge(l.token(credential(), modem(says(stranger))), registering(id1, by("alice@example")))
-	const want = "slot1 contraindicated: imei-tampered" + good + " | registration warning: subscriber-unbound"
+	const want = "slot1 contraindicated: imei-tampered" + good + " | registration warning: subscriber-unbound client-unverified"
 	if got := l.judge(nil, registering(id1, by("alice@example"), again)); got != want {
 		t.Errorf("\n got %s\nwant %s", got, want)
 	}

@@ -14,9 +14,8 @@ var later = []struct {
 	codes []attest.Reason
 }{
 	{"revocations are not read", []attest.Reason{attest.ReasonCredentialRevoked, attest.ReasonKeyRevoked}},
-	{"subscribers of one IMEI are not compared", []attest.Reason{attest.ReasonDuplicateSubscriber}},
 	{"no reference values are compared", []attest.Reason{attest.ReasonFirmwareApproved, attest.ReasonFirmwareUnlisted, attest.ReasonFirmwareRevoked, attest.ReasonTPMFirmwareDenied}},
-	{"senders and clients are not told apart", []attest.Reason{attest.ReasonSenderMSC, attest.ReasonClientUnverified}},
+	{"senders are not told apart", []attest.Reason{attest.ReasonSenderMSC}},
 	{"no case of a weakness is kept", []attest.Reason{attest.ReasonWeaknessOpen, attest.ReasonWeaknessUnremedied, attest.ReasonWeaknessRemedied}},
 }
 
@@ -80,10 +79,10 @@ func TestObserve(t *testing.T) {
 		{nil, registering(id1, emergency), "none:emergency"},
 		{nil, registering(id1, expiring(0)), "none"},
 	} {
-		result := l.appraise(c.token, c.registration)
-		want := verifier.Answer{Action: "observe", SIPCode: 200, EIRStatus: "GREYLISTED", Label: c.label}
-		if got := verifier.Observe(&result); got != want {
-			t.Errorf("%s:\n got %+v\nwant %+v", summary(result), got, want)
+		verdict := l.decide(verifier.Input{Evidence: c.token, Registration: c.registration, Now: l.now})
+		want := verifier.Answer{Action: "observe", SIPCode: 200, EIRStatus: "GREYLISTED", S13Status: 2, Label: c.label}
+		if got := verdict.Answer; got != want {
+			t.Errorf("%s:\n got %+v\nwant %+v", summary(verdict.Result), got, want)
 		}
 	}
 }

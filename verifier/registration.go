@@ -156,5 +156,11 @@ func isIMSI(digits string) bool {
 	return len(digits) >= 6 && len(digits) <= 15 && strings.Trim(digits, "0123456789") == ""
 }
 
+// isIMS reports that what the network named belongs to an IMS registration: a private or public identity, or how it
+// authenticated. Only then is there a client to grade.
+func (r *Registration) isIMS() bool {
+	return (r.Front == FrontSIP || r.Front == FrontHTTP || r.Front == "") && (r.IMPI != "" || r.IMPU != "" || r.Auth != "")
+}
+
 // isAKA reports an authentication by the USIM (TS 33.203 clause 6.1), from whose challenge a nonce may be derived.
 func (r *Registration) isAKA() bool { return strings.HasPrefix(strings.ToUpper(r.Auth), "AKA") }

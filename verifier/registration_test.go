@@ -104,12 +104,14 @@ const (
 	claimed = shown + " subscriber-claimed"
 	differs = device + "registration warning: imei-consistent subscriber-differs"
 	noBond  = device + "registration warning: imei-consistent subscriber-unbound"
+	// t1 is what the ceiling of tier T1 adds to an IMS registration that answers no challenge.
+	t1 = " client-unverified"
 )
 
 // challenged is a registration that answers an outstanding challenge.
 func challenged(auth string) *verifier.Registration {
 	r := registering(id1, by("alice@example"))
-	r.Auth, r.Challenge401, r.ChallengeOutstanding = auth, text401, true
+	r.Auth, r.Challenge401, r.ChallengeOutstanding, r.IntegrityProtected = auth, text401, true, "yes"
 	return r
 }
 
@@ -127,17 +129,17 @@ var subscribers = []struct {
 	{"nobody named is not compared", false, imsi, registering(id1), shown},
 	{"the challenge of an AKA run binds", true, "", challenged("AKAv1-MD5"), bound},
 	{"AKA version 2 binds", true, "", challenged("akav2-SHA-256"), bound},
-	{"the challenge of a password binds nobody", true, "", challenged("MD5"), noBond},
-	{"another nonce under AKA binds nobody", false, "", challenged("AKAv1-MD5"), noBond},
-	{"the IMSI of the IMPI is claimed", false, imsi, registering(id1, by(impi)), claimed},
+	{"the challenge of a password binds nobody", true, "", challenged("MD5"), noBond + t1},
+	{"another nonce under AKA binds nobody", false, "", challenged("AKAv1-MD5"), noBond + t1},
+	{"the IMSI of the IMPI is claimed", false, imsi, registering(id1, by(impi)), device + "registration warning: imei-consistent subscriber-claimed" + t1},
 	{"the IMSI of the SUPI is claimed", false, imsi, registering(id1, supi("imsi-"+imsi)), claimed},
-	{"another IMSI differs, as an honest dual SIM may", false, "001010123456780", registering(id1, by(impi)), differs},
+	{"another IMSI differs, as an honest dual SIM may", false, "001010123456780", registering(id1, by(impi)), differs + t1},
 	{"another IMSI than the SUPI's differs", false, "001010123456780",
 		registering(id1, supi("imsi-"+imsi)), differs},
-	{"no claim is unbound", false, "", registering(id1, by(impi)), noBond},
-	{"an IMPI that holds no IMSI is unbound", false, imsi, registering(id1, by("alice@example")), noBond},
-	{"an IMPI of another realm is unbound", false, imsi, registering(id1, by(imsi+"@example.org")), noBond},
-	{"an IMPI of another country's realm is unbound", false, imsi, registering(id1, by(imsi+"@ims.mnc001.mcc262.3gppnetwork.org")), noBond},
+	{"no claim is unbound", false, "", registering(id1, by(impi)), noBond + t1},
+	{"an IMPI that holds no IMSI is unbound", false, imsi, registering(id1, by("alice@example")), noBond + t1},
+	{"an IMPI of another realm is unbound", false, imsi, registering(id1, by(imsi+"@example.org")), noBond + t1},
+	{"an IMPI of another country's realm is unbound", false, imsi, registering(id1, by(imsi+"@ims.mnc001.mcc262.3gppnetwork.org")), noBond + t1},
 	{"a SUPI that is no IMSI is unbound", false, imsi, registering(id1, supi("nai-alice@example")), noBond},
 	{"a SUPI of letters is unbound", false, imsi, registering(id1, supi("imsi-00101letters")), noBond},
 }

@@ -81,7 +81,7 @@ func TestRule1OthersCannotHarmTheVictim(t *testing.T) {
 		{"missing token in the victim's name", func(l *lab, _ []byte) { l.judge(nil, registering(id1, by("alice@example"), fromDevice)) }, false},
 		{"another device's good token", func(l *lab, _ []byte) {
 			const want = "slot1 affirming: imei-consistent" + good +
-				" | registration contraindicated: registration-spoofed subscriber-unbound"
+				" | registration contraindicated: registration-spoofed subscriber-unbound client-unverified"
 			if got := l.judge(mallorys(l), registering(id1, by("alice@example"))); got != want {
 				l.t.Errorf("mallory got %s, want %s", got, want)
 			}
@@ -187,8 +187,8 @@ func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 	} {
 		down.failing, c.in.Now = c.name, l.now
 		result, err := v.Appraise(context.Background(), c.in)
-		if !errors.Is(err, errDown) || !reflect.DeepEqual(result, attest.Result{}) {
-			t.Errorf("%s: got %s, %v; want no result and %v", c.name, summary(result), err, errDown)
+		if !errors.Is(err, errDown) || !reflect.DeepEqual(result, verifier.Verdict{}) {
+			t.Errorf("%s: got %s, %v; want no result and %v", c.name, summary(result.Result), err, errDown)
 		}
 	}
 	down.failing = ""

@@ -2,11 +2,9 @@ package verifier
 
 import (
 	"cmp"
-	"context"
 	"time"
 
 	"imei-attest/attest"
-	"imei-attest/attest/tpmprofile"
 )
 
 // The proofs of one TPM are in order: each is made after the attestation counter was raised, so no two have the same
@@ -15,50 +13,19 @@ import (
 // were signed in, so arrival proves nothing: a token was signed after its nonce was minted and before it was seen, and
 // only where those times do not overlap is it known which of two was signed first.
 
-// readProof checks the proof of profile B if the evidence carries one. It is unprotected, so whoever passes a token on
-// can spoil it: that refuses the request and leaves the nonce and the device as they were. A proof of another kind is
-// of a profile to come and shows no more than none: leaving it out would be as easy.
-func (a *appraisal) readProof() attest.Reason {
-	if a.evidence.TPMProof == nil {
-		return ""
-	}
-	p, err := attest.DecodeCounterProof(a.evidence.TPMProof)
-	switch {
-	case attest.ClassOf(err) == attest.ClassProfile:
-		return ""
-	case err != nil:
-		return attest.ReasonUnexpectedEvidence
-	case tpmprofile.VerifyCounterProof(&a.endorsement.credential.Credential, a.evidence.Binding(), p) != nil:
-		return attest.ReasonSignatureInvalid
-	}
-	a.proof = &p
-	return ""
-}
-
 // judgeState is step 7: was the storage set back since the device proved its state? Where the manufacturer says that it
 // cannot be, no proof is missed.
-func (v *Verifier) judgeState(ctx context.Context, a *appraisal) error {
-	storage := &a.endorsement.credential.Storage
-	if a.proof == nil && storage.RollbackProtected {
-		return nil
-	}
-	kept, err := v.store.State(ctx, a.evidence.KeyID)
+func (a *appraisal) judgeState() {
+	e := a.facts.Evidence
 	switch {
-	case err != nil:
-		return err
-	case a.proof != nil:
-		next, found := kept.next(a.proved(), a.minted, storage.NV)
-		a.state = &StateChange{Was: kept, Is: next}
+	case e.Proved != nil:
+		next, found := e.Kept.next(*e.Proved, e.Minted, e.NV)
+		a.state = &StateChange{Was: e.Kept, Is: next}
 		a.device(found...)
-	case kept.Seen.IsZero() || a.in.Now.Sub(kept.Seen) > proofLife:
+	case e.Protected:
+	case e.Kept.Seen.IsZero() || a.facts.Now.Sub(e.Kept.Seen) > a.rules.Ages.Proof:
 		a.device(attest.ReasonRollbackUnknown)
 	}
-	return nil
-}
-
-func (a *appraisal) proved() State {
-	return State{Counter: a.proof.Counter, ResetCount: a.proof.ResetCount, Clock: a.proof.Clock,
-		Binding: a.evidence.Binding(), Seen: a.in.Now}
 }
 
 // next compares the state that is kept with a newly proved one, signed after minted, and says what is to be kept.

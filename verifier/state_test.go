@@ -503,7 +503,7 @@ func (l *lab) judgeAtOnce(tokens [][]byte) map[string]int {
 			if err != nil {
 				l.t.Error(err)
 			}
-			counts[summary(result)]++
+			counts[summary(result.Result)]++
 		})
 	}
 	wg.Wait()
@@ -515,7 +515,7 @@ func TestAStoreThatAlwaysConflictsGivesNoJudgement(t *testing.T) {
 	l := newLab(t)
 	l.restart(contrary{l.store})
 	if result, err := l.Appraise(context.Background(), verifier.Input{Evidence: l.token(credential()), Now: l.now}); err == nil {
-		t.Errorf("got %s, want an error", summary(result))
+		t.Errorf("got %s, want an error", summary(result.Result))
 	}
 }
 

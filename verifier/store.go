@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"bytes"
 	"context"
 	"time"
 
@@ -19,16 +20,27 @@ type Store interface {
 	Holder(ctx context.Context, id imei.IMEI) (Holder, error)
 	// Prior returns the last lasting answer for an IMEI that a subscriber registered.
 	Prior(ctx context.Context, id imei.IMEI, subscriber string) (Prior, bool, error)
-	// Presented returns the answer committed for a nonce that has not expired.
-	Presented(ctx context.Context, n attest.Nonce) (attest.Result, bool, error)
+	// Presented returns the verdict committed for a nonce that has not expired.
+	Presented(ctx context.Context, n attest.Nonce) (Verdict, bool, error)
+	// Sightings returns the subscribers that lately attested for an IMEI, the latest last; at least the last [KeptSightings].
+	Sightings(ctx context.Context, id imei.IMEI) ([]Sighting, error)
+	// Days returns on which days of a month, UTC, each subscriber registered an IMEI, with evidence or without: bit 0 is the first.
+	Days(ctx context.Context, id imei.IMEI, year int, month time.Month) (map[string]uint32, error)
+	// Record returns a recorded decision.
+	Record(ctx context.Context, id DecisionID) (*Record, bool, error)
+	// Records gives the recorded decisions since a time, the oldest first, until it is told to stop.
+	Records(ctx context.Context, since time.Time, yield func(*Record) bool) error
 	// Commit records a decision in one durable step, unless its nonce was used, or else what it was judged by is no longer
 	// so: then it changes nothing and says how.
 	Commit(ctx context.Context, d Decision) (Commitment, error)
+	// Note records a decision that changed nothing about any device: it was made without evidence, or the evidence was refused.
+	// It may be lost when the process ends.
+	Note(ctx context.Context, n Note) error
 	Close() error
 }
 
-// Presentation is one showing of evidence. Two equal ones are a retransmission; two that differ in anything but
-// share the nonce are a replay.
+// Presentation is one showing of evidence. Two for which [Presentation.Same] holds are a retransmission; two others with one nonce
+// are a replay.
 type Presentation struct {
 	Nonce      attest.Nonce
 	Token      [32]byte // SHA-256 of the token
@@ -37,18 +49,53 @@ type Presentation struct {
 	Front      Front
 }
 
+// Same reports the same token for the same subscriber and the same IMEI. A network may ask again through another of its fronts; what
+// a device hands in itself is another question.
+func (p *Presentation) Same(o *Presentation) bool {
+	return bytes.Equal(p.Nonce, o.Nonce) && p.Token == o.Token && p.Subscriber == o.Subscriber && p.Signalled == o.Signalled &&
+		(p.Front == FrontDevice) == (o.Front == FrontDevice)
+}
+
 // Decision is what Commit records.
 type Decision struct {
 	Presentation Presentation
 	Expiry       time.Time // of the nonce
 	Now          time.Time
-	Answer       attest.Result
+	// Record is the decision with its reasons; nil where a nonce is given up and nothing decided.
+	Record *Record
 	// Device is the device that attested; nil records the use of the nonce and nothing else.
 	Device *Device
 	// Damning: the evidence convicts the device, so what lasted for its IMEIs, for whomever, lasts no longer.
 	Damning bool
 	// Lasting: the answer may stand in for later evidence when the presentation's subscriber registers its IMEI again.
 	Lasting bool
+	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
+	Sighting *Sighting
+}
+
+// Verdict of the decision; zero where nothing was decided.
+func (d *Decision) Verdict() Verdict {
+	if d.Record == nil {
+		return Verdict{}
+	}
+	return d.Record.Verdict
+}
+
+// Sighting is an IMEI that a subscriber registered.
+type Sighting struct {
+	IMEI       imei.IMEI
+	Subscriber string
+	At         time.Time
+}
+
+// KeptSightings is how many changes of subscriber a store keeps of an IMEI.
+const KeptSightings = 8
+
+// Note is a decision that changed nothing about any device.
+type Note struct {
+	Record *Record
+	// Sighting goes to the days of the month, and not to Sightings: anybody can show an IMEI.
+	Sighting *Sighting
 }
 
 // Device is what is known of a device after evidence under its endorsed key.
@@ -64,11 +111,11 @@ type Device struct {
 
 // State is what the latest proof of profile B shows: of two proofs by one TPM, the one with the higher counter.
 type State struct {
-	Counter    uint64
-	ResetCount uint32
-	Clock      uint64   // milliseconds
-	Binding    [32]byte // of the evidence that the proof was made for
-	Seen       time.Time
+	Counter    uint64    `json:"counter"`
+	ResetCount uint32    `json:"reset_count"`
+	Clock      uint64    `json:"clock_ms"`
+	Binding    [32]byte  `json:"binding"` // of the evidence that the proof was made for
+	Seen       time.Time `json:"seen"`
 }
 
 // Same reports that two states are of the same proof.
@@ -80,9 +127,9 @@ type StateChange struct{ Was, Is State }
 
 // Holder is the device key whose an IMEI is, with the issuer and the highest serial of its Credentials.
 type Holder struct {
-	Key    attest.KeyID
-	Issuer string
-	Serial uint64
+	Key    attest.KeyID `json:"key"`
+	Issuer string       `json:"issuer"`
+	Serial uint64       `json:"serial"`
 }
 
 // Hold is an IMEI that passes from Was, zero for nobody, to Is, often the same. Commit finds a conflict if another than Was
@@ -94,9 +141,9 @@ type Hold struct {
 
 // Prior is an earlier result.
 type Prior struct {
-	At         time.Time
-	Generation uint64
-	Answer     attest.Result
+	At         time.Time     `json:"at"`
+	Generation uint64        `json:"generation"`
+	Answer     attest.Result `json:"answer"`
 }
 
 // Commitment says what became of a Decision.
@@ -110,5 +157,5 @@ type Commitment struct {
 	Closed bool
 	// Conflict: the device's state, or the holder of one of its IMEIs, is no longer what the decision was judged by.
 	Conflict bool
-	Answer   attest.Result
+	Answer   Verdict
 }

@@ -3,6 +3,7 @@ package verifier
 import (
 	"context"
 	"slices"
+	"time"
 
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
@@ -14,60 +15,78 @@ import (
 // oversight or a crime in some factory, must not put the device out of service that has it. Which of the two is right
 // the manufacturer decides, with a higher serial.
 
-// judgeSuccession is step 8: is each IMEI this key's, or does it become so?
-func (v *Verifier) judgeSuccession(ctx context.Context, a *appraisal) error {
-	slots := a.provisioned()
-	found := make([]attest.Reason, len(slots))
-	a.holds = make([]Hold, len(slots))
+// judgeSuccession is the first half of step 8: is each IMEI this key's, or does it become so?
+func (a *appraisal) judgeSuccession() {
 	refused := false
-	for i, id := range slots {
-		was, err := v.store.Holder(ctx, id)
-		if err != nil {
-			return err
+	for i := range a.facts.Evidence.Slots {
+		s := &a.facts.Evidence.Slots[i]
+		if s.Provisioned == (Identity{}) {
+			break
 		}
-		a.holds[i] = Hold{IMEI: id, Was: was}
-		if a.holds[i].Is, found[i], err = v.succeed(ctx, a, id, was); err != nil {
-			return err
+		is, found := a.succeed(s)
+		a.holders = append(a.holders, is)
+		if found != "" {
+			a.slots[i].Add(found)
 		}
-		refused = refused || found[i] == attest.ReasonDuplicateKey
+		refused = refused || found == attest.ReasonDuplicateKey
 	}
 	if refused {
-		a.holds = nil
+		a.holders = nil
 	}
-	for i, reason := range found {
-		if reason == attest.ReasonDuplicateKey || reason != "" && !refused {
-			a.slots[i].Add(reason)
-		}
-	}
-	return nil
 }
 
-// succeed says who holds an IMEI after this evidence.
-func (v *Verifier) succeed(ctx context.Context, a *appraisal, id imei.IMEI, was Holder) (Holder, attest.Reason, error) {
-	c := &a.endorsement.credential.Credential
-	is := Holder{Key: a.evidence.KeyID, Issuer: c.Issuer, Serial: c.Serial}
+// succeed says who holds the IMEI of a slot after this evidence.
+func (a *appraisal) succeed(s *SlotFact) (Holder, attest.Reason) {
+	e := a.facts.Evidence
+	was, is := s.Holder, Holder{Key: e.Key, Issuer: e.Issuer, Serial: e.Serial}
 	switch {
 	case was == (Holder{}):
-		return is, "", nil
+		return is, ""
 	case was.Key == is.Key:
 		if was.Issuer == is.Issuer {
 			is.Serial = max(is.Serial, was.Serial) // an outdated Credential of its own takes nothing from it
 		}
-		return is, "", nil
-	case was.Issuer == is.Issuer && is.Serial > was.Serial:
-		return is, attest.ReasonSuperseded, nil
+		return is, ""
+	case was.Issuer == is.Issuer && is.Serial > was.Serial, !s.Stands:
+		return is, attest.ReasonSuperseded
 	}
-	stands, err := v.stands(ctx, a.trust, id, was)
-	if err != nil || stands {
-		return was, attest.ReasonDuplicateKey, err
+	return was, attest.ReasonDuplicateKey
+}
+
+// isOvertaken reports that another subscriber has attested for the IMEI since.
+func (a *appraisal) isOvertaken(since time.Time) bool {
+	return slices.ContainsFunc(a.facts.Seen, func(s Seen) bool { return !s.Same && s.At.After(since) })
+}
+
+// judgeSubscribers is the second half of step 8. A SIM that is put into another phone, and another one that takes its place, are
+// everyday life: the newest registration counts. Two subscribers that attest for one IMEI in turns, or at the same time, are
+// not: somebody relays to one device.
+func (a *appraisal) judgeSubscribers() {
+	s := a.facts.Shown
+	if !s.byNetwork() || !s.Subscribed || a.byMSC() || !a.holdsShown() {
+		return
 	}
-	return is, attest.ReasonSuperseded, nil
+	before, between := false, false // this subscriber, and then another
+	for _, seen := range a.facts.Seen {
+		if a.facts.Now.Sub(seen.At) > a.rules.Ages.Interleave {
+			continue
+		}
+		if minted := a.facts.Evidence.Minted; !seen.Same && !minted.IsZero() && !a.facts.Evidence.Challenged && seen.At.After(minted.Add(mintGrain)) {
+			a.reg.Add(attest.ReasonDuplicateSubscriber) // the challenge was open already when the other one attested
+			return
+		}
+		between = between || before && !seen.Same
+		before = before || seen.Same
+	}
+	if between {
+		a.reg.Add(attest.ReasonDuplicateSubscriber)
+	}
 }
 
 // stands reports that a holder is still endorsed: a manufacturer that is trusted no longer holds no IMEI from the grave,
-// nor does a device that was given another one.
-func (v *Verifier) stands(ctx context.Context, trust *Trust, id imei.IMEI, h Holder) (bool, error) {
-	raw, found, err := v.store.Credential(ctx, h.Key)
+// nor does a device that was given another one, or was revoked.
+func (v *Verifier) stands(ctx context.Context, trust *Trust, id imei.IMEI, key attest.KeyID) (bool, error) {
+	raw, found, err := v.store.Credential(ctx, key)
 	if err != nil || !found {
 		return false, err
 	}

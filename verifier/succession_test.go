@@ -145,7 +145,7 @@ func TestASwapInAShop(t *testing.T) {
 	if got, want := l.judge(swapped.token(l.mint()), nil), affirmed; got != want {
 		t.Errorf("the new board got %s, want %s", got, want)
 	}
-	if got, want := l.judge(nil, alice), affirmed+" | registration warning: imei-consistent subscriber-unbound"; got != superseding+want[len(affirmed):] {
+	if got, want := l.judge(nil, alice), affirmed+" | registration warning: imei-consistent subscriber-unbound client-unverified"; got != superseding+want[len(affirmed):] {
 		t.Errorf("its owner without evidence got %s, want %s", got, want)
 	}
 }

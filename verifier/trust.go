@@ -123,3 +123,35 @@ func (a *Anchor) isOurKey(c *attest.Credential) bool {
 	name, err := profile.KeyName(c.Key, binding)
 	return err == nil && slices.Equal(name, c.Storage.KeyName)
 }
+
+// judgeFirmware compares the revision that the modem tells with the reference values. Nothing is said where the modem told none,
+// or none are known of the model.
+func (a *Anchor) judgeFirmware(c *attest.Credential, revision string) attest.Reason {
+	if revision == "" {
+		return ""
+	}
+	for _, r := range a.Revoked.Firmware {
+		if r.covers(c.Slots, revision) {
+			return attest.ReasonFirmwareRevoked
+		}
+	}
+	for _, m := range a.Models {
+		if m.HWModel != string(c.HWModel) {
+			continue
+		}
+		if slices.Contains(m.Firmware, revision) {
+			return attest.ReasonFirmwareApproved
+		}
+		return attest.ReasonFirmwareUnlisted
+	}
+	return ""
+}
+
+func (r *FirmwareRange) covers(slots []imei.IMEI, revision string) bool {
+	return CompareRevisions(r.From, revision) <= 0 && CompareRevisions(revision, r.To) <= 0 &&
+		slices.ContainsFunc(slots, func(id imei.IMEI) bool { return r.TACs.Has(id.TAC()) })
+}
+
+func (a *Anchor) deniesTPM(firmware uint64) bool {
+	return slices.Contains(a.DeniedTPMFirmware, firmware)
+}

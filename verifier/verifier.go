@@ -11,6 +11,7 @@ package verifier
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -18,30 +19,41 @@ import (
 	"time"
 
 	"imei-attest/attest"
+	"imei-attest/attest/imei"
 )
 
-// Ages that bound what a judgement rests on.
+// Lives of challenges.
 const (
-	// resultLife is the validity of a Result on an online front.
-	resultLife = 5 * time.Minute
-	// priorLife is how long an earlier result may stand in for fresh evidence.
-	priorLife = 24 * time.Hour
 	// challengeLife is how long the nonce of a 401 challenge is remembered as used: longer than any registrar keeps a
 	// challenge outstanding.
 	challengeLife = 24 * time.Hour
 	// challengeWait is the oldest challenge that a registrar calls outstanding: reg-await-auth (TS 24.229 clause 7.8).
 	challengeWait = 4 * time.Minute
-	// proofLife is how long a proof of profile B shows that the storage was not set back.
-	proofLife = 24 * time.Hour
-	// maxReadingAge is the oldest reading of the modem that fresh evidence may carry.
-	maxReadingAge = 15 * time.Minute
 )
+
+// Cases is the register of weaknesses, as far as it was released to operators.
+type Cases interface {
+	// Weakness returns what is known of a model with a firmware: one of attest's weakness reasons, or "". The revision is empty
+	// where the device told none.
+	Weakness(ctx context.Context, tac imei.TAC, model, revision string) (attest.Reason, error)
+}
 
 // Config is what a Verifier needs.
 type Config struct {
 	Store  Store
 	Nonces *attest.NonceKeys
 	Trust  *Trust
+	// Policy is the operator's; nil is [ObservePolicy].
+	Policy *Policy
+	// Cases is the register of weaknesses, nil if there is none.
+	Cases Cases
+	// Pseudonyms is the key of the pseudonyms that recorded decisions name devices and subscribers by, 32 bytes. With a new key
+	// nothing is linked to what was recorded before.
+	Pseudonyms []byte
+	// Rand makes the decisions' identifiers; nil is crypto/rand's.
+	Rand io.Reader
+	// Alarm is called when the policy's breaker opens and closes; nil is allowed.
+	Alarm func(open bool)
 	// Since, in whole seconds, is when a store that forgets began to remember: nonces minted before are taken for
 	// expired, because one that was used up would not be known. Zero for a store that forgets nothing.
 	Since time.Time
@@ -53,6 +65,11 @@ type Verifier struct {
 	nonces       *attest.NonceKeys
 	since        time.Time
 	trust        atomic.Pointer[Trust]
+	policy       atomic.Pointer[Policy]
+	cases        Cases
+	pseudonyms   pseudonyms
+	random       io.Reader
+	alarm        func(bool)
 	endorsements endorsementCache
 }
 
@@ -61,17 +78,27 @@ func New(c Config) (*Verifier, error) {
 	if c.Store == nil || c.Nonces == nil || c.Trust == nil {
 		return nil, errors.New("a verifier needs a store, nonce keys and trust anchors")
 	}
-	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since}
+	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since, cases: c.Cases, random: c.Rand, alarm: c.Alarm}
+	if v.random == nil {
+		v.random = rand.Reader
+	}
+	if c.Policy == nil {
+		c.Policy = ObservePolicy()
+	}
 	v.trust.Store(c.Trust)
-	return v, nil
+	v.policy.Store(c.Policy)
+	return v, v.pseudonyms.init(c.Pseudonyms)
 }
 
 // SetTrust exchanges the trust anchors. Judgements under way finish under the old ones.
 func (v *Verifier) SetTrust(t *Trust) { v.trust.Store(t) }
 
+// SetPolicy exchanges the policy. Judgements under way finish under the old one.
+func (v *Verifier) SetPolicy(p *Policy) { v.policy.Store(p) }
+
 // MintNonce makes a nonce that this verifier will accept once until expiry; size is in bytes.
-func (v *Verifier) MintNonce(rand io.Reader, now time.Time, size int) (n attest.Nonce, expiry time.Time, err error) {
-	if n, err = v.nonces.Mint(rand, now, size); err != nil {
+func (v *Verifier) MintNonce(random io.Reader, now time.Time, size int) (n attest.Nonce, expiry time.Time, err error) {
+	if n, err = v.nonces.Mint(random, now, size); err != nil {
 		return nil, time.Time{}, err
 	}
 	expiry, err = v.CheckNonce(n, now) // whole seconds, as the nonce carries it
@@ -88,9 +115,20 @@ func (v *Verifier) CheckNonce(n attest.Nonce, now time.Time) (expiry time.Time, 
 	return expiry, err
 }
 
-// Presented returns the answer that was given when evidence with this nonce was presented, if it was.
-func (v *Verifier) Presented(ctx context.Context, n attest.Nonce) (attest.Result, bool, error) {
+// Presented returns the verdict that was given when evidence with this nonce was presented, if it was. It is zero for a nonce that
+// was given up.
+func (v *Verifier) Presented(ctx context.Context, n attest.Nonce) (Verdict, bool, error) {
 	return v.store.Presented(ctx, n)
+}
+
+// Record returns a recorded decision.
+func (v *Verifier) Record(ctx context.Context, id DecisionID) (*Record, bool, error) {
+	return v.store.Record(ctx, id)
+}
+
+// Records gives the recorded decisions since a time, the oldest first, until yield returns false.
+func (v *Verifier) Records(ctx context.Context, since time.Time, yield func(*Record) bool) error {
+	return v.store.Records(ctx, since, yield)
 }
 
 // Revoke uses a nonce up: evidence that carries it will be refused as reused.
@@ -123,22 +161,109 @@ type Expectation struct {
 	Session attest.Nonce
 }
 
+// Verdict is a Result, with what the policy makes of it and the identifier it is recorded by.
+type Verdict struct {
+	ID DecisionID `json:"id"`
+	attest.Result
+	Answer Answer `json:"answer"`
+}
+
 // Appraise judges evidence, a registration, or both. Bad evidence is a Result with reasons; an error means that the
 // store failed and nothing was decided.
-func (v *Verifier) Appraise(ctx context.Context, in Input) (attest.Result, error) {
-	a := newAppraisal(in, v.trust.Load())
-	if a.exempt() {
-		return a.result(), nil
-	}
-	a.readSignalled()
-	var err error
-	if in.Evidence == nil {
-		err = v.appraiseAbsence(ctx, a)
-	} else {
-		err = v.appraiseEvidence(ctx, a)
-	}
+func (v *Verifier) Appraise(ctx context.Context, in Input) (Verdict, error) {
+	verdict, err := v.appraise(ctx, newQuestion(in, v.trust.Load()), v.policy.Load())
 	if err != nil {
-		return attest.Result{}, fmt.Errorf("no judgement: %w", err)
+		return Verdict{}, fmt.Errorf("no judgement: %w", err)
 	}
-	return a.result(), nil
+	return verdict, nil
+}
+
+// maxConflicts bounds how often a judgement begins anew because another token of the same device was judged meanwhile.
+// Each conflict means that the other one was decided, so this many come only from a store that is broken.
+const maxConflicts = 100
+
+var errConflicts = errors.New("what the store keeps of the device never stays as it was read")
+
+func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdict, error) {
+	if q.in.Evidence != nil {
+		if err := v.verify(ctx, q); err != nil {
+			return Verdict{}, err
+		}
+	}
+	if q.facts.Evidence == nil {
+		return v.note(ctx, q, p)
+	}
+	for range maxConflicts {
+		if err := v.recall(ctx, q); err != nil {
+			return Verdict{}, err
+		}
+		verdict, conflict, err := v.commit(ctx, q, p, judge(&q.facts, &p.Rules))
+		if err != nil || !conflict {
+			return verdict, err
+		}
+	}
+	return Verdict{}, errConflicts
+}
+
+// note decides where no evidence speaks for a device: nothing about any device changes.
+func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, error) {
+	if err := v.recallShown(ctx, q); err != nil {
+		return Verdict{}, err
+	}
+	r, err := v.record(q, p, judge(&q.facts, &p.Rules))
+	if err != nil {
+		return Verdict{}, err
+	}
+	return r.Verdict, v.store.Note(ctx, Note{Record: r, Sighting: q.sighting()})
+}
+
+// commit is step 12: nonce, device and decision in one durable step, then the answer. A nonce that was used for something
+// else refuses this request and changes nothing. After a conflict, nothing is decided.
+func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *appraisal) (verdict Verdict, conflict bool, err error) {
+	r, err := v.record(q, p, a)
+	if err != nil {
+		return verdict, false, err
+	}
+	d := Decision{
+		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(),
+		Device: &Device{Key: q.evidence.KeyID, Credential: q.endorsement.credential.Raw,
+			State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
+	}
+	if a.holdsShown() {
+		d.Sighting = q.sighting()
+	}
+	done, err := v.store.Commit(ctx, d)
+	switch {
+	case err != nil || done.Conflict:
+		return verdict, done.Conflict, err
+	case done.Repeat:
+		return done.Answer, false, nil
+	case done.Closed: // given up, or answered too long ago: nobody replayed anything
+		q.facts.Reuse = attest.ReasonNonceExpired
+	case done.Replay:
+		q.facts.Reuse = attest.ReasonNonceReused
+	default:
+		v.endorsements.put(q.evidence.KeyID, q.endorsement)
+		return r.Verdict, false, nil
+	}
+	verdict, err = v.note(ctx, q, p)
+	return verdict, false, err
+}
+
+// holds is what becomes of the device's IMEIs.
+func (q *question) holds(holders []Holder) []Hold {
+	holds := make([]Hold, len(holders))
+	for i, is := range holders {
+		holds[i] = Hold{IMEI: q.endorsement.credential.Slots[i], Was: q.facts.Evidence.Slots[i].Holder, Is: is}
+	}
+	return holds
+}
+
+// sighting is the subscriber who registers the IMEI that is shown.
+func (q *question) sighting() *Sighting {
+	s := q.facts.Shown
+	if !s.byNetwork() || !s.Subscribed || s.Emergency || s.Ends || q.signalled.IsZero() {
+		return nil
+	}
+	return &Sighting{IMEI: q.signalled, Subscriber: q.in.Registration.Subscriber(), At: q.in.Now}
 }

@@ -309,11 +309,9 @@ func TestAVaultFromElsewhereWithAnotherSerial(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ := l.want(0, 0, 1, 0)
-	if !errors.Is(s.FirstFailure, provision.ErrRefused) || !strings.Contains(s.FirstFailure.Error(), "--scrap 1") {
+	if !errors.Is(s.FirstFailure, provision.ErrRefused) || !strings.Contains(s.FirstFailure.Error(), "take another unit") {
 		t.Errorf("%v", s.FirstFailure)
 	}
-	l.rows(id + ",,3,bench")
-	l.scrap = []int{1}
 	l.at = func(provision.LineUnit) string { return "another" }
 	l.want(1, 0, 0, 0)
 }

@@ -73,22 +73,22 @@ var ekUsage = asn1.ObjectIdentifier{2, 23, 133, 8, 1}
 // Credential Profile section 3.2.9).
 var subjectAltName = asn1.ObjectIdentifier{2, 5, 29, 17}
 
-// check returns the Name of an endorsement key that is trusted.
-func (t EKTrust) check(id *TPMIdentity, now time.Time) ([]byte, error) {
+// check refuses an endorsement key that is not trusted.
+func (t EKTrust) check(id *TPMIdentity, now time.Time) error {
 	name, key, err := tpmprofile.CheckEndorsementKey(id.EKPublic)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrRefused, err)
+		return fmt.Errorf("%w: %w", ErrRefused, err)
 	}
 	if t.Names[hex.EncodeToString(name)] {
-		return name, nil
+		return nil
 	}
 	if len(id.EKCertificate) == 0 || t.Roots == nil {
-		return nil, fmt.Errorf("%w: endorsement key %x is not on the list, and no certificate leads to a pinned root", ErrRefused, name)
+		return fmt.Errorf("%w: endorsement key %x is not on the list, and no certificate leads to a pinned root", ErrRefused, name)
 	}
 	if err := t.checkCertificate(id.EKCertificate, key, now); err != nil {
-		return nil, fmt.Errorf("%w: certificate of endorsement key %x: %w", ErrRefused, name, err)
+		return fmt.Errorf("%w: certificate of endorsement key %x: %w", ErrRefused, name, err)
 	}
-	return name, nil
+	return nil
 }
 
 func (t EKTrust) checkCertificate(raw []byte, key crypto.PublicKey, now time.Time) error {

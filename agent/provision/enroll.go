@@ -7,10 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"imei-attest/agent"
 	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
 )
@@ -23,7 +25,7 @@ type Enroller interface {
 	Provisioner
 	// KeyPublic is the public area of the device key.
 	KeyPublic(ctx context.Context, p tpmprofile.Profile, binding [32]byte) ([]byte, error)
-	// Activate opens a challenge (TPM2_ActivateCredential).
+	// Activate opens a challenge (TPM2_ActivateCredential); [agent.ErrKeyMismatch] means that it is for another TPM or key.
 	Activate(ctx context.Context, p tpmprofile.Profile, binding [32]byte, ekPublic, idObject, encryptedSecret []byte) ([]byte, error)
 }
 
@@ -121,17 +123,32 @@ func (o *OEM) Challenge(r Request, recorded Unit, trust EKTrust, register *Regis
 	if !key.Equal(r.Key) {
 		return c, pending, fmt.Errorf("%w: the request names two device keys", ErrRefused)
 	}
-	ekName, err := trust.check(r.Identity, now)
+	if err := trust.check(r.Identity, now); err != nil {
+		return c, pending, err
+	}
+	e, err := r.enrolment()
 	if err != nil {
 		return c, pending, err
 	}
-	if hash := sha256.Sum256(ekName); !bytes.Equal(hash[:], r.Storage.EKNameHash) {
+	if hash := sha256.Sum256(e.EKName); !bytes.Equal(hash[:], r.Storage.EKNameHash) {
 		return c, pending, fmt.Errorf("%w: the request names two endorsement keys", ErrRefused)
 	}
-	if err := register.Check(r.Unit.Slots, ekName); err != nil {
+	if err := register.Check(e); err != nil {
 		return c, pending, err
 	}
-	return challenge(r, ekName)
+	return challenge(r, e.EKName)
+}
+
+// enrolment is what a register remembers of a request of enroll begin.
+func (r Request) enrolment() (e Enrolment, err error) {
+	if r.Identity == nil {
+		return e, fmt.Errorf("%w: the request is not one of enroll begin", ErrRefused)
+	}
+	name, key, err := tpmprofile.CheckEndorsementKey(r.Identity.EKPublic)
+	if err != nil {
+		return e, fmt.Errorf("%w: %w", ErrRefused, err)
+	}
+	return Enrolment{Slots: r.Unit.Slots, EKName: name, EKKind: kindOf(key), Serial: r.Unit.Serial, Key: r.Key}, nil
 }
 
 func challenge(r Request, ekName []byte) (c Challenge, pending Pending, err error) {
@@ -163,10 +180,14 @@ func AnswerChallenge(ctx context.Context, tpm Enroller, oem *OEM, r Request, c C
 	}
 	a = Answer{fileHead: fileHead{answerKind, fileFormat}, Request: digest[:]}
 	a.Secret, err = tpm.Activate(ctx, p, binding, r.Identity.EKPublic, c.IDObject, c.EncryptedSecret)
+	if errors.Is(err, agent.ErrKeyMismatch) {
+		err = fmt.Errorf("%w: request and challenge belong to another TPM, or the challenge was changed on the way; "+
+			"run enroll answer on the device that enroll begin ran on, with its own files", ErrRefused)
+	}
 	return a, err
 }
 
-// Issue signs the request whose challenge was answered, and registers IMEIs and endorsement key. The manufacturer
+// Issue signs the request whose challenge was answered, and registers the device. The manufacturer
 // says which kind of TPM its devices have; 0 claims the less, firmware. An emulator stays one.
 func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKind, register *Register, now time.Time) (p Package, err error) {
 	digest, err := r.digest()
@@ -177,6 +198,10 @@ func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKin
 	if !bytes.Equal(pending.Request, digest[:]) || !bytes.Equal(a.Request, digest[:]) || subtle.ConstantTimeCompare(hash[:], pending.Secret) != 1 {
 		return p, fmt.Errorf("%w: the answer is not the one to this challenge and request", ErrRefused)
 	}
+	e, err := r.enrolment()
+	if err != nil {
+		return p, err
+	}
 	if !r.Engine.IsEmulator() {
 		r.Storage.Kind = cmp.Or(kind, attest.StorageTPMFirmware)
 		r.Storage.RollbackProtected = false // the owner's counter goes with TPM2_Clear, and what the TPM is was not proven
@@ -185,5 +210,5 @@ func (o *OEM) Issue(r Request, pending Pending, a Answer, kind attest.StorageKin
 		return p, err
 	}
 	p.Request = digest
-	return p, register.Add(r.Unit.Slots, pending.EKName)
+	return p, register.Add(e)
 }

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 
-	"imei-attest/agent"
 	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
 )
@@ -16,7 +15,7 @@ import (
 // NewRequest has the TPM derive a device key and says what the manufacturer has to sign. It leaves nothing in the
 // TPM; of the manufacturer it needs the public keys. Each call draws a new record id, so keep the request that is answered.
 func NewRequest(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (Request, error) {
-	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
+	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
 		return Request{}, err
 	}
 	j := newJob(tpm, oem, unit, options)
@@ -26,7 +25,7 @@ func NewRequest(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, optio
 		}
 	}
 	if j.state >= tpmprofile.IndexWritten {
-		return Request{}, fmt.Errorf("%w: NV index %#x is %s already; lock and verify it, or retire the device first", ErrRefused, uint32(j.profile.Index()), j.state)
+		return Request{}, fmt.Errorf("%w: NV index %#x is %s already; lock and verify it, or %s", ErrRefused, uint32(j.profile.Index()), j.state, retireFirst(j.record.Credential))
 	}
 	return j.request(ctx)
 }
@@ -80,16 +79,16 @@ func packageJob(ctx context.Context, tpm Provisioner, oem *OEM, p Package, optio
 		return nil, err
 	}
 	if j.state >= tpmprofile.IndexWritten && !bytes.Equal(j.record.Credential, p.Credential) {
-		return nil, fmt.Errorf("%w: it holds another record than the package's, and a record cannot be changed", ErrRefused)
+		return nil, fmt.Errorf("%w: it holds another record than the package's, and a record cannot be changed; %s", ErrRefused, retireFirst(j.record.Credential))
 	}
 	key, err := tpm.CreateKey(ctx, j.profile, binding)
 	if err != nil {
 		return nil, err
 	}
 	if !key.Equal(c.Key) {
-		return nil, fmt.Errorf("%w: the package is for the key of another TPM: %w", ErrRefused, agent.ErrKeyMismatch)
+		return nil, fmt.Errorf("%w: the package belongs to another TPM; install it on the device whose request it answers", ErrRefused)
 	}
-	j.result.Resumed = j.state >= tpmprofile.IndexWritten
+	j.result.Resumed, j.result.WasLocked = j.state >= tpmprofile.IndexWritten, j.state == tpmprofile.IndexLocked
 	j.record, j.packed, j.result.Credential = tpmprofile.Record{Binding: binding, Credential: p.Credential}, &p, c
 	return j, nil
 }

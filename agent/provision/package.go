@@ -82,7 +82,7 @@ func (o *OEM) Sign(r Request, now time.Time) (p Package, err error) {
 
 // check refuses a request that is not for devices of this manufacturer, or whose key is bound to something else.
 func (o *OEM) check(r Request) (p tpmprofile.Profile, binding [32]byte, err error) {
-	if err := r.Unit.check(); err != nil {
+	if err := r.Unit.Check(); err != nil {
 		return p, binding, err
 	}
 	if err := o.checkTACs(r.Unit); err != nil {

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"imei-attest/agent"
 	"imei-attest/attest"
@@ -44,11 +46,14 @@ type Provisioner interface {
 // this manufacturer's. Nothing was changed.
 var ErrRefused = errors.New("the device was refused")
 
+// ErrUnit means that what is said of a device cannot be signed.
+var ErrUnit = errors.New("the unit")
+
 // Unit is what the manufacturer says of one device.
 type Unit struct {
 	Slots  []imei.IMEI // 1..4, slot 1 first
-	Model  string      // hwmodel, 1..32 bytes
-	Serial uint64      // rising when a set of IMEIs is provisioned again
+	Model  string      // hwmodel, 1..32 bytes of printable UTF-8
+	Serial uint64      // from 1; rising when a set of IMEIs is provisioned again
 	Class  uint8       // client class 1..3 (2.1, 2.2, 2.3 of the discussion paper)
 }
 
@@ -99,6 +104,7 @@ type Options struct {
 type Result struct {
 	Credential *attest.SignedCredential
 	Resumed    bool // the record was there already, from an earlier run
+	WasLocked  bool // and it was locked; of Install and Lock
 	Persistent bool // the device key has a permanent place
 	Approval   tpmprofile.BootApproval
 	// NothingMeasured: the registers of the approval hold their reset values although the Credential says that the boot
@@ -112,7 +118,17 @@ func (o Options) progress(step Step, format string, args ...any) {
 	}
 }
 
-func (u Unit) check() error {
+// Check is what every way into a Credential asks of a unit. Its errors are [ErrUnit].
+func (u Unit) Check() error {
+	for _, err := range []error{u.checkSlots(), u.checkModel(), u.checkSerial(), u.checkClass()} {
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrUnit, err)
+		}
+	}
+	return nil
+}
+
+func (u Unit) checkSlots() error {
 	if len(u.Slots) == 0 || len(u.Slots) > attest.MaxSlots {
 		return fmt.Errorf("%d IMEIs: a device has 1 to %d", len(u.Slots), attest.MaxSlots)
 	}
@@ -120,11 +136,38 @@ func (u Unit) check() error {
 		if id.IsZero() {
 			return fmt.Errorf("slot %d has no IMEI", i+1)
 		}
-		for _, earlier := range u.Slots[:i] {
-			if id == earlier {
-				return fmt.Errorf("slot %d has the IMEI of another slot", i+1)
-			}
+		if slices.Contains(u.Slots[:i], id) {
+			return fmt.Errorf("slot %d repeats the IMEI of another slot", i+1)
 		}
+	}
+	return nil
+}
+
+// checkModel keeps from terminals and logs what would write over them.
+func (u Unit) checkModel() error {
+	const maxModel = 32 // hwmodel of a Credential
+	if u.Model == "" || len(u.Model) > maxModel {
+		return fmt.Errorf("the model has %d bytes, want 1 to %d", len(u.Model), maxModel)
+	}
+	if !utf8.ValidString(u.Model) || strings.ContainsFunc(u.Model, isUnprintable) {
+		return errors.New("the model has characters that cannot be printed")
+	}
+	return nil
+}
+
+// isUnprintable spares the spaces of any script.
+func isUnprintable(r rune) bool { return !unicode.IsGraphic(r) }
+
+func (u Unit) checkSerial() error {
+	if u.Serial == 0 {
+		return errors.New("the serial is 0, and the first is 1")
+	}
+	return nil
+}
+
+func (u Unit) checkClass() error {
+	if u.Class < 1 || u.Class > 3 {
+		return fmt.Errorf("the client class is %d, want 1, 2 or 3", u.Class)
 	}
 	return nil
 }
@@ -155,12 +198,28 @@ func (o *OEM) checkHeld(raw []byte, u Unit) (*attest.SignedCredential, error) {
 	if err := o.verifyCredential(held); err != nil {
 		return nil, fmt.Errorf("%w: it holds a record that another credential key signed: %w", ErrRefused, err)
 	}
-	if !slices.Equal(held.Slots, u.Slots) {
-		return nil, fmt.Errorf("%w: it holds the record of IMEI %s, not of %s, and a record cannot be changed; "+
-			"take another unit, or retire this one first (imei-provision retire)",
-			ErrRefused, slotsText(held.Slots), slotsText(u.Slots))
+	holds := Unit{Slots: held.Slots, Model: string(held.HWModel), Serial: held.Serial, Class: held.ClientClass}
+	if !slices.Equal(holds.Slots, u.Slots) || holds.text() != u.text() {
+		return nil, fmt.Errorf("%w: it holds the record of %s, asked for was %s, and a record cannot be changed; take another unit, or %s",
+			ErrRefused, holds.text(), u.text(), retireFirst(raw))
 	}
 	return held, nil
+}
+
+// text is all that a Credential says of a unit, its IMEIs without their serial numbers.
+func (u Unit) text() string {
+	return fmt.Sprintf("IMEI %s, serial %d, model %q, class %d", slotsText(u.Slots), u.Serial, u.Model, u.Class)
+}
+
+// retireFirst is the remedy for a device that holds a Credential. Verifiers take an equal or lower serial with another key
+// for a copy (duplicate-key).
+func retireFirst(credential []byte) string {
+	const remedy = "retire this one first (imei-provision retire)"
+	held, err := attest.DecodeCredential(credential)
+	if err != nil { // an index that was never written
+		return remedy
+	}
+	return fmt.Sprintf("%s; then the next credential of IMEI %s needs serial %d or higher", remedy, slotsText(held.Slots), held.Serial+1)
 }
 
 // verifyCredential checks the signature under the credential keys, those of before a roll-over too.

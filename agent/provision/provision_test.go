@@ -211,14 +211,38 @@ func TestSoftwareVault(t *testing.T) {
 	}
 }
 
+// What is wrong with a unit is found before its device is looked at, in a request of the line as in what is provisioned here.
 func TestUnitsAreChecked(t *testing.T) {
 	oem, _ := generate(t)
 	id := attesttest.MustIMEI(attesttest.IMEI1)
-	for what, slots := range map[string][]imei.IMEI{
-		"no IMEI": nil, "an empty IMEI": {{}}, "one IMEI twice": {id, id}, "five slots": {id, id, id, id, id},
+	for what, spoil := range map[string]func(*provision.Unit){
+		"no IMEI":                      func(u *provision.Unit) { u.Slots = nil },
+		"an empty IMEI":                func(u *provision.Unit) { u.Slots = []imei.IMEI{{}} },
+		"one IMEI twice":               func(u *provision.Unit) { u.Slots = []imei.IMEI{id, id} },
+		"five slots":                   func(u *provision.Unit) { u.Slots = []imei.IMEI{id, id, id, id, id} },
+		"no model":                     func(u *provision.Unit) { u.Model = "" },
+		"a model of 33 bytes":          func(u *provision.Unit) { u.Model = strings.Repeat("m", 33) },
+		"a terminal's escape":          func(u *provision.Unit) { u.Model = "m\x1b[2J" },
+		"a line break":                 func(u *provision.Unit) { u.Model = "m\nserial 9" },
+		"text that runs the other way": func(u *provision.Unit) { u.Model = "m\u202eg" },
+		"bytes that are no UTF-8":      func(u *provision.Unit) { u.Model = "m\xff" },
+		"serial 0":                     func(u *provision.Unit) { u.Serial = 0 },
+		"no class":                     func(u *provision.Unit) { u.Class = 0 },
+		"class 4":                      func(u *provision.Unit) { u.Class = 4 },
 	} {
-		if _, err := provision.TPM(t.Context(), nil, oem, provision.Unit{Slots: slots}, provision.Options{}); err == nil {
-			t.Errorf("a unit with %s was provisioned", what)
+		unit := provision.Unit{Slots: []imei.IMEI{id}, Model: "Router \u00e9 5G", Serial: 1, Class: 3}
+		if err := unit.Check(); err != nil {
+			t.Fatal(err)
+		}
+		spoil(&unit)
+		_, tpm := provision.TPM(t.Context(), nil, oem, unit, provision.Options{})
+		_, software := provision.Software(t.Context(), nil, oem, unit, provision.Options{})
+		_, request := provision.NewRequest(t.Context(), nil, oem, unit, provision.Options{})
+		_, sign := oem.Sign(provision.Request{Unit: unit}, attesttest.Now)
+		for by, err := range map[string]error{"TPM": tpm, "Software": software, "NewRequest": request, "Sign": sign} {
+			if !errors.Is(err, provision.ErrUnit) {
+				t.Errorf("a unit with %s, by %s: %v; want %v", what, by, err, provision.ErrUnit)
+			}
 		}
 	}
 }

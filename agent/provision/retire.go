@@ -24,6 +24,7 @@ type Holding struct {
 	Profile tpmprofile.Profile
 	State   tpmprofile.IndexState
 	Slots   []imei.IMEI // empty for an index that was never written
+	Serial  uint64      // of its Credential
 	record  tpmprofile.Record
 }
 
@@ -53,7 +54,7 @@ func FindHolding(ctx context.Context, tpm Retirer, oem *OEM) (Holding, error) {
 		if err != nil {
 			return h, fmt.Errorf("%w: its record cannot be read: %w", ErrRefused, err)
 		}
-		h.Slots, h.Profile.Boot = held.Slots, held.Storage.Boot
+		h.Slots, h.Serial, h.Profile.Boot = held.Slots, held.Serial, held.Storage.Boot
 		return h, nil
 	}
 	return Holding{}, fmt.Errorf("%w: it holds no record: there is nothing to retire", ErrRefused)

@@ -27,10 +27,10 @@ type job struct {
 }
 
 // TPM provisions one unit: plan, create key, sign credential, counters, define, write, lock, persist, approve boot, read back,
-// self-test. After an interruption, run it again with the same IMEIs: a record that is written is kept with the
+// self-test. After an interruption, run it again with the same unit: a record that is written is kept with the
 // Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
 func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
-	if err := errors.Join(unit.check(), oem.checkTACs(unit)); err != nil {
+	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
 		return nil, err
 	}
 	j := newJob(tpm, oem, unit, options)
@@ -79,10 +79,10 @@ func (j *job) plan(ctx context.Context) error {
 // requireNoOtherRecord refuses a record in the index of the other variant: the TPM would have two keys, and two IMEIs.
 func (j *job) requireNoOtherRecord(ctx context.Context) error {
 	other := j.oem.Profile(attest.NVPlatform+attest.NVOwner-j.profile.Variant, j.bootKind)
-	state, _, err := j.tpm.ReadIndex(ctx, other)
+	state, record, err := j.tpm.ReadIndex(ctx, other)
 	if err == nil && state != tpmprofile.IndexAbsent {
-		err = fmt.Errorf("%w: NV index %#x is %s, and a device has one record; retire the device first (imei-provision retire)",
-			ErrRefused, uint32(other.Index()), state)
+		err = fmt.Errorf("%w: NV index %#x is %s, and a device has one record; %s",
+			ErrRefused, uint32(other.Index()), state, retireFirst(record.Credential))
 	}
 	return err
 }

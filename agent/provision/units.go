@@ -9,8 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
 
 	"imei-attest/attest/imei"
 )
@@ -95,12 +93,8 @@ func (l *unitList) add(line int, fields []string) {
 	if last.Serial, err = strconv.ParseUint(fields[2], 10, 64); err != nil || last.Serial == 0 {
 		l.mistake(line, "the serial is no positive integer")
 	}
-	const maxModel = 32 // hwmodel of a Credential
-	if last.Model == "" || len(last.Model) > maxModel {
-		l.mistake(line, "the model has %d bytes, want 1 to %d", len(last.Model), maxModel)
-	}
-	if strings.ContainsFunc(last.Model, unicode.IsControl) || !utf8.ValidString(last.Model) {
-		l.mistake(line, "the model has characters that cannot be printed")
+	if err := last.checkModel(); err != nil {
+		l.mistake(line, "%v", err)
 	}
 }
 

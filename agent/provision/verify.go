@@ -60,13 +60,13 @@ type Inspect struct {
 
 // Verify reads a provisioned device back with the manufacturer's public keys. What is wrong with the record stands in
 // the Inspection; an error means that the device gave nothing to judge: [agent.ErrNotProvisioned], a closed boot
-// state, no answer.
+// state, no answer. Then the last check of the Inspection is the one that got no further.
 func Verify(ctx context.Context, tpm Inspector, oem *OEM, want Inspect) (*Inspection, error) {
+	i := new(Inspection)
 	profile, record, err := lockedRecord(ctx, tpm, oem)
 	if err != nil {
-		return nil, err
+		return i.stopped("record", err)
 	}
-	i := new(Inspection)
 	i.add(true, "record", "NV index %#x is locked", uint32(profile.Index()))
 	if i.Credential, err = attest.DecodeCredential(record.Credential); err != nil {
 		i.add(false, "credential", "cannot be read: %v", err)
@@ -75,10 +75,19 @@ func Verify(ctx context.Context, tpm Inspector, oem *OEM, want Inspect) (*Inspec
 	i.checkCredential(oem, want, profile, record)
 	profile.Boot = i.Credential.Storage.Boot
 	if err := i.checkKey(ctx, tpm, profile, record.Binding); err != nil {
-		return nil, err
+		return i.stopped("key", err)
 	}
 	i.readCounters(ctx, tpm, profile.Variant)
-	return i, i.selfTest(ctx, want)
+	if err := i.selfTest(ctx, want); err != nil {
+		return i.stopped("self-test", err)
+	}
+	return i, nil
+}
+
+// stopped is an Inspection that an error ended at a check.
+func (i *Inspection) stopped(check string, err error) (*Inspection, error) {
+	i.add(false, check, "%v", err)
+	return i, fmt.Errorf("%s: %w", check, err)
 }
 
 // lockedRecord is the record of the platform's index or the owner's.
@@ -151,12 +160,12 @@ func (i *Inspection) selfTest(ctx context.Context, want Inspect) error {
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("self-test: %w", err)
+		return err
 	}
 	content := SelfTestContent(want.Nonce)
 	i.Signature, err = vault.Signer(ctx).Sign(nil, content)
 	if err := errors.Join(err, vault.Close()); err != nil {
-		return fmt.Errorf("self-test: %w", err)
+		return err
 	}
 	err = verifySelfTest(i.Credential.Key, content, i.Signature)
 	i.add(err == nil, "self-test", "nonce %x signed%s", want.Nonce, because(err))

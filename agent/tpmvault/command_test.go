@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/big"
 	"testing"
 
 	"github.com/google/go-tpm/tpm2"
@@ -95,10 +96,22 @@ func FuzzSignature(f *testing.F) {
 	})
 }
 
+// signatureByGoTPM pads each half, for a TPM may leave leading zeros out.
 func signatureByGoTPM(raw []byte) (signature [tpmprofile.SignatureBytes]byte, err error) {
 	decoded, err := tpmprofile.Unmarshal[tpm2.TPMTSignature](raw)
 	if err != nil {
 		return signature, err
 	}
-	return tpmprofile.SignatureOf(decoded)
+	ecc, err := decoded.Signature.ECDSA()
+	if err != nil {
+		return signature, err
+	}
+	const half = tpmprofile.SignatureBytes / 2
+	r, s := new(big.Int).SetBytes(ecc.SignatureR.Buffer), new(big.Int).SetBytes(ecc.SignatureS.Buffer)
+	if decoded.SigAlg != tpm2.TPMAlgECDSA || ecc.Hash != tpm2.TPMAlgSHA256 || r.BitLen() > 8*half || s.BitLen() > 8*half {
+		return signature, errors.New("not a signature of P-256 with SHA-256")
+	}
+	r.FillBytes(signature[:half])
+	s.FillBytes(signature[half:])
+	return signature, nil
 }

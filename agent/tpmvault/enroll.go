@@ -6,6 +6,7 @@ import (
 	"encoding/asn1"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/google/go-tpm/tpm2"
 
@@ -128,8 +129,15 @@ func (f *Factory) Activate(ctx context.Context, p tpmprofile.Profile, binding [3
 		}
 		return err
 	})
+	if slices.ContainsFunc(unopened, func(code tpm2.TPMRC) bool { return errors.Is(err, code) }) {
+		return nil, fmt.Errorf("opening the challenge: %w (%w)", agent.ErrKeyMismatch, err)
+	}
 	return secret, explain("opening the challenge", err)
 }
+
+// unopened is what a TPM answers to a challenge for another TPM or device key, or one that was changed (Part 3 section
+// 12.5). libtpms calls it a failure when the secret for an RSA key does not decrypt, and works on.
+var unopened = []tpm2.TPMRC{tpm2.TPMRCIntegrity, tpm2.TPMRCValue, tpm2.TPMRCSize, tpm2.TPMRCInsufficient, tpm2.TPMRCFailure}
 
 func (f *Factory) kindOf(ekPublic []byte) (EKKind, error) {
 	public, err := tpmprofile.Unmarshal[tpm2.TPMTPublic](ekPublic)

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"math/big"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -56,22 +57,41 @@ func listed(t *testing.T, r provision.Request) (trust provision.EKTrust) {
 	return trust
 }
 
+// isForAnotherTPM wants words of it, and no code of the TPM.
+func isForAnotherTPM(err error) bool {
+	return errors.Is(err, provision.ErrRefused) && strings.Contains(err.Error(), "belong to another TPM") && !strings.Contains(err.Error(), "TPM_RC")
+}
+
 func TestEnrolment(t *testing.T) {
 	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	for name, kind := range map[string]tpmvault.EKKind{"RSA": tpmvault.EKRSA, "ECC": tpmvault.EKECC} {
 		t.Run(name, func(t *testing.T) {
 			u, other := newUnit(t), newUnit(t)
-			r := u.asked(kind)
+			r, others := u.asked(kind), other.asked(kind)
 			c, pending, err := u.oem.Challenge(r, r.Unit, listed(t, r), u.register(), now)
 			u.must(err)
-			if _, err := provision.AnswerChallenge(t.Context(), other.factory(), u.oem, r, c); err == nil {
-				t.Error("another TPM answered")
+			if _, err := provision.AnswerChallenge(t.Context(), other.factory(), u.oem, r, c); !isForAnotherTPM(err) {
+				t.Errorf("another TPM's answer: %v", err)
 			}
-			spoiled := c
-			spoiled.IDObject = append([]byte{}, c.IDObject...)
-			spoiled.IDObject[len(spoiled.IDObject)-1] ^= 1
-			if _, err := provision.AnswerChallenge(t.Context(), u.factory(), u.oem, r, spoiled); err == nil {
-				t.Error("a challenge that was changed on the way was answered")
+			foreign, _, err := other.oem.Challenge(others, others.Unit, listed(t, others), other.register(), now)
+			u.must(err)
+			for what, spoil := range map[string]func(*provision.Challenge){
+				"was changed on the way": func(c *provision.Challenge) {
+					c.IDObject = slices.Clone(c.IDObject)
+					c.IDObject[len(c.IDObject)-1] ^= 1
+				},
+				"is another TPM's": func(c *provision.Challenge) {
+					c.IDObject, c.EncryptedSecret = foreign.IDObject, foreign.EncryptedSecret
+				},
+				"has another's secret": func(c *provision.Challenge) { c.EncryptedSecret = foreign.EncryptedSecret },
+				"has half a secret":    func(c *provision.Challenge) { c.EncryptedSecret = c.EncryptedSecret[:10] },
+				"has no object":        func(c *provision.Challenge) { c.IDObject = nil },
+			} {
+				spoiled := c
+				spoil(&spoiled)
+				if _, err := provision.AnswerChallenge(t.Context(), u.factory(), u.oem, r, spoiled); !isForAnotherTPM(err) {
+					t.Errorf("a challenge that %s: %v", what, err)
+				}
 			}
 			u.wantClean()
 			a, err := provision.AnswerChallenge(t.Context(), u.factory(), u.oem, r, c)

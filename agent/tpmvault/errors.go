@@ -74,6 +74,19 @@ func isUnintelligible(err error) bool {
 	return !errors.As(err, new(tpm2.TPMRC)) && !errors.As(err, new(*sendError))
 }
 
+// isOtherSession reports that the device key's session is gone, flushed by somebody else or lost at a restart of the TPM: its
+// handle refers to nothing, to a session with another nonce, or to a trial session.
+func isOtherSession(err error) bool {
+	for _, code := range []tpm2.TPMRC{
+		tpm2.TPMRCReferenceH0, tpm2.TPMRCReferenceH2, tpm2.TPMRCReferenceS0, tpm2.TPMRCBadAuth, tpm2.TPMRCAttributes,
+	} {
+		if errors.Is(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
 // isAbsent reports that a handle refers to nothing: TPM_RC_HANDLE for a persistent object or an index, TPM_RC_REFERENCE_H0 for a
 // transient object.
 func isAbsent(err error) bool {

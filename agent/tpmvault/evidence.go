@@ -25,11 +25,20 @@ const (
 
 // Evidence implements [agent.Vault]: the attestation counter rises by one, and the device key certifies its value
 // together with binding (profile B). Without an attestation counter it returns nil, and the token is of profile A; an event
-// says why. The errors are those of Sign.
+// says why. The errors are those of Sign. A session stays in the TPM for the Sign that is to follow; it, the next proof that
+// fails or Close ends it.
 func (v *Vault) Evidence(ctx context.Context, binding [32]byte) ([]byte, error) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	t := withContext(ctx, v.tpm)
+	proof, err := v.evidence(t, binding)
+	if err != nil {
+		v.endSession(t) // no Sign follows
+	}
+	return proof, err
+}
+
+func (v *Vault) evidence(t contextTPM, binding [32]byte) ([]byte, error) {
 	if v.counter == counterUnseen {
 		if err := v.findCounter(t); err != nil {
 			return nil, err
@@ -95,7 +104,7 @@ func (v *Vault) unlessCounterIsMissing(t contextTPM, err error) error {
 }
 
 // certifyCounter is TPM2_NV_Certify over the whole counter (Part 3 section 31.16). The counter has an empty password. It returns the
-// parameters of the response: a TPM2B_ATTEST and a TPMT_SIGNATURE.
+// parameters of the response: a TPM2B_ATTEST and a TPMT_SIGNATURE. The session stays for the signature of the token.
 func (v *Vault) certifyCounter(t contextTPM, binding [32]byte) (*answer, error) {
 	index, err := v.attestationCounter().handle()
 	if err != nil {
@@ -103,6 +112,7 @@ func (v *Vault) certifyCounter(t contextTPM, binding [32]byte) (*answer, error) 
 	}
 	return v.useKey(t, "certifying the attestation counter", keyCommand{
 		code:    tpm2.TPMCCNVCertify,
+		session: stays,
 		indices: []tpm2.NamedHandle{index, index},
 		// qualifyingData, the key's own scheme, size, offset
 		parameters: command(nil).sized(binding[:]).algorithm(tpm2.TPMAlgNull).u16(counterBytes).u16(0),
@@ -118,7 +128,8 @@ const (
 )
 
 // counterProof takes clock, firmware version and counter out of what the TPM answered, and nothing else: the rest is built
-// again from what was asked, as a verifier does, and has to come out as the same bytes under a signature that verifies.
+// again from what was asked, as a verifier does, and has to come out as the same bytes. The signature is verified
+// when [Vault.checkSignature] would.
 func (v *Vault) counterProof(binding [32]byte, response *answer) (proof attest.CounterProof, err error) {
 	const doing = "checking what the TPM certified"
 	answered := response.sized()
@@ -143,8 +154,12 @@ func (v *Vault) counterProof(binding [32]byte, response *answer) (proof attest.C
 	if !bytes.Equal(rebuilt, answered) {
 		return proof, fmt.Errorf("%s: %w", doing, ErrTampered)
 	}
+	if v.keyProven {
+		return proof, nil
+	}
 	if err := tpmprofile.VerifyCounterProof(c, binding, proof); err != nil {
 		return proof, fmt.Errorf("%s: %w: %w", doing, err, agent.ErrKeyMismatch)
 	}
+	v.keyProven = true
 	return proof, nil
 }

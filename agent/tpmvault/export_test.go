@@ -6,7 +6,6 @@ import (
 
 	"github.com/google/go-tpm/tpm2"
 
-	"imei-attest/attest"
 	"imei-attest/attest/tpmprofile"
 )
 
@@ -36,19 +35,8 @@ func (v *Vault) CheckCertification(ctx context.Context, binding [32]byte, spoil 
 	return err
 }
 
-// CheckSignature is what the vault does to each signature of the TPM.
-func (v *Vault) CheckSignature(content, signature []byte) error {
-	return v.checkSignature(content, [tpmprofile.SignatureBytes]byte(signature))
-}
-
-// CheckProof is the same for the signature of a proof.
-func (v *Vault) CheckProof(binding [32]byte, raw []byte) error {
-	proof, err := attest.DecodeCounterProof(raw)
-	if err != nil {
-		return err
-	}
-	return tpmprofile.VerifyCounterProof(&v.credential.Credential, binding, proof)
-}
+// DoubtKey has the vault verify the next signature.
+func (v *Vault) DoubtKey() { v.keyProven = false }
 
 // ReadSignature takes a TPMT_SIGNATURE as the vault does.
 func ReadSignature(raw []byte) ([tpmprofile.SignatureBytes]byte, error) {

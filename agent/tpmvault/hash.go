@@ -1,8 +1,10 @@
 package tpmvault
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"errors"
+	"fmt"
 
 	"github.com/google/go-tpm/tpm2"
 )
@@ -11,11 +13,21 @@ import (
 const maxHashInput = 1024
 
 // hash has the TPM hash content and vouch, with a ticket, that it does not look like a structure of its own: a
-// restricted key signs nothing else. The ticket, a TPMT_TK_HASHCHECK, is of the endorsement hierarchy, the key's.
+// restricted key signs nothing else. The ticket, a TPMT_TK_HASHCHECK, is of the endorsement hierarchy, the key's. No
+// HMAC is over these commands, so the digest shows whether the content got there as it is.
 func hash(t contextTPM, content []byte) (digest, ticket []byte, err error) {
 	if len(content) > maxHashInput {
-		return hashSequence(t, content)
+		digest, ticket, err = hashSequence(t, content)
+	} else {
+		digest, ticket, err = hashAtOnce(t, content)
 	}
+	if own := sha256.Sum256(content); err == nil && !bytes.Equal(digest, own[:]) {
+		err = fmt.Errorf("hashing in the TPM: %w", ErrTampered)
+	}
+	return digest, ticket, err
+}
+
+func hashAtOnce(t contextTPM, content []byte) (digest, ticket []byte, err error) {
 	command := newCommand(tpm2.TPMSTNoSessions, tpm2.TPMCCHash) // Part 3 section 15.4
 	a, err := t.run(command.sized(content).algorithm(tpm2.TPMAlgSHA256).handle(tpm2.TPMRHEndorsement))
 	if err == nil {
@@ -34,7 +46,7 @@ func readHash(a *answer) (digest, ticket []byte, err error) {
 	return digest, ticket, a.end()
 }
 
-// hashSequence is hash for longer content: one command to start, one for each full piece, one to end (Part 3
+// hashSequence is hashAtOnce for longer content: one command to start, one for each full piece, one to end (Part 3
 // section 17.2.3).
 func hashSequence(t contextTPM, content []byte) (digest, ticket []byte, err error) {
 	start, err := tpm2.HashSequenceStart{HashAlg: tpm2.TPMAlgSHA256}.Execute(t)

@@ -9,8 +9,8 @@ import (
 	"github.com/google/go-tpm/tpm2"
 )
 
-// keySession is a policy session (Part 1 section 19.7) that authorises one use of the device key. It does what go-tpm's
-// tpm2.Policy does, on a [command].
+// keySession is a policy session (Part 1 section 19.7) that authorises uses of the device key. It does what go-tpm's
+// tpm2.Policy does, on a [command]. A session that stays is as new after a use, with another nonce: its policy has to run again.
 type keySession struct {
 	handle   tpm2.TPMHandle // 0 before it was started
 	nonceTPM []byte
@@ -52,10 +52,17 @@ type keyCommand struct {
 	code       tpm2.TPMCC
 	indices    []tpm2.NamedHandle // the other handles; the first has an empty password
 	parameters command
+	session    byte // afterwards: ends or stays
 }
 
-// run sends the command and returns the parameters of the response. The TPM ends the session with a success.
-func (s keySession) run(t contextTPM, key tpm2.NamedHandle, c keyCommand) (*answer, error) {
+// What becomes of a session with the success of its command (Part 2 section 8.4, TPMA_SESSION, continueSession).
+const (
+	ends  = 0
+	stays = 1
+)
+
+// run sends the command and returns the parameters of the response. A session that ended has no handle.
+func (s *keySession) run(t contextTPM, key tpm2.NamedHandle, c keyCommand) (*answer, error) {
 	nonce, err := newNonce()
 	if err != nil {
 		return nil, err
@@ -65,14 +72,17 @@ func (s keySession) run(t contextTPM, key tpm2.NamedHandle, c keyCommand) (*answ
 		return nil, err
 	}
 	parameters := a.take(a.number(4))
-	return &answer{rest: parameters}, s.check(a, c, nonce, parameters)
+	if err := s.check(a, c, nonce, parameters); err != nil {
+		return nil, err
+	}
+	if c.session == ends {
+		*s = keySession{}
+	}
+	return &answer{rest: parameters}, nil
 }
 
-// ends is the attributes of a session that ends with the command (Part 2 section 8.4, TPMA_SESSION).
-const ends = 0
-
 // authorised is the whole command, with an authorisation for the key and one for an index.
-func (s keySession) authorised(key tpm2.NamedHandle, c keyCommand, nonce []byte) command {
+func (s *keySession) authorised(key tpm2.NamedHandle, c keyCommand, nonce []byte) command {
 	whole := newCommand(tpm2.TPMSTSessions, c.code).handle(key.Handle)
 	hashed := command(nil).u32(uint32(c.code)) // cpHash, Part 1 section 18.7
 	hashed = append(hashed, key.Name.Buffer...)
@@ -84,19 +94,20 @@ func (s keySession) authorised(key tpm2.NamedHandle, c keyCommand, nonce []byte)
 		size += passwordBytes
 	}
 	whole = whole.u32(uint32(size)).handle(s.handle).sized(nonce)
-	whole = append(whole, ends).sized(authorisation(append(hashed, c.parameters...), nonce, s.nonceTPM))
+	whole = append(whole, c.session).sized(authorisation(append(hashed, c.parameters...), nonce, s.nonceTPM, c.session))
 	if len(c.indices) > 0 {
 		whole = whole.password()
 	}
 	return append(whole, c.parameters...)
 }
 
-// check takes the authorisations of the response: what an accident changed on the way has another HMAC.
-func (s keySession) check(a *answer, c keyCommand, nonce, parameters []byte) error {
-	nonceTPM := a.sized()
-	a.expect(ends)
+// check takes the authorisations of the response: what an accident changed on the way has another HMAC. The TPM's
+// new nonce is for the next use.
+func (s *keySession) check(a *answer, c keyCommand, nonce, parameters []byte) error {
+	s.nonceTPM = a.sized()
+	a.expect(c.session)
 	hashed := command(nil).u32(uint32(tpm2.TPMRCSuccess)).u32(uint32(c.code)) // rpHash, Part 1 section 18.8
-	if !hmac.Equal(a.sized(), authorisation(append(hashed, parameters...), nonceTPM, nonce)) {
+	if !hmac.Equal(a.sized(), authorisation(append(hashed, parameters...), s.nonceTPM, nonce, c.session)) {
 		return errForm
 	}
 	if len(c.indices) > 0 {
@@ -108,12 +119,12 @@ func (s keySession) check(a *answer, c keyCommand, nonce, parameters []byte) err
 // authorisation is the HMAC of a session over a cpHash or rpHash, the newer and the older nonce, and the attributes (Part 1
 // section 19.6.5). Its key is empty: the session is neither bound nor
 // salted, and no policy of the device key asks for a password.
-func authorisation(hashed, newer, older []byte) []byte {
+func authorisation(hashed, newer, older []byte, attributes byte) []byte {
 	digest := sha256.Sum256(hashed)
 	mac := hmac.New(sha256.New, nil)
 	mac.Write(digest[:])
 	mac.Write(newer)
 	mac.Write(older)
-	mac.Write([]byte{ends})
+	mac.Write([]byte{attributes})
 	return mac.Sum(nil)
 }

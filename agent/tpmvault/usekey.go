@@ -13,7 +13,7 @@ const maxRecoveries = 5
 
 // useKey runs a command with the device key, authorised by its policy, and repeats that after a failure which can be
 // repaired. It returns the parameters of the response. The policy takes 5 commands, one less where the boot is unmeasured, one
-// more where the approval names an epoch.
+// more where the approval names an epoch; the first of them starts a session, unless one stayed.
 func (v *Vault) useKey(t contextTPM, doing string, c keyCommand) (*answer, error) {
 	var err error
 	for range maxRecoveries {
@@ -21,6 +21,7 @@ func (v *Vault) useKey(t contextTPM, doing string, c keyCommand) (*answer, error
 		if parameters, err = v.useKeyOnce(t, c); err == nil {
 			return parameters, nil
 		}
+		v.keyProven = false // what failed, or is repaired now, may have to do with the key
 		again, reason := v.repair(t, doing, err)
 		if !again {
 			return nil, reason
@@ -29,27 +30,37 @@ func (v *Vault) useKey(t contextTPM, doing string, c keyCommand) (*answer, error
 	return nil, fmt.Errorf("%s, tried %d times: %w", doing, maxRecoveries, err)
 }
 
-// useKeyOnce leaves no session behind: three of them shut everybody out of the TPM.
+// useKeyOnce leaves no session behind after a failure: three of them shut everybody out of the TPM.
 func (v *Vault) useKeyOnce(t contextTPM, c keyCommand) (parameters *answer, err error) {
 	if err := v.preparePolicy(t); err != nil {
 		return nil, err
 	}
-	session, err := startKeySession(t)
+	if v.session.handle == 0 {
+		v.session, err = startKeySession(t)
+	}
 	if err == nil {
-		err = v.runPolicy(t, session.handle)
+		err = v.runPolicy(t, v.session.handle)
 	}
 	if err == nil {
 		key := tpm2.NamedHandle{Handle: v.key, Name: tpm2.TPM2BName{Buffer: v.keyName}}
-		parameters, err = session.run(t, key, c)
+		parameters, err = v.session.run(t, key, c)
 	}
-	if err != nil && session.handle != 0 {
-		// It fails where the TPM ended the session and the response was lost or spoiled, which is well.
-		_ = flush(t.uncancelled(), session.handle)
+	if err != nil {
+		v.endSession(t)
 	}
 	if err != nil && failedStep(err) == stepPrepare {
 		err = &stepError{stepUse, err}
 	}
 	return parameters, err
+}
+
+// endSession frees the slot of a session that was started or stayed.
+func (v *Vault) endSession(t contextTPM) {
+	if v.session.handle != 0 {
+		// It fails where the session is gone and the vault was not told, which is well.
+		_ = flush(t.uncancelled(), v.session.handle)
+		v.session = keySession{}
+	}
 }
 
 // preparePolicy has the commands of the policy ready. They change with the approval that serves and with its ticket.
@@ -89,6 +100,8 @@ func (v *Vault) repair(t contextTPM, doing string, err error) (again bool, reaso
 		v.event("the TPM was cleared: the device key is derived again")
 		_, err := v.locateKey(t) // of the same Name, so it is the same key
 		return err == nil, err
+	case isOtherSession(err):
+		return true, nil
 	case step == stepRecord && (isAbsent(err) || errors.Is(err, tpm2.TPMRCPolicy)),
 		step == stepUse && errors.Is(err, tpm2.TPMRCPolicyFail):
 		return false, fmt.Errorf("%w (%w)", ErrRecordChanged, err)

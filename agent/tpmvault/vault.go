@@ -12,8 +12,8 @@
 // the same key. It shows that the storage was not set back, where the platform made the counter; the owner's dies at
 // TPM2_Clear.
 //
-// After the first, a token of profile A costs 7 TPM commands and one with the proof 14; an approval that names an epoch adds one
-// to each use of the key, so 8 and 16, and claims above 1024 bytes add two.
+// After the first, a token of profile A costs 7 TPM commands and one with the proof 13; an approval that names an epoch adds one
+// to each use of the key, so 8 and 15, and claims above 1024 bytes add two.
 //
 // The package takes the TPM for itself, or what a resource manager shows of it: it flushes sessions and transient
 // objects that an earlier program left behind. "Part 3" is part 3 of the TPM 2.0 Library Specification.
@@ -63,6 +63,8 @@ type Vault struct {
 	mu        sync.Mutex // one operation at a time: a TPM has few slots
 	key       tpm2.TPMHandle
 	transient bool         // key is to be flushed
+	keyProven bool         // a signature was verified since Open, and nothing failed since
+	session   keySession   // stays from Evidence until Sign
 	current   *approval    // served last time
 	policy    []policyStep // for current, and nil without
 	counter   counterUse
@@ -178,10 +180,11 @@ func (v *Vault) Describe() agent.Description {
 	}
 }
 
-// Close implements [agent.Vault]: it frees the TPM's slot, if the key occupies one, and calls Config.OnClose.
+// Close implements [agent.Vault]: it frees the TPM's slots, if key or session occupy any, and calls Config.OnClose.
 func (v *Vault) Close() error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
+	v.endSession(withContext(context.Background(), v.tpm))
 	var err error
 	if v.transient {
 		err = flush(v.tpm, v.key)

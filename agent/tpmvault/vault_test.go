@@ -80,26 +80,79 @@ func TestDescribeGivesTheKeyThatSigns(t *testing.T) {
 	wantDescribed("derived again")
 }
 
-// The TPM, or whatever stands before it, has something else signed than was asked for.
-func TestASignatureThatDoesNotVerifyLeavesTheVaultWithAnError(t *testing.T) {
+// Content that an accident changes on its way to the TPM is not what is signed, whether the key is proven or not.
+func TestContentChangedOnTheWayIsNotSigned(t *testing.T) {
 	u := newUnit(t)
 	u.provision(imei1)
-	const firstByte = 10 + 2 // of the data of TPM2_Hash: a command's header, length of the data
+	const hashTail = 2 + 4 // of TPM2_Hash, behind the data: algorithm, hierarchy
 	wrong := false
 	u.tpm = tpmtest.NewSpy(&faulty{TPM: u.conn, command: func(code tpm2.TPMCC, command []byte) {
-		if code == tpm2.TPMCCHash && wrong {
-			command[firstByte] ^= 1
+		switch {
+		case wrong && code == tpm2.TPMCCHash:
+			command[len(command)-hashTail-1] ^= 1
+		case wrong && code == tpm2.TPMCCSequenceUpdate:
+			command[len(command)-1] ^= 1
 		}
 	}})
-	v := u.open()
-	u.must(sign(v, []byte("content")))
-	wrong = true
-	if _, err := v.Signer(t.Context()).Sign(nil, []byte("content")); !errors.Is(err, agent.ErrKeyMismatch) {
-		t.Errorf("Sign: %v; want %v", err, agent.ErrKeyMismatch)
+	for _, n := range []int{7, 3000} {
+		v, content := u.open(), bytes.Repeat([]byte{0x84}, n)
+		for _, when := range []string{"the first signature", "a later one"} {
+			wrong = true
+			if _, err := v.Signer(t.Context()).Sign(nil, content); !errors.Is(err, tpmvault.ErrTampered) {
+				t.Errorf("%d bytes, %s: %v; want %v", n, when, err, tpmvault.ErrTampered)
+			}
+			wrong = false
+			u.must(sign(v, content))
+		}
 	}
-	wrong = false
-	u.must(sign(v, []byte("content")))
 	u.wantClean()
+}
+
+// The vault verifies the first signature of the key it located, and the first after whatever it had to repair.
+func TestTheKeyIsProvenOnce(t *testing.T) {
+	moveRegister := func(u *unit) {
+		moved := false
+		u.tpm.Fault(func(sent tpm2.TPMCC) ([]byte, error) {
+			if moved || sent != tpm2.TPMCCSign && sent != tpm2.TPMCCNVCertify {
+				return nil, nil
+			}
+			moved = true
+			return nil, tpmtest.PCRExtend(u.conn, 10, [32]byte{1})
+		})
+	}
+	for _, c := range []struct {
+		name   string
+		first  func(*tpmvault.Vault) error
+		before func(*unit)
+		want   error
+	}{
+		{"the first signature", func(*tpmvault.Vault) error { return nil }, func(*unit) {}, agent.ErrKeyMismatch},
+		{"after a token", func(v *tpmvault.Vault) error { _, err := token(v); return err }, func(*unit) {}, nil},
+		{"after a signature", func(v *tpmvault.Vault) error { return sign(v, nil) }, func(*unit) {}, nil},
+		{"after TPM2_Clear", func(v *tpmvault.Vault) error { return sign(v, nil) }, func(u *unit) { u.must(tpmtest.Clear(u.conn)) }, agent.ErrKeyMismatch},
+		{"after a repetition", func(v *tpmvault.Vault) error { return sign(v, nil) }, moveRegister, agent.ErrKeyMismatch},
+	} {
+		for what, use := range map[string]func(*tpmvault.Vault) error{
+			"Sign":     func(v *tpmvault.Vault) error { _, err := v.Signer(t.Context()).Sign(nil, nil); return err },
+			"Evidence": func(v *tpmvault.Vault) error { _, err := v.Evidence(t.Context(), [32]byte{}); return err },
+		} {
+			t.Run(c.name+", "+what, func(t *testing.T) {
+				u := newUnit(t)
+				u.provision(imei1)
+				v := u.open()
+				u.must(c.first(v))
+				v.BelieveCredentialFor(&attesttest.Key("stranger").PublicKey)
+				c.before(u)
+				for range 2 { // what was refused is refused again
+					if err := use(v); !errors.Is(err, c.want) {
+						t.Errorf("%v; want %v", err, c.want)
+					}
+				}
+				u.must(v.Close())
+				u.wantClean()
+			})
+		}
+	}
 }
 
 // The budget of a signature is 9 TPM commands after the first.

@@ -121,21 +121,3 @@ func TPMSignature(signature [SignatureBytes]byte) tpm2.TPMTSignature {
 		}),
 	}
 }
-
-// SignatureOf reads the R||S of a TPM's ECDSA signature. A TPM may leave leading zeros out, so each half is padded.
-func SignatureOf(signature *tpm2.TPMTSignature) (raw [SignatureBytes]byte, err error) {
-	if signature.SigAlg != tpm2.TPMAlgECDSA {
-		return raw, fmt.Errorf("the TPM signed with algorithm %#x, want ECDSA", uint16(signature.SigAlg))
-	}
-	ecc, err := signature.Signature.ECDSA()
-	if err != nil {
-		return raw, err
-	}
-	r, s := new(big.Int).SetBytes(ecc.SignatureR.Buffer), new(big.Int).SetBytes(ecc.SignatureS.Buffer)
-	if ecc.Hash != tpm2.TPMAlgSHA256 || r.BitLen() > 8*coordinateBytes || s.BitLen() > 8*coordinateBytes {
-		return raw, errors.New("the TPM's signature is not one of P-256 with SHA-256")
-	}
-	r.FillBytes(raw[:coordinateBytes])
-	s.FillBytes(raw[coordinateBytes:])
-	return raw, nil
-}

@@ -367,24 +367,6 @@ func TestParseAttestChecksMagicAndEnd(t *testing.T) {
 	}
 }
 
-func TestSignatureHalvesArePadded(t *testing.T) {
-	var raw [tpmprofile.SignatureBytes]byte
-	raw[31], raw[63] = 1, 2
-	signature := tpmprofile.TPMSignature(raw)
-	ecc, err := signature.Signature.ECDSA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	ecc.SignatureR.Buffer, ecc.SignatureS.Buffer = []byte{1}, []byte{2}
-	if got, err := tpmprofile.SignatureOf(&signature); err != nil || got != raw {
-		t.Errorf("SignatureOf of halves without leading zeros = %x, %v; want %x", got, err, raw)
-	}
-	ecc.SignatureR.Buffer = bytes.Repeat([]byte{1}, 33)
-	if _, err := tpmprofile.SignatureOf(&signature); err == nil {
-		t.Error("a half of 33 bytes was accepted")
-	}
-}
-
 func TestEngineKind(t *testing.T) {
 	for maker, want := range map[string]attest.StorageKind{
 		"IBM": attest.StorageTPMEmulated, "MSFT": attest.StorageTPMEmulated, "IFX": attest.StorageTPMDiscrete,

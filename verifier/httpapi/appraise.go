@@ -45,8 +45,9 @@ func (b *base64Bytes) UnmarshalJSON(raw []byte) error {
 
 // answer is the body of the reply.
 type answer struct {
-	Status string `json:"status"`
-	Tier   string `json:"tier"`
+	ID     verifier.DecisionID `json:"id"`
+	Status string              `json:"status"`
+	Tier   string              `json:"tier"`
 	verifier.Answer
 	Reasons    []reason  `json:"reasons"`
 	ValidUntil time.Time `json:"valid_until"`
@@ -82,7 +83,7 @@ func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	token, err := a.Results.JWT(result, ear.IETF)
+	token, err := a.Results.JWT(result.Result, ear.IETF)
 	if err != nil {
 		a.Log.Error("signing a result", "error", err)
 		refuse(w, http.StatusInternalServerError, "the result could not be signed")
@@ -123,8 +124,8 @@ func readQuestion(body []byte) (question, error) {
 	return q, nil
 }
 
-func newAnswer(result attest.Result, token string) answer {
-	a := answer{Status: result.Status().String(), Tier: result.Tier.String(), Answer: verifier.Observe(&result),
+func newAnswer(result verifier.Verdict, token string) answer {
+	a := answer{ID: result.ID, Status: result.Status().String(), Tier: result.Tier.String(), Answer: result.Answer,
 		Reasons: []reason{}, ValidUntil: result.ValidUntil, Result: token}
 	for _, code := range result.Reasons() {
 		info := code.Info()

@@ -23,6 +23,8 @@ import (
 
 // answer is what POST /v1/appraise replies.
 type answer struct {
+	ID         string    `json:"id"`
+	S13Status  uint32    `json:"s13_status"`
 	Status     string    `json:"status"`
 	Tier       string    `json:"tier"`
 	Action     string    `json:"action"`
@@ -51,7 +53,7 @@ func TestAppraiseAnswersInFull(t *testing.T) {
 	r := s.appraise(question(token(n), `{"instance_id":"<urn:gsma:imei:49015420-323751-0>","initial":true}`))
 	var got answer
 	s.read(r, &got)
-	want := answer{Status: "warning", Tier: "none", Action: "observe", SIPCode: 200, EIRStatus: "GREYLISTED", Label: "warning:software-vault",
+	want := answer{ID: got.ID, S13Status: 2, Status: "warning", Tier: "none", Action: "observe", SIPCode: 200, EIRStatus: "GREYLISTED", Label: "warning:software-vault",
 		ValidUntil: attesttest.Now.Add(5 * time.Minute), Result: got.Result}
 	for _, code := range []attest.Reason{attest.ReasonIMEIConsistent, attest.ReasonSoftwareVault, attest.ReasonRollbackUnknown} {
 		want.Reasons = append(want.Reasons, finding{string(code), code.Info().Sentence, code.Info().Clause})
@@ -254,6 +256,7 @@ func TestTheLogNamesNobody(t *testing.T) {
 			t.Errorf("%q: %v", line, err)
 		}
 		delete(event, "time")
+		delete(event, "id") // of the decision
 		rest := fmt.Sprint(event)
 		if digits := regexp.MustCompile(`\d{6,}`).FindString(rest); digits != "" {
 			t.Errorf("digits %s in %s", digits, line)

@@ -93,7 +93,7 @@ func (s *brokenStore) Holder(ctx context.Context, id imei.IMEI) (verifier.Holder
 	return h, errors.Join(err, s.err())
 }
 
-func (s *brokenStore) Presented(ctx context.Context, n attest.Nonce) (attest.Result, bool, error) {
+func (s *brokenStore) Presented(ctx context.Context, n attest.Nonce) (verifier.Verdict, bool, error) {
 	r, found, err := s.Memory.Presented(ctx, n)
 	return r, found, errors.Join(err, s.err())
 }

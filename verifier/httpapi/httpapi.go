@@ -107,13 +107,13 @@ func isEvidence(contentType string) bool {
 }
 
 // judge appraises and logs one event for the decision, without identities.
-func (a *api) judge(ctx context.Context, w http.ResponseWriter, in verifier.Input) (attest.Result, bool) {
+func (a *api) judge(ctx context.Context, w http.ResponseWriter, in verifier.Input) (verifier.Verdict, bool) {
 	result, err := a.Verifier.Appraise(ctx, in)
 	if err != nil {
 		a.unavailable(ctx, w, "no judgement", err)
 		return result, false
 	}
-	a.Log.InfoContext(ctx, "judged", "status", result.Status().String(), "reasons", result.Reasons(), "evidence_bytes", len(in.Evidence))
+	a.Log.InfoContext(ctx, "judged", "id", result.ID, "status", result.Status().String(), "reasons", result.Reasons(), "evidence_bytes", len(in.Evidence))
 	return result, true
 }
 

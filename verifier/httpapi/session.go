@@ -150,7 +150,7 @@ func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
 	}
 	s := newSessionObject("complete", n, expiry)
 	s.Evidence = &evidenceBlob{Type: attest.EvidenceMediaType, Value: body}
-	a.writeSession(w, s, result)
+	a.writeSession(w, s, result.Result)
 }
 
 func (a *api) getSession(w http.ResponseWriter, r *http.Request) {
@@ -167,7 +167,7 @@ func (a *api) getSession(w http.ResponseWriter, r *http.Request) {
 	case len(result.Submods) == 0: // used up by DELETE, and nothing was judged
 		refuse(w, http.StatusGone, closedSession)
 	default:
-		a.writeSession(w, newSessionObject("complete", n, expiry), result)
+		a.writeSession(w, newSessionObject("complete", n, expiry), result.Result)
 	}
 }
 

@@ -2,8 +2,8 @@
 package store
 
 import (
-	"bytes"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -25,14 +25,28 @@ type Memory struct {
 	// convicted is when, counted in decisions, a device key was last convicted: answers of before are void.
 	convicted map[attest.KeyID]uint64
 	decisions uint64
+	sightings map[imei.IMEI][]verifier.Sighting
+	days      map[month]map[string]uint32 // by subscriber
+	records   map[verifier.DecisionID]*verifier.Record
+	recorded  []verifier.DecisionID // the oldest first
 }
+
+// month is a month of an IMEI.
+type month struct {
+	id    imei.IMEI
+	year  int
+	month time.Month
+}
+
+// keptRecords bounds the recorded decisions: the oldest are forgotten, half of them at a time.
+const keptRecords = 1 << 17
 
 var _ verifier.Store = (*Memory)(nil)
 
 type use struct {
 	presentation verifier.Presentation
 	expiry       time.Time
-	answer       attest.Result
+	answer       verifier.Verdict
 	device       *attest.KeyID // nil when the nonce was given up
 	decision     uint64
 }
@@ -42,6 +56,8 @@ func NewMemory() *Memory {
 	return &Memory{
 		credentials: make(map[attest.KeyID][]byte), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
+		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[string]uint32),
+		records: make(map[verifier.DecisionID]*verifier.Record),
 	}
 }
 
@@ -76,14 +92,107 @@ func (m *Memory) Prior(_ context.Context, id imei.IMEI, subscriber string) (veri
 }
 
 // Presented implements verifier.Store.
-func (m *Memory) Presented(_ context.Context, n attest.Nonce) (attest.Result, bool, error) {
+func (m *Memory) Presented(_ context.Context, n attest.Nonce) (verifier.Verdict, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	u, found := m.nonces[string(n)]
 	if !found {
-		return attest.Result{}, false, nil
+		return verifier.Verdict{}, false, nil
 	}
 	return u.answer, true, nil
+}
+
+// Sightings implements verifier.Store.
+func (m *Memory) Sightings(_ context.Context, id imei.IMEI) ([]verifier.Sighting, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Clone(m.sightings[id]), nil
+}
+
+// Days implements verifier.Store.
+func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) (map[string]uint32, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return maps.Clone(m.days[month{id, year, of}]), nil
+}
+
+// Record implements verifier.Store.
+func (m *Memory) Record(_ context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, found := m.records[id]
+	return r, found, nil
+}
+
+// Records implements verifier.Store.
+func (m *Memory) Records(_ context.Context, since time.Time, yield func(*verifier.Record) bool) error {
+	m.mu.RLock()
+	var found []*verifier.Record
+	for _, id := range m.recorded {
+		if r := m.records[id]; !r.Facts.Now.Before(since) {
+			found = append(found, r)
+		}
+	}
+	m.mu.RUnlock()
+	for _, r := range found {
+		if !yield(r) {
+			return nil
+		}
+	}
+	return nil
+}
+
+// Note implements verifier.Store.
+func (m *Memory) Note(_ context.Context, n verifier.Note) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.record(n.Record)
+	m.mark(n.Sighting)
+	return nil
+}
+
+func (m *Memory) record(r *verifier.Record) {
+	if r == nil {
+		return
+	}
+	if len(m.recorded) == keptRecords {
+		for _, id := range m.recorded[:keptRecords/2] {
+			delete(m.records, id)
+		}
+		m.recorded = append([]verifier.DecisionID(nil), m.recorded[keptRecords/2:]...)
+	}
+	m.records[r.Verdict.ID] = r
+	m.recorded = append(m.recorded, r.Verdict.ID)
+}
+
+// mark enters a sighting in the days of its month.
+func (m *Memory) mark(s *verifier.Sighting) {
+	if s == nil {
+		return
+	}
+	year, of, day := s.At.UTC().Date()
+	key := month{s.IMEI, year, of}
+	if m.days[key] == nil {
+		m.days[key] = make(map[string]uint32)
+	}
+	m.days[key][s.Subscriber] |= 1 << (day - 1)
+}
+
+// see keeps the latest sighting of a subscriber, and the earlier ones as long as others came between.
+func (m *Memory) see(s *verifier.Sighting) {
+	if s == nil {
+		return
+	}
+	m.mark(s)
+	of := m.sightings[s.IMEI]
+	if n := len(of); n > 0 && of[n-1].Subscriber == s.Subscriber {
+		of[n-1].At = s.At
+		return
+	}
+	if len(of) == verifier.KeptSightings {
+		of = append(of[:0:0], of[1:]...)
+	}
+	m.sightings[s.IMEI] = append(of, *s)
 }
 
 // Commit implements verifier.Store.
@@ -98,8 +207,10 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 		return verifier.Commitment{Conflict: true}, nil
 	}
 	m.decisions++
-	u := &use{presentation: d.Presentation, expiry: d.Expiry, answer: d.Answer, decision: m.decisions}
+	u := &use{presentation: d.Presentation, expiry: d.Expiry, answer: d.Verdict(), decision: m.decisions}
 	m.nonces[string(d.Presentation.Nonce)] = u
+	m.record(d.Record)
+	m.see(d.Sighting)
 	if d.Device != nil {
 		u.device = &d.Device.Key
 		m.keep(d)
@@ -137,7 +248,7 @@ func (m *Memory) keep(d verifier.Decision) {
 			of = make(map[string]verifier.Prior)
 			m.priors[d.Presentation.Signalled] = of
 		}
-		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Answer}
+		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result}
 	}
 }
 
@@ -149,7 +260,7 @@ func (m *Memory) again(u *use, d verifier.Decision) verifier.Commitment {
 	switch {
 	case u.device == nil:
 		return verifier.Commitment{Closed: true}
-	case !same(u.presentation, d.Presentation):
+	case !u.presentation.Same(&d.Presentation):
 		return verifier.Commitment{Replay: true}
 	case !d.Now.Before(u.answer.ValidUntil), m.convicted[*u.device] > u.decision:
 		return verifier.Commitment{Closed: true}
@@ -170,9 +281,4 @@ func (m *Memory) forget(now time.Time) {
 		}
 	}
 	m.alive = len(m.nonces)
-}
-
-func same(a, b verifier.Presentation) bool {
-	return bytes.Equal(a.Nonce, b.Nonce) && a.Token == b.Token && a.Subscriber == b.Subscriber &&
-		a.Signalled == b.Signalled && a.Front == b.Front
 }

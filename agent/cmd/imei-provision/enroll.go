@@ -36,8 +36,8 @@ var enrollBeginCommand = command{
 				return err
 			}
 			kind, known := map[string]tpmvault.EKKind{"auto": 0, "rsa": tpmvault.EKRSA, "ecc": tpmvault.EKECC}[*ek]
-			if !known || len(u.Slots) == 0 {
-				return usagef("want --imei, and --ek auto, rsa or ecc")
+			if !known {
+				return usagef("--ek %q: want auto, rsa or ecc", *ek)
 			}
 			if err := checkNew(*out); err != nil {
 				return err
@@ -102,8 +102,8 @@ var enrollChallengeCommand = command{
 			if err != nil {
 				return err
 			}
-			if len(recorded.Slots) == 0 || *names == "" && *roots == "" || *register == "" || *pending == "" {
-				return usagef("--imei (of your own records), --ek-names or --ek-roots, --register and --pending are needed")
+			if *names == "" && *roots == "" || *register == "" || *pending == "" {
+				return usagef("--ek-names or --ek-roots, --register and --pending are needed")
 			}
 			for _, path := range []string{*out, *pending} {
 				if err := checkNew(path); err != nil {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"time"
 
@@ -40,13 +41,18 @@ func (f *unitFlags) declareSlots(flags *flag.FlagSet) {
 }
 
 func (f *unitFlags) unit() (provision.Unit, error) {
-	u := provision.Unit{Model: f.model, Serial: f.serial, Class: uint8(f.class)}
-	if f.class < 1 || f.class > 3 || f.model == "" || len(f.model) > 32 {
-		return u, usagef("want --class 1, 2 or 3, and --model of 1 to 32 bytes")
+	if f.imei == "" {
+		return provision.Unit{}, usagef("--imei is missing")
 	}
-	var err error
-	u.Slots, err = f.slots()
-	return u, err
+	if f.class > math.MaxUint8 {
+		return provision.Unit{}, usagef("--class %d: want 1, 2 or 3", f.class)
+	}
+	slots, err := f.slots()
+	if err != nil {
+		return provision.Unit{}, err
+	}
+	u := provision.Unit{Slots: slots, Model: f.model, Serial: f.serial, Class: uint8(f.class)}
+	return u, u.Check()
 }
 
 func (f *unitFlags) slots() (slots []imei.IMEI, err error) {

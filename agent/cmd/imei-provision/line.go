@@ -32,9 +32,6 @@ var requestCommand = command{
 			if err != nil {
 				return err
 			}
-			if len(u.Slots) == 0 {
-				return usagef("--imei is missing")
-			}
 			if err := checkNew(*out); err != nil {
 				return err
 			}
@@ -63,6 +60,10 @@ var requestCommand = command{
 }
 
 var installCommand = packageCommand("install", provision.Install, func(w io.Writer, r *provision.Result) {
+	if r.WasLocked {
+		fmt.Fprintln(w, "final     this package was installed and locked already: verify it next")
+		return
+	}
 	if r.Resumed {
 		fmt.Fprintln(w, "resumed   the record was there already")
 	}

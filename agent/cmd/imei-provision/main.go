@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -115,27 +116,61 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprint(stderr, usage)
 		return exitUsage
 	}
-	switch args[0] {
-	case "-h", "-help", "--help", "help":
+	switch {
+	case isHelp(args[0]):
 		fmt.Fprint(stdout, usage)
 		return exitYes
-	case "-version", "--version":
+	case args[0] == "-version", args[0] == "--version":
 		fmt.Fprintln(stdout, "imei-provision", version())
 		return exitYes
 	}
-	name, rest := args[0], args[1:]
-	if len(rest) > 0 && (name == "enroll" || commands[name+" "+rest[0]].declare != nil) { // a command of two words
+	name, rest, help := args[0], args[1:], usage
+	if isGroup(name) { // a command of two words
+		help = groupUsage(name)
+		switch {
+		case len(rest) == 0:
+			fmt.Fprint(stderr, help)
+			return exitUsage
+		case isHelp(rest[0]):
+			fmt.Fprint(stdout, help)
+			return exitYes
+		}
 		name, rest = name+" "+rest[0], rest[1:]
 	}
 	c, known := commands[name]
 	if !known {
-		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), usage)
+		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), help)
 		return exitUsage
 	}
 	if c.first != "" && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 		rest = append([]string{"--" + c.first}, rest...)
 	}
 	return c.run(ctx, name, rest, stdin, stdout, stderr)
+}
+
+func isHelp(word string) bool {
+	return slices.Contains([]string{"-h", "-help", "--help", "help"}, word)
+}
+
+// isGroup reports the first of two words.
+func isGroup(word string) bool {
+	for name := range commands {
+		if strings.HasPrefix(name, word+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// groupUsage is what the usage says of a group.
+func groupUsage(group string) string {
+	text := "Usage: imei-provision " + group + " COMMAND [flags]\n\n"
+	for line := range strings.Lines(usage) {
+		if strings.HasPrefix(line, "  imei-provision "+group+" ") {
+			text += line
+		}
+	}
+	return text + "\n  imei-provision " + group + " COMMAND -h  the flags of a command\n"
 }
 
 func (c command) run(ctx context.Context, name string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -182,7 +217,7 @@ func exitCode(err error) int {
 	if errors.As(err, new(noError)) {
 		return exitNo
 	}
-	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) || errors.Is(err, provision.ErrKeyLocked) {
+	if errors.As(err, new(usageError)) || errors.Is(err, provision.ErrAnchor) || errors.Is(err, provision.ErrUnit) || errors.Is(err, provision.ErrKeyLocked) {
 		return exitUsage
 	}
 	for _, refusal := range []error{

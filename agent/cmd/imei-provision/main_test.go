@@ -63,7 +63,13 @@ func TestDeviceOnATPM(t *testing.T) {
 	if files, err := filepath.Glob(filepath.Join(approvals, "boot-*-primary.approval.cbor")); err != nil || len(files) != 1 {
 		t.Errorf("approvals: %v, %v; want one", files, err)
 	}
-	provision(attesttest.IMEI1, "--slot2", attesttest.IMEI2).want(t, exitYes, "resumed", "kept")
+	provision(attesttest.IMEI1, "--slot2", attesttest.IMEI2, "--serial", "7", "--model", "bench").want(t, exitYes, "resumed", "kept")
+	for _, other := range [][]string{{"--serial", "8", "--model", "bench"}, {"--serial", "7"}, {"--serial", "7", "--model", "bench", "--class", "1"}} {
+		r := provision(attesttest.IMEI1, append([]string{"--slot2", attesttest.IMEI2}, other...)...)
+		r.want(t, exitRefused, "", `it holds the record of IMEI 49015420*****18 and `)
+		r.want(t, exitRefused, "", `serial 7, model "bench", class 3, asked for was`)
+		r.want(t, exitRefused, "", "needs serial 8 or higher")
+	}
 	provision(attesttest.IMEI1).want(t, exitRefused, "", "take another unit")
 	provision(attesttest.OtherIMEI).want(t, exitRefused, "", "take another unit")
 }
@@ -79,6 +85,7 @@ func TestDeviceInSoftware(t *testing.T) {
 	args := []string{"device", "--oem", keys, "--vault", "software:" + vault, "--imei"}
 	imeiProvision(t, append(args, attesttest.IMEI1)...).want(t, exitYes, "(software)", "self-test")
 	imeiProvision(t, append(args, attesttest.IMEI1)...).want(t, exitYes, "resumed", "")
+	imeiProvision(t, append(args, attesttest.IMEI1, "--serial", "2")...).want(t, exitRefused, "", "needs serial 2 or higher")
 	imeiProvision(t, append(args, attesttest.IMEI2)...).want(t, exitRefused, "", "refused")
 }
 
@@ -121,7 +128,12 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"nonsense PCR", device("--pcrs", "0"), exitUsage, "sha256:"},
 		{"wrong variant", device("--nv", "none"), exitUsage, "--nv"},
 		{"wrong kind", device("--tpm-kind", "tpm-discrete"), exitUsage, "--tpm-kind"},
-		{"wrong class", device("--class", "4"), exitUsage, "--class"},
+		{"wrong class", device("--class", "4"), exitUsage, "class is 4"},
+		{"a class that does not fit", device("--class", "257"), exitUsage, "--class"},
+		{"no serial", device("--serial", "0"), exitUsage, "the first is 1"},
+		{"a model that is no text", device("--model", "a\x1b[2J"), exitUsage, "cannot be printed"},
+		{"a request without IMEI", []string{"request"}, exitUsage, "--imei is missing"},
+		{"a request with a model that is no text", []string{"request", "--imei", attesttest.IMEI1, "--model", "a\nb"}, exitUsage, "cannot be printed"},
 		{"wrong vault", device("--vault", "tpm2"), exitUsage, "software:DIR"},
 		{"no keys", device("--oem", t.TempDir()), exitUsage, "oem-key"},
 		{"no approvals", device("--approvals", ""), exitUsage, "--approvals"},
@@ -136,6 +148,21 @@ func TestHelpAndVersion(t *testing.T) {
 	imeiProvision(t, "--version").want(t, exitYes, "imei-provision ", "")
 	imeiProvision(t, "device", "-h").want(t, exitYes, "Example:", "")
 	imeiProvision(t, "oem-key", "-h").want(t, exitYes, "Example:", "")
+}
+
+func TestHelpOfAGroup(t *testing.T) {
+	for group, command := range map[string]string{"enroll": "enroll challenge [flags]", "manifest": "manifest verify FILE"} {
+		for _, help := range []string{"-h", "--help", "help"} {
+			imeiProvision(t, group, help).want(t, exitYes, command, "")
+		}
+		for _, args := range [][]string{{group}, {group, "nosuch"}, {group, "--json"}} {
+			r := imeiProvision(t, args...)
+			r.want(t, exitUsage, "", command)
+			if strings.Contains(r.stderr, "oem-key") {
+				t.Errorf("%v tells of other commands:\n%s", args, r.stderr)
+			}
+		}
+	}
 }
 
 // The manual lists the flags that the program has, each once, and no others.

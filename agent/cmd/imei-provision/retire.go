@@ -44,7 +44,11 @@ var retireCommand = command{
 						return err
 					}
 				}
-				return provision.Retire(ctx, factory, oem, h, progressTo(stdout))
+				if err := provision.Retire(ctx, factory, oem, h, progressTo(stdout)); err != nil {
+					return err
+				}
+				showNext(stdout, h)
+				return nil
 			})
 		}
 	},
@@ -55,6 +59,13 @@ func showHolding(w io.Writer, h provision.Holding) {
 		fmt.Fprintf(w, "slot%-12d %s\n", i+1, id)
 	}
 	fmt.Fprintf(w, "%-16s NV index %#x is %s\n", "record", uint32(h.Profile.Index()), h.State)
+}
+
+// showNext says what the manufacturer's own records may not: nothing on the device remembers it from here on.
+func showNext(w io.Writer, h provision.Holding) {
+	for _, id := range h.Slots {
+		fmt.Fprintf(w, "%-16s the next credential of IMEI %s needs serial %d or higher\n", "next", id, h.Serial+1)
+	}
 }
 
 // confirm has somebody type what is to go: a "y" is typed too easily for something that cannot be undone.

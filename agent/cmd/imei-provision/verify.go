@@ -59,16 +59,10 @@ func (f *verifyFlags) run(ctx context.Context, stdout, _ io.Writer) error {
 	return f.tpm.with(ctx, func(conn *tpmdev.Conn, factory *tpmvault.Factory) error {
 		want.OpenVault = func(ctx context.Context) (agent.Vault, error) { return opener(conn)(ctx, approvals) }
 		found, err := provision.Verify(ctx, factory, oem, want)
-		if err != nil {
-			return err
+		if err == nil && !found.OK() {
+			err = noError{errors.New("the device is not as it must be")}
 		}
-		if err := f.show(stdout, found, want.Nonce); err != nil {
-			return err
-		}
-		if !found.OK() {
-			return noError{errors.New("the device is not as it must be")}
-		}
-		return nil
+		return errors.Join(err, f.show(stdout, found, want.Nonce))
 	})
 }
 

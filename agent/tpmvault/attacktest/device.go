@@ -186,6 +186,12 @@ func (d *device) honest() error {
 	if err := signAndVerify(v); err != nil {
 		return err
 	}
+	if _, err := v.Evidence(d.t.Context(), [32]byte{}); err != nil {
+		return err
+	}
+	if err := signAndVerify(v); err != nil { // in the session of the proof
+		return err
+	}
 	if err := v.Close(); err != nil {
 		return err
 	}

@@ -86,7 +86,7 @@ func (o *offline) run(ctx context.Context, stdin io.Reader, stdout io.Writer) er
 	if err != nil {
 		return fail(exitFailed, err)
 	}
-	if err := o.print(stdout, &result); err != nil {
+	if err := o.print(stdout, &result.Result); err != nil {
 		return fail(exitFailed, err)
 	}
 	return judged(result.Status())

@@ -42,6 +42,9 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"many keys that take one IMEI at once: one gets it", testHolderRace},
 		{"a decision without an IMEI touches none", testRefused},
 		{"a used nonce is told before a conflict", testRepeatBeforeConflict},
+		{"a decision is found again by its identifier and by time", testRecords},
+		{"sightings keep the changes of subscriber, the latest last", testSightings},
+		{"a note marks its day and nothing else", testNote},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)
@@ -75,8 +78,10 @@ func decision() verifier.Decision {
 	answer.Submods[0].Add(attest.ReasonIMEIConsistent)
 	return verifier.Decision{
 		Presentation: verifier.Presentation{Nonce: attesttest.Nonce(), Token: [32]byte{1}, Subscriber: "alice", Signalled: device, Front: verifier.FrontHTTP},
-		Expiry:       attesttest.Now.Add(attest.NonceLife), Now: attesttest.Now, Answer: answer, Lasting: true,
-		Device: &verifier.Device{Key: key, Credential: []byte("credential"), Holds: []verifier.Hold{{IMEI: device, Is: holder}}, Generation: 7},
+		Expiry:       attesttest.Now.Add(attest.NonceLife), Now: attesttest.Now, Lasting: true,
+		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{1}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}},
+		Sighting: &verifier.Sighting{IMEI: device, Subscriber: "alice", At: attesttest.Now},
+		Device:   &verifier.Device{Key: key, Credential: []byte("credential"), Holds: []verifier.Hold{{IMEI: device, Is: holder}}, Generation: 7},
 	}
 }
 
@@ -128,13 +133,13 @@ func testKept(t *testing.T, s verifier.Store) {
 		t.Error("an IMEI that never attested is held")
 	}
 	p, found, err := s.Prior(ctx, device, "alice")
-	if !found || err != nil || !p.At.Equal(d.Now) || p.Generation != 7 || !reflect.DeepEqual(p.Answer, d.Answer) {
+	if !found || err != nil || !p.At.Equal(d.Now) || p.Generation != 7 || !reflect.DeepEqual(p.Answer, d.Verdict().Result) {
 		t.Errorf("Prior = %+v, %v, %v", p, found, err)
 	}
 	if _, found, _ := s.Prior(ctx, device, "mallory"); found {
 		t.Error("another subscriber finds the answer")
 	}
-	if r, found, err := s.Presented(ctx, d.Presentation.Nonce); !found || err != nil || !reflect.DeepEqual(r, d.Answer) {
+	if r, found, err := s.Presented(ctx, d.Presentation.Nonce); !found || err != nil || !reflect.DeepEqual(r, d.Verdict()) {
 		t.Errorf("Presented = %+v, %v, %v", r, found, err)
 	}
 }
@@ -143,8 +148,9 @@ func testRepeat(t *testing.T, s verifier.Store) {
 	d := decision()
 	commit(t, s, d)
 	again := d
-	again.Answer = attest.Result{}
-	if c := commit(t, s, again); !c.Repeat || c.Replay || !reflect.DeepEqual(c.Answer, d.Answer) {
+	again.Record = &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{2}}}
+	again.Presentation.Front = verifier.FrontSIP // the network asks again, through another front
+	if c := commit(t, s, again); !c.Repeat || c.Replay || !reflect.DeepEqual(c.Answer, d.Verdict()) {
 		t.Errorf("second Commit = %+v, want the first answer", c)
 	}
 }
@@ -153,7 +159,7 @@ func testNoRepeatAfterValidity(t *testing.T, s verifier.Store) {
 	d := decision()
 	d.Expiry = d.Now.Add(24 * time.Hour)
 	commit(t, s, d)
-	d.Now = d.Answer.ValidUntil
+	d.Now = d.Verdict().ValidUntil
 	if c := commit(t, s, d); !c.Closed || c.Repeat || c.Replay {
 		t.Errorf("%+v, want closed", c)
 	}
@@ -180,7 +186,7 @@ func testReplay(t *testing.T, s verifier.Store) {
 		"another token":      func(p *verifier.Presentation) { p.Token[0] = 2 },
 		"another subscriber": func(p *verifier.Presentation) { p.Subscriber = "mallory" },
 		"another IMEI":       func(p *verifier.Presentation) { p.Signalled = other },
-		"another front":      func(p *verifier.Presentation) { p.Front = verifier.FrontSIP },
+		"by the device":      func(p *verifier.Presentation) { p.Front = verifier.FrontDevice },
 	} {
 		r := decision()
 		change(&r.Presentation)
@@ -439,8 +445,86 @@ func testRepeatBeforeConflict(t *testing.T, s verifier.Store) {
 	if c := commit(t, s, d); !c.Repeat || c.Conflict {
 		t.Errorf("the same once more, judged by what was before it: %+v, want the answer", c)
 	}
-	d.Presentation.Front = verifier.FrontSIP
+	d.Presentation.Front = verifier.FrontDevice
 	if c := commit(t, s, d); !c.Replay || c.Conflict {
 		t.Errorf("a replay, judged by what was before: %+v, want a replay", c)
 	}
+}
+
+func record(number byte, at time.Time) *verifier.Record {
+	return &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{number}}, Facts: verifier.Facts{Now: at}}
+}
+
+func testRecords(t *testing.T, s verifier.Store) {
+	ctx, d := context.Background(), decision()
+	commit(t, s, d)
+	later := record(9, d.Now.Add(time.Minute))
+	if err := s.Note(ctx, verifier.Note{Record: later}); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []*verifier.Record{d.Record, later} {
+		got, found, err := s.Record(ctx, want.Verdict.ID)
+		if err != nil || !found || !reflect.DeepEqual(got, want) {
+			t.Errorf("Record(%s) = %+v, %v, %v; want %+v", want.Verdict.ID, got, found, err, want)
+		}
+	}
+	if _, found, err := s.Record(ctx, verifier.DecisionID{77}); found || err != nil {
+		t.Errorf("a decision that was not made: %v, %v", found, err)
+	}
+	for since, want := range map[time.Time]string{d.Now: "[1 9]", later.Facts.Now: "[9]", later.Facts.Now.Add(1): "[]"} {
+		got := []byte{}
+		err := s.Records(ctx, since, func(r *verifier.Record) bool { got = append(got, r.Verdict.ID[0]); return true })
+		if fmt.Sprint(got) != want || err != nil {
+			t.Errorf("Records since %v: %v, %v; want %s", since, got, err, want)
+		}
+	}
+	stopped := 0
+	if err := s.Records(ctx, d.Now, func(*verifier.Record) bool { stopped++; return false }); stopped != 1 || err != nil {
+		t.Errorf("Records told to stop gave %d, %v", stopped, err)
+	}
+}
+
+func testSightings(t *testing.T, s verifier.Store) {
+	ctx := context.Background()
+	names := []string{"alice", "alice", "bob", "alice", "c", "d", "e", "f", "g", "h", "i"}
+	for i, name := range names {
+		d := decision()
+		if i > 0 {
+			d = next(byte(i))
+		}
+		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: name, At: d.Now.Add(time.Duration(i) * time.Second)}
+		commit(t, s, d)
+	}
+	got, err := s.Sightings(ctx, device)
+	if err != nil || len(got) < verifier.KeptSightings {
+		t.Fatalf("Sightings = %v, %v; want at least %d", got, err, verifier.KeptSightings)
+	}
+	for i, want := range names[len(names)-verifier.KeptSightings:] {
+		if have := got[len(got)-verifier.KeptSightings+i]; have.Subscriber != want {
+			t.Errorf("sighting %d from the end is of %s, want %s", verifier.KeptSightings-i, have.Subscriber, want)
+		}
+	}
+	if got, err := s.Sightings(ctx, other); len(got) != 0 || err != nil {
+		t.Errorf("Sightings of another IMEI: %v, %v", got, err)
+	}
+}
+
+func testNote(t *testing.T, s verifier.Store) {
+	ctx := context.Background()
+	at := time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC)
+	for _, day := range []time.Duration{0, 0, time.Second} { // the second is in March
+		err := s.Note(ctx, verifier.Note{Record: record(1, at), Sighting: &verifier.Sighting{IMEI: device, Subscriber: "mallory", At: at.Add(day)}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for month, want := range map[time.Month]uint32{time.February: 1 << 27, time.March: 1} {
+		if days, err := s.Days(ctx, device, 2026, month); days["mallory"] != want || len(days) != 1 || err != nil {
+			t.Errorf("%s: %v, %v; want bits %b", month, days, err, want)
+		}
+	}
+	if got, err := s.Sightings(ctx, device); len(got) != 0 || err != nil {
+		t.Errorf("a note left sightings %v, %v", got, err)
+	}
+	wantNothing(t, s)
 }

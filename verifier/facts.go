@@ -1,0 +1,135 @@
+package verifier
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/attest/imei"
+)
+
+// Facts are all that a judgement rests on: what cryptography, the trust folder and the store said of one question. Whatever is
+// found, is found from them and the [Rules] alone, so a judgement can be made again. They name nobody: an IMEI is an
+// [Identity], and of the subscriber only stands what was found about him.
+type Facts struct {
+	Now time.Time `json:"now"`
+	// Shown is the registration, nil when none is judged.
+	Shown *Shown `json:"registration,omitempty"`
+	// Refusal is why the evidence was not looked into; empty if it verified, or there was none.
+	Refusal  attest.Reason `json:"refusal,omitempty"`
+	Evidence *Verified     `json:"evidence,omitempty"` // nil unless it verified
+	// Reuse is the reason that the nonce's history gave after the judgement; the judgement is then void.
+	Reuse attest.Reason `json:"reuse,omitempty"`
+	// Endorsed and Prior are what is known of the IMEI that was shown, where no evidence speaks for it.
+	Endorsed bool   `json:"endorsed,omitempty"`
+	Prior    *Prior `json:"prior,omitempty"`
+	// Seen are the subscribers that attested for the IMEI that was shown, the latest last.
+	Seen []Seen `json:"seen,omitempty"`
+}
+
+// Identity is an IMEI in Facts: its TAC, and a number that tells the IMEIs of one question apart. The zero value is none.
+type Identity struct {
+	TAC    imei.TAC
+	Number uint8
+}
+
+// String is the TAC and the number, as in 35693803#1.
+func (i Identity) String() string {
+	if i == (Identity{}) {
+		return ""
+	}
+	return string(i.TAC) + "#" + strconv.Itoa(int(i.Number))
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (i Identity) MarshalText() ([]byte, error) { return []byte(i.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (i *Identity) UnmarshalText(text []byte) error {
+	*i = Identity{}
+	if len(text) == 0 {
+		return nil
+	}
+	tac, number, _ := strings.Cut(string(text), "#")
+	n, err := strconv.ParseUint(number, 10, 8)
+	if err != nil || n == 0 || len(tac) != 8 {
+		return fmt.Errorf("%q is no identity: want a TAC, # and a number", text)
+	}
+	i.TAC, i.Number = imei.TAC(tac), uint8(n)
+	return nil
+}
+
+// isTestRange reports an IMEI of the test allocation: reporting body 00 (GSMA TS.06).
+func (i Identity) isTestRange() bool { return strings.HasPrefix(string(i.TAC), "00") }
+
+// Shown is a registration without the identities in it.
+type Shown struct {
+	Front     Front           `json:"front,omitempty"`
+	IMEI      Identity        `json:"imei"`              // S, zero when none is shown
+	Remarks   []attest.Reason `json:"remarks,omitempty"` // on how it is shown
+	Initial   bool            `json:"initial,omitempty"`
+	Emergency bool            `json:"emergency,omitempty"`
+	Ends      bool            `json:"ends,omitempty"` // a deregistration
+	// Subscribed: the network named the subscriber. IMS: what it named is of IMS, so that the client has a tier.
+	Subscribed bool `json:"subscribed,omitempty"`
+	IMS        bool `json:"ims,omitempty"`
+	// Tie is what ties the evidence to the subscriber; empty without evidence or subscriber.
+	Tie       attest.Reason `json:"tie,omitempty"`
+	AKA       bool          `json:"aka,omitempty"`
+	Auth      string        `json:"auth,omitempty"`
+	Protected string        `json:"integrity_protected,omitempty"`
+	Sender    string        `json:"sender,omitempty"`
+}
+
+// byNetwork tells what the network saw from a device's statement about itself, which can only worsen a result: it
+// opens no challenge, claims no exemption and rests on no earlier result.
+func (s *Shown) byNetwork() bool { return s != nil && s.Front != FrontDevice }
+
+// Verified is evidence that verified, with the Credential it verified under.
+type Verified struct {
+	Nonce attest.Nonce `json:"nonce"`
+	// Challenged: it answers the authentication challenge of the very registration.
+	Challenged bool       `json:"challenged,omitempty"`
+	Minted     time.Time  `json:"minted,omitzero"` // the earliest that the nonce can have been; zero where nothing is known of it
+	Slots      []SlotFact `json:"slots"`
+	// Outdated: the token tells other provisioned IMEIs than the Credential.
+	Outdated   bool          `json:"outdated,omitempty"`
+	ReadingAge time.Duration `json:"reading_age_ns,omitempty"`
+	Revision   string        `json:"modem_revision,omitempty"` // of the modem's firmware, as the agent read it
+
+	Issuer      string             `json:"issuer"`
+	Model       string             `json:"hwmodel"`
+	Serial      uint64             `json:"serial"`
+	ClientClass uint8              `json:"client_class"`
+	Kind        attest.StorageKind `json:"storage_kind"`
+	NV          attest.NVVariant   `json:"nv_variant,omitempty"`
+	Boot        attest.BootKind    `json:"boot"`
+	Protected   bool               `json:"rollback_protected,omitempty"`
+	Lifted      bool               `json:"emulation_vouched,omitempty"` // a laboratory's anchor vouches for emulated storage
+	Firmware    attest.Reason      `json:"firmware,omitempty"`          // how the reference values have it
+	TPMDenied   bool               `json:"tpm_firmware_denied,omitempty"`
+	Weakness    attest.Reason      `json:"weakness,omitempty"` // as the register of weaknesses has it
+	Key         attest.KeyID       `json:"key"`
+	Proved      *State             `json:"proved,omitempty"` // by profile B
+	Kept        State              `json:"kept,omitzero"`    // what the store had of the device key
+}
+
+// SlotFact is one slot of the device: what was provisioned, what the modem said, and who holds the IMEI.
+type SlotFact struct {
+	Provisioned Identity            `json:"provisioned"`    // P, zero if there is none
+	Reported    Identity            `json:"reported"`       // M, zero where the modem gave no IMEI
+	Word        imei.Word           `json:"word,omitempty"` // why it gave none
+	Flags       attest.ReadingFlags `json:"flags,omitempty"`
+	Measured    attest.Measurement  `json:"measured,omitempty"` // the agent's own comparison; 0 where it has none
+	// Holder is whose the IMEI was; Stands: that one's Credential still counts.
+	Holder Holder `json:"holder,omitzero"`
+	Stands bool   `json:"holder_stands,omitempty"`
+}
+
+// Seen is a subscriber that attested for an IMEI. Same: it is the one who registers.
+type Seen struct {
+	At   time.Time `json:"at"`
+	Same bool      `json:"same,omitempty"`
+}

@@ -1,0 +1,197 @@
+package verifier
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"slices"
+	"sync"
+	"time"
+)
+
+// DecisionID identifies a recorded decision: a UUID of version 7 (RFC 9562 section 5.7), whose first 48 bits are the time in
+// milliseconds, so that identifiers sort as the decisions were made.
+type DecisionID [16]byte
+
+// String is the UUID's text.
+func (id DecisionID) String() string {
+	var text [36]byte
+	at := 0
+	for i, part := range [][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
+		if i > 0 {
+			text[at] = '-'
+			at++
+		}
+		at += hex.Encode(text[at:], part)
+	}
+	return string(text[:])
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (id DecisionID) MarshalText() ([]byte, error) { return []byte(id.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (id *DecisionID) UnmarshalText(text []byte) error {
+	parsed, err := ParseDecisionID(string(text))
+	*id = parsed
+	return err
+}
+
+// ParseDecisionID reads what String writes.
+func ParseDecisionID(text string) (id DecisionID, err error) {
+	raw, err := hex.DecodeString(string(bytes.ReplaceAll([]byte(text), []byte("-"), nil)))
+	if err != nil || len(raw) != len(id) || (DecisionID(raw)).String() != text {
+		return id, fmt.Errorf("%q is no decision's identifier: want a UUID, as an answer's id gives it", text)
+	}
+	return DecisionID(raw), nil
+}
+
+func newDecisionID(random io.Reader, now time.Time) (id DecisionID, err error) {
+	if _, err := io.ReadFull(random, id[6:]); err != nil {
+		return id, fmt.Errorf("a decision's identifier: %w", err)
+	}
+	const version7, variant = 0x70, 0x80
+	var ms [8]byte
+	binary.BigEndian.PutUint64(ms[:], uint64(max(0, now.UnixMilli())))
+	copy(id[:6], ms[2:])
+	id[6], id[8] = id[6]&0x0f|version7, id[8]&0x3f|variant
+	return id, nil
+}
+
+// Record is a decision with all that it rests on. It names nobody: devices and subscribers are told apart by pseudonyms.
+type Record struct {
+	Verdict Verdict `json:"verdict"`
+	Facts   Facts   `json:"facts"`
+	Rules   Rules   `json:"rules"` // of the policy that decided
+	// Policy names it, and Generation the trust folder.
+	Policy     string    `json:"policy"`
+	Digest     Pseudonym `json:"policy_digest"` // the first 16 bytes
+	Generation uint64    `json:"trust_generation"`
+	// Device is the pseudonym of the IMEI that was shown, or else of the device's first; Subscriber that of who registered.
+	// Excepted: an exception of the policy named the two.
+	Device     Pseudonym `json:"device,omitzero"`
+	Subscriber Pseudonym `json:"subscriber,omitzero"`
+	Excepted   bool      `json:"excepted,omitempty"`
+}
+
+// Pseudonym is 16 bytes that stand for something, in hex.
+type Pseudonym [16]byte
+
+// String is the pseudonym in hex.
+func (p Pseudonym) String() string { return hex.EncodeToString(p[:]) }
+
+// MarshalText implements encoding.TextMarshaler.
+func (p Pseudonym) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Pseudonym) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil || len(raw) != len(p) {
+		return fmt.Errorf("a pseudonym is %d bytes in hex", len(p))
+	}
+	copy(p[:], raw)
+	return nil
+}
+
+// pseudonyms makes pseudonyms: HMAC-SHA-256 under the operator's key, truncated. There are so few IMEIs that a plain hash
+// would hide none.
+type pseudonyms struct{ macs *sync.Pool }
+
+func (p *pseudonyms) init(key []byte) error {
+	const keyBytes = 32
+	if key == nil {
+		key = make([]byte, keyBytes)
+		if _, err := rand.Read(key); err != nil {
+			return err
+		}
+	}
+	if len(key) != keyBytes {
+		return fmt.Errorf("the key of pseudonyms has %d bytes, want %d", len(key), keyBytes)
+	}
+	key = slices.Clone(key)
+	p.macs = &sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}
+	return nil
+}
+
+// of returns the pseudonym of an identity of a kind; the zero one of none.
+func (p *pseudonyms) of(kind byte, identity string) (found Pseudonym) {
+	if identity == "" {
+		return found
+	}
+	mac := p.macs.Get().(hash.Hash)
+	defer p.macs.Put(mac)
+	mac.Reset()
+	var text [128]byte
+	mac.Write(append(append(text[:0], kind), identity...))
+	var sum [sha256.Size]byte
+	copy(found[:], mac.Sum(sum[:0]))
+	return found
+}
+
+// The kinds of pseudonyms: what is one in one of them says nothing in another.
+const (
+	ofDevice     = 'd'
+	ofSubscriber = 's'
+)
+
+// record is the decision on a judgement.
+func (v *Verifier) record(q *question, p *Policy, a *appraisal) (*Record, error) {
+	id, err := newDecisionID(v.random, q.in.Now)
+	if err != nil {
+		return nil, err
+	}
+	r := &Record{Facts: q.facts, Rules: p.Rules, Policy: p.Name, Digest: Pseudonym(p.Digest[:16]), Generation: q.trust.Generation}
+	r.Verdict = Verdict{ID: id, Result: a.result()}
+	r.Verdict.Answer = v.answer(q, p, &r.Verdict.Result)
+	r.Excepted = p.excepts(q)
+	r.Device = v.pseudonyms.of(ofDevice, q.device())
+	r.Subscriber = v.pseudonyms.of(ofSubscriber, q.in.Registration.Subscriber())
+	return r, nil
+}
+
+// device is the IMEI that the question is about.
+func (q *question) device() string {
+	if !q.signalled.IsZero() || q.endorsement == nil {
+		return q.signalled.Body()
+	}
+	return q.endorsement.credential.Slots[0].Body()
+}
+
+// ErrReplay means that a decision, made again, comes out otherwise: it was altered, or this program judges otherwise.
+var ErrReplay = errors.New("made again, the decision comes out otherwise")
+
+// Replay makes the decision again from its facts. The error is [ErrReplay] unless the result is the same, byte for byte.
+func (r *Record) Replay() error {
+	was, err := json.Marshal(r.Verdict.Result)
+	if err != nil {
+		return err
+	}
+	is, err := json.Marshal(judge(&r.Facts, &r.Rules).result())
+	if err != nil {
+		return err
+	}
+	if !bytes.Equal(was, is) {
+		return fmt.Errorf("%w: it was %s, and is %s", ErrReplay, was, is)
+	}
+	return nil
+}
+
+// Under is what a policy makes of the same facts. Exceptions of that policy are not looked at, because the record names nobody: where
+// one applied it applies again.
+func (r *Record) Under(p *Policy) Verdict {
+	v := Verdict{ID: r.Verdict.ID, Result: judge(&r.Facts, &p.Rules).result()}
+	action := p.ActionOn(&v.Result)
+	if r.Excepted {
+		action = min(action, ActionWarn)
+	}
+	v.Answer = action.Answer(&v.Result)
+	return v
+}
