@@ -76,8 +76,8 @@ func explainReasons(w io.Writer, p, reference *verifier.Policy) {
 	t := table(w)
 	fmt.Fprintln(t, "REASON\tACTION\tSIP\t5G-EIR\tS13\tNEXT TO ENFORCE\tMEANING")
 	for _, r := range byStrictness(p) {
-		a, want, front := p.ActionOn(r), reference.ActionOn(r), Answer(p, r)
-		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n", r, a, front.SIP, front.EIR, front.S13,
+		a, want, front := p.ReasonAction(r), reference.ReasonAction(r), answer(p, r)
+		fmt.Fprintf(t, "%s\t%s\t%d\t%s\t%d\t%s\t%s\n", r, a, front.SIPCode, front.EIRStatus, front.S13Status,
 			compare(a.String(), want.String(), int64(a), int64(want)), r.Info().Sentence)
 	}
 	t.Flush()
@@ -88,28 +88,21 @@ func table(w io.Writer) *tabwriter.Writer {
 	return tabwriter.NewWriter(w, 0, 0, gap, ' ', 0)
 }
 
-// Answer is what the fronts answer under a policy to a reason, where nothing stricter was found.
-func Answer(p *verifier.Policy, r attest.Reason) attest.FrontAnswer {
-	const unauthorized = 401 // RFC 3261 section 21.4.2
-	action, answer := p.ActionOn(r), attest.AnswerTrack
-	switch {
-	case action == verifier.ActionDeny:
-		answer = attest.AnswerProhibit
-	case action == verifier.ActionChallenge:
-		answer.SIP = unauthorized
-	case action == verifier.ActionObserve && !speaksAgainst(r) && p.Affirming == verifier.ActionAccept:
-		answer = attest.AnswerPermit
+// answer is what the fronts answer to a reason where nothing stricter was found.
+func answer(p *verifier.Policy, r attest.Reason) verifier.Answer {
+	var alone attest.Submod // what the reason makes of a device that is otherwise in order
+	alone.Add(attest.ReasonIMEIConsistent, r)
+	action := p.ReasonAction(r)
+	if alone.Status == attest.StatusAffirming {
+		action = max(action, p.Affirming)
 	}
-	if action != verifier.ActionObserve && r == attest.ReasonNotEndorsed {
-		answer.EIR, answer.S13 = attest.EIRUnknown, attest.S13Unknown
-	}
-	return answer
+	return action.Answer(&attest.Result{Submods: []attest.Submod{alone}})
 }
 
 // byStrictness are all reasons, those with the strictest action first, and in alphabetical order otherwise.
 func byStrictness(p *verifier.Policy) []attest.Reason {
 	reasons := attest.Reasons()
-	slices.SortStableFunc(reasons, func(a, b attest.Reason) int { return cmp.Compare(p.ActionOn(b), p.ActionOn(a)) })
+	slices.SortStableFunc(reasons, func(a, b attest.Reason) int { return cmp.Compare(p.ReasonAction(b), p.ReasonAction(a)) })
 	return reasons
 }
 

@@ -39,7 +39,10 @@ func (r *reader) policy(root *yaml.Node) *verifier.Policy {
 			"minimum": into(r, &p.Breaker.Minimum, parseCount),
 		}, "share", "within", "minimum"),
 	}, "name")
-	p.Actions = actions(p.Default, listed)
+	p.Actions = actions(listed, p)
+	if p.Breaker.Share > 0 {
+		p.Counter = NewBreaker(p.Breaker)
+	}
 	return p
 }
 
@@ -58,14 +61,12 @@ func (r *reader) reasons(listed map[attest.Reason]verifier.Action) field {
 	}
 }
 
-// actions are what the reasons get that do not get the default itself.
-func actions(byDefault verifier.Action, listed map[attest.Reason]verifier.Action) (all map[attest.Reason]verifier.Action) {
-	for _, reason := range attest.Reasons() {
-		a, isListed := listed[reason]
-		if !isListed {
-			a = unlisted(reason, byDefault)
-		}
-		if a == byDefault {
+// actions are those of the listed reasons that do not get the same without being listed. That is never more than a
+// reason allows, and nothing where one speaks against nobody: a default of warn would otherwise label every honest device
+// for being honest.
+func actions(listed map[attest.Reason]verifier.Action, unlisted *verifier.Policy) (all map[attest.Reason]verifier.Action) {
+	for reason, a := range listed {
+		if a == unlisted.ReasonAction(reason) {
 			continue
 		}
 		if all == nil {
@@ -75,18 +76,6 @@ func actions(byDefault verifier.Action, listed map[attest.Reason]verifier.Action
 	}
 	return all
 }
-
-// unlisted is what the default makes of a reason: never more than the reason allows, and nothing of one that speaks
-// against nobody. A default of warn would otherwise label every honest device for being honest.
-func unlisted(r attest.Reason, byDefault verifier.Action) verifier.Action {
-	if speaksAgainst(r) {
-		return min(byDefault, limit(r))
-	}
-	return verifier.ActionObserve
-}
-
-// speaksAgainst tells findings that lower a status from remarks and from what speaks for the device.
-func speaksAgainst(r attest.Reason) bool { return r.Info().Floor != attest.StatusAffirming }
 
 func (r *reader) exceptions(p *verifier.Policy) field {
 	lines := make(map[verifier.Pairing]int)
