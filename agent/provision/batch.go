@@ -20,7 +20,7 @@ type Vaults interface {
 	// Identify returns what tells the vault at a name from any other, whatever is provisioned in it.
 	Identify(ctx context.Context, spec string) (id string, err error)
 	// Provision finishes the vault at a name, as [TPM] or [Software] does.
-	Provision(ctx context.Context, spec string, u Unit, progress func(Step, string)) (*Result, error)
+	Provision(ctx context.Context, spec string, u Unit, progress Progress) (*Result, error)
 }
 
 // Batch provisions the units of a list, one after the other. Interrupted anywhere and run again with the same journal
@@ -236,22 +236,14 @@ func lostVault(u LineUnit, s *unitState, err error) error {
 		s.spec, err, u.Row)
 }
 
-// provision has each step written down. What cannot be written down must not be done, and a step has no way to say
-// so but to unwind.
-func (b *Batch) provision(ctx context.Context, u LineUnit, spec string) (r *Result, err error) {
-	defer func() {
-		p := recover()
-		if failure, ours := p.(*JournalError); ours {
-			r, err = nil, failure
-		} else if p != nil {
-			panic(p)
-		}
-	}()
-	return b.Vaults.Provision(ctx, spec, u.Unit, func(step Step, detail string) {
+// provision has each step written down. What cannot be written down must not be done.
+func (b *Batch) provision(ctx context.Context, u LineUnit, spec string) (*Result, error) {
+	return b.Vaults.Provision(ctx, spec, u.Unit, func(step Step, detail string) error {
 		if err := b.Journal.add(b.Journal.line(u, step, b.Now())); err != nil {
-			panic(err)
+			return err
 		}
 		b.tell(u, step, detail)
+		return nil
 	})
 }
 

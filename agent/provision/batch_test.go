@@ -76,66 +76,44 @@ func (l *line) Identify(_ context.Context, spec string) (string, error) {
 	return attest.KeyIDOf(vault.Key()).String(), nil
 }
 
-func (l *line) Provision(ctx context.Context, spec string, u provision.Unit, progress func(provision.Step, string)) (*provision.Result, error) {
+func (l *line) Provision(ctx context.Context, spec string, u provision.Unit, progress provision.Progress) (*provision.Result, error) {
 	path := filepath.Join(l.dir, spec)
 	vault, err := softvault.Create(path)
 	if err != nil {
 		return nil, err
 	}
-	var fault error
-	r, err := provision.Software(ctx, faulty{vault, &fault}, l.oem, u, provision.Options{
-		Now: attesttest.Now,
-		OpenVault: func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) {
-			if fault != nil {
-				return nil, fault
+	return provision.Software(ctx, vault, l.oem, u, provision.Options{
+		Now:       attesttest.Now,
+		OpenVault: func(context.Context, []tpmprofile.BootApproval) (agent.Vault, error) { return softvault.Open(path) },
+		Progress: func(step provision.Step, detail string) error {
+			if err := progress(step, detail); err != nil || l.fault == nil {
+				return err
 			}
-			return softvault.Open(path)
-		},
-		Progress: func(step provision.Step, detail string) {
-			progress(step, detail)
-			if l.fault != nil && fault == nil {
-				fault = l.fault(u, step)
-			}
+			return l.fault(u, step)
 		},
 	})
-	return r, errors.Join(fault, err)
-}
-
-// faulty is a vault that dies after the step at which there was a fault.
-type faulty struct {
-	*softvault.Folder
-	fault *error
-}
-
-func (f faulty) Credential() ([]byte, error) {
-	if *f.fault != nil {
-		return nil, *f.fault
-	}
-	return f.Folder.Credential()
-}
-
-func (f faulty) Install(raw []byte) error {
-	if *f.fault != nil {
-		return *f.fault
-	}
-	return f.Folder.Install(raw)
 }
 
 func (l *line) journalPath() string { return filepath.Join(l.dir, "journal") }
 
-func (l *line) run() (provision.Summary, *provision.Journal, error) {
+func (l *line) units() []provision.LineUnit {
 	l.t.Helper()
 	units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+	return units
+}
+
+func (l *line) run() (provision.Summary, *provision.Journal, error) {
+	l.t.Helper()
+	j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
 	if err != nil {
 		l.t.Fatal(err)
 	}
 	defer j.Close()
 	l.asked = nil
-	b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }, Scrap: l.scrap, StopAfter: l.stop}
+	b := provision.Batch{Journal: j, Units: l.units(), Vaults: l, Now: func() time.Time { return attesttest.Now }, Scrap: l.scrap, StopAfter: l.stop}
 	s, err := b.Run(l.t.Context())
 	return s, j, err
 }
@@ -357,12 +335,13 @@ func TestJournalCutAnywhere(t *testing.T) {
 }
 
 func TestJournalIsPrivateAndLocked(t *testing.T) {
+	oem, _ := generate(t)
 	path := filepath.Join(t.TempDir(), "journal")
-	j, err := provision.OpenJournal(path, "a", attesttest.Now)
+	j, err := oem.OpenJournal(path, "a", attesttest.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.OpenJournal(path, "a", attesttest.Now); !errors.Is(err, provision.ErrJournalBusy) {
+	if _, err := oem.OpenJournal(path, "a", attesttest.Now); !errors.Is(err, provision.ErrJournalBusy) {
 		t.Errorf("a second run: %v, want %v", err, provision.ErrJournalBusy)
 	}
 	if info, err := os.Stat(path); err != nil || info.Mode().Perm() != 0o600 {
@@ -371,13 +350,13 @@ func TestJournalIsPrivateAndLocked(t *testing.T) {
 	if err := j.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.OpenJournal(path, "b", attesttest.Now); err == nil || !strings.Contains(err.Error(), `batch "a"`) {
+	if _, err := oem.OpenJournal(path, "b", attesttest.Now); !errors.Is(err, provision.ErrJournalOther) || !strings.Contains(err.Error(), `batch "a"`) {
 		t.Errorf("the journal of another batch: %v", err)
 	}
 	if err := os.Chmod(path, 0o640); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := provision.OpenJournal(path, "a", attesttest.Now); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := oem.OpenJournal(path, "a", attesttest.Now); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("a journal that others may read: %v", err)
 	}
 }
@@ -407,19 +386,20 @@ func TestADamagedJournalIsNotUsed(t *testing.T) {
 		"no IMEI":          lines[0] + `{"step":"plan"}` + "\n",
 		"a short digest":   lines[0] + `{"step":"done","tags":["a"],"credential":"00"}` + "\n",
 		"zeros":            lines[0] + "\x00\x00\n",
+		"another file":     "a passphrase without an end of line",
 	} {
 		if err := os.WriteFile(l.journalPath(), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now); !errors.Is(err, provision.ErrJournalBroken) {
+		if _, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now); !errors.Is(err, provision.ErrJournalBroken) {
 			t.Errorf("%s: %v, want %v", what, err, provision.ErrJournalBroken)
 		}
 		if after, _ := os.ReadFile(l.journalPath()); string(after) != text {
 			t.Errorf("%s: it was changed", what)
 		}
 	}
-	if _, err := provision.ReadJournal(filepath.Join(t.TempDir(), "none")); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("no journal: %v", err)
+	if _, err := provision.ReadJournal(strings.NewReader("")); !errors.Is(err, provision.ErrJournalBroken) {
+		t.Errorf("an empty journal to compare with: %v, want %v", err, provision.ErrJournalBroken)
 	}
 }
 
@@ -427,15 +407,11 @@ func TestADamagedJournalIsNotUsed(t *testing.T) {
 func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 	for _, step := range []provision.Step{provision.StepPlan, provision.StepKey} {
 		l := newLine(t, rowsOf(t, 0, 2)...)
-		units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
+		j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
 		if err != nil {
 			t.Fatal(err)
 		}
-		j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
-		if err != nil {
-			t.Fatal(err)
-		}
-		b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }}
+		b := provision.Batch{Journal: j, Units: l.units(), Vaults: l, Now: func() time.Time { return attesttest.Now }}
 		b.Step = func(_ provision.LineUnit, s provision.Step, _ string) {
 			if s == step {
 				_ = j.Close() // as a disk that is full
@@ -455,17 +431,13 @@ func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 // An interruption is no failure of the unit: its attempt is still open.
 func TestInterrupted(t *testing.T) {
 	l := newLine(t, rowsOf(t, 0, 2)...)
-	units, err := l.oem.ReadUnits(strings.NewReader(l.csv), 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j, err := provision.OpenJournal(l.journalPath(), "test", attesttest.Now)
+	j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	l.fault = func(provision.Unit, provision.Step) error { cancel(); return ctx.Err() }
-	b := provision.Batch{Journal: j, Units: units, Vaults: l, Now: func() time.Time { return attesttest.Now }}
+	b := provision.Batch{Journal: j, Units: l.units(), Vaults: l, Now: func() time.Time { return attesttest.Now }}
 	s, err := b.Run(ctx)
 	if !errors.Is(err, context.Canceled) || len(s.Count) != 0 {
 		t.Errorf("%v, %v", s, err)
@@ -479,4 +451,95 @@ func TestInterrupted(t *testing.T) {
 	}
 	l.fault = nil
 	l.want(2, 0, 0, 0)
+}
+
+// What takes note of the steps can end the run: nothing is done after the step that it could not note.
+func TestAStepThatIsNotNotedIsTheLast(t *testing.T) {
+	for _, last := range []provision.Step{provision.StepPlan, provision.StepKey, provision.StepCredential, provision.StepWrite} {
+		l := newLine(t, rowsOf(t, 0, 1)...)
+		full := errors.New("the disk is full")
+		var noted []provision.Step
+		_, err := l.Provision(t.Context(), "vault", l.units()[0].Unit, func(step provision.Step, _ string) error {
+			noted = append(noted, step)
+			if step == last {
+				return full
+			}
+			return nil
+		})
+		if !errors.Is(err, full) || noted[len(noted)-1] != last {
+			t.Errorf("%v after %s, steps %q; want %v and no step more", err, last, noted, full)
+		}
+	}
+}
+
+func TestAJournalIsOfOneManufacturer(t *testing.T) {
+	oem, folder := generate(t)
+	path := filepath.Join(t.TempDir(), "journal")
+	j, err := oem.OpenJournal(path, "a", attesttest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	sameName, _ := generate(t)
+	otherName, err := provision.LoadOEM(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	otherName.Issuer = "tag:example,2026:other"
+	for says, other := range map[string]*provision.OEM{"credential key": sameName, otherName.Issuer: otherName} {
+		if _, err := other.OpenJournal(path, "a", attesttest.Now); !errors.Is(err, provision.ErrJournalOther) || !strings.Contains(err.Error(), says) {
+			t.Errorf("another manufacturer: %v; want %v with %q", err, provision.ErrJournalOther, says)
+		}
+	}
+}
+
+// A manifest shows that the journal is an older copy; a Credential that was scrapped since is still known.
+func TestAJournalCoversItsManifests(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 1)...)
+	_, older := l.want(1, 0, 0, 0)
+	l.rows(rowsOf(t, 0, 2)...)
+	_, newer := l.want(1, 1, 0, 0)
+	l.rows(number(t, 0)+",,2,bench", number(t, 1)+",,1,bench")
+	l.scrap, l.at = []int{1}, func(provision.LineUnit) string { return "spare" }
+	_, scrapped := l.want(1, 1, 0, 0)
+	raw, err := l.oem.SignManifest("test", newer.Digests(), attesttest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := l.oem.VerifyManifest(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name    string
+		journal *provision.Journal
+		want    error
+	}{{"the same", newer, nil}, {"newer, one is scrapped", scrapped, nil}, {"older", older, provision.ErrManifest}} {
+		if err := c.journal.Covers(m); !errors.Is(err, c.want) {
+			t.Errorf("%s: %v, want %v", c.name, err, c.want)
+		}
+	}
+}
+
+func TestForgottenUnits(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 3)...)
+	l.fault = failAt(number(t, 1), provision.StepCredential)
+	_, j := l.want(2, 0, 1, 0)
+	for _, c := range []struct {
+		name string
+		rows []string
+		want int
+	}{
+		{"the same list", rowsOf(t, 0, 3), 0},
+		{"a list with the unit alone", rowsOf(t, 1, 2), 0},
+		{"with its IMEI under a higher serial", []string{number(t, 1) + ",,2,bench"}, 0},
+		{"a list of others", rowsOf(t, 5, 7), 1},
+	} {
+		l.rows(c.rows...)
+		if got := j.Forgotten(l.units()); got != c.want {
+			t.Errorf("%s: %d units forgotten, want %d", c.name, got, c.want)
+		}
+	}
 }

@@ -21,9 +21,11 @@ func (j *job) counters(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	j.progress(StepCounters, "epoch %d, attestation %d", j.epoch, attestation)
+	if err := j.progress(StepCounters, "epoch %d, attestation %d", j.epoch, attestation); err != nil {
+		return err
+	}
 	if j.epoch > 1 {
-		j.progress(StepCounters, "NOTE: the epoch counter is at %d: boot approvals of a lower epoch never serve on this device", j.epoch)
+		return j.progress(StepCounters, "NOTE: the epoch counter is at %d: boot approvals of a lower epoch never serve on this device", j.epoch)
 	}
 	return nil
 }

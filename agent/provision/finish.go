@@ -23,11 +23,9 @@ func (j *job) persist(ctx context.Context) error {
 	}
 	j.result.Persistent = err == nil
 	if err != nil {
-		j.progress(StepPersist, "left out, the device derives its key at each start: %v", err)
-		return nil
+		return j.progress(StepPersist, "left out, the device derives its key at each start: %v", err)
 	}
-	j.progress(StepPersist, "the device key is at handle %#x", uint32(tpmprofile.KeyHandle))
-	return nil
+	return j.progress(StepPersist, "the device key is at handle %#x", uint32(tpmprofile.KeyHandle))
 }
 
 // requireMeasured refuses a real TPM in which nothing was measured, before anything is written: the approval of that
@@ -52,7 +50,9 @@ func (j *job) approve(ctx context.Context) error {
 	}
 	if !j.PCRs.IsEmpty() && digest == j.PCRs.ResetDigest() {
 		j.result.NothingMeasured = true
-		j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot, and this approval opens every device of yours whose TPM is reset; never ship it", j.PCRs)
+		if err := j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot, and this approval opens every device of yours whose TPM is reset; never ship it", j.PCRs); err != nil {
+			return err
+		}
 	}
 	known, err := j.findApproval(digest)
 	if err != nil {
@@ -60,8 +60,7 @@ func (j *job) approve(ctx context.Context) error {
 	}
 	if known != nil {
 		j.result.Approval = *known
-		j.progress(StepApprove, "%s fits", known.Name)
-		return nil
+		return j.progress(StepApprove, "%s fits", known.Name)
 	}
 	a, err := j.oem.ApproveBoot(tpmprofile.RolePrimary, tpmprofile.BootState{PCRs: j.PCRs, Digest: digest})
 	if err != nil {
@@ -73,11 +72,9 @@ func (j *job) approve(ctx context.Context) error {
 	}
 	j.result.Approval = a
 	if j.PCRs.IsEmpty() {
-		j.progress(StepApprove, "%s: boot UNMEASURED, any software may use the key", a.Name)
-		return nil
+		return j.progress(StepApprove, "%s: boot UNMEASURED, any software may use the key", a.Name)
 	}
-	j.progress(StepApprove, "%s: %s as they are now", a.Name, j.PCRs)
-	return nil
+	return j.progress(StepApprove, "%s: %s as they are now", a.Name, j.PCRs)
 }
 
 func (j *job) readBack(ctx context.Context) error {
@@ -88,8 +85,7 @@ func (j *job) readBack(ctx context.Context) error {
 	if state != tpmprofile.IndexLocked || record.Binding != j.record.Binding || !bytes.Equal(record.Credential, j.record.Credential) {
 		return fmt.Errorf("%w: the NV index is %s and does not hold what was written: the TPM is faulty", ErrRefused, state)
 	}
-	j.progress(StepReadBack, "locked and as written")
-	return nil
+	return j.progress(StepReadBack, "locked and as written")
 }
 
 // selfTest has the finished vault sign something, as it will on the device.
@@ -102,8 +98,7 @@ func (j *job) selfTest(ctx context.Context) error {
 	if err := errors.Join(err, vault.Close()); err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
-	j.progress(StepSelfTest, "the device key signs, and the signature verifies")
-	return nil
+	return j.progress(StepSelfTest, "the device key signs, and the signature verifies")
 }
 
 // SelfTestContent is what the device key signs in a self-test. Its first bytes keep it from ever being a Sig_structure,

@@ -142,8 +142,7 @@ func (j *job) request(ctx context.Context) (r Request, err error) {
 		return r, err
 	}
 	j.record.Binding = binding
-	j.progress(StepKey, "device key %s", attest.KeyIDOf(r.Key))
-	return r, nil
+	return r, j.progress(StepKey, "device key %s", attest.KeyIDOf(r.Key))
 }
 
 func newJob(tpm Provisioner, oem *OEM, unit Unit, options Options) *job {

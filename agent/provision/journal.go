@@ -2,6 +2,7 @@ package provision
 
 import (
 	"bytes"
+	"crypto/ecdsa"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -36,6 +37,7 @@ const (
 var (
 	ErrJournalBusy   = errors.New("another run uses the journal")
 	ErrJournalBroken = errors.New("the journal is damaged")
+	ErrJournalOther  = errors.New("the journal is another's")
 )
 
 // Journal is the memory of a production line: what was done to which unit in which vault. Each line is on the disk
@@ -43,6 +45,7 @@ var (
 // its tags, so it is as private as the list of units: mode 0600.
 type Journal struct {
 	file  *os.File
+	oem   *OEM // nil when it is only read
 	Batch string
 	salt  []byte
 	units map[string]*unitState   // by key
@@ -56,6 +59,8 @@ type Journal struct {
 type journalHead struct {
 	Journal string    `json:"journal"`
 	Batch   string    `json:"batch"`
+	Issuer  string    `json:"issuer"`         // the manufacturer
+	Key     string    `json:"credential_key"` // the manufacturer's key then, in hex
 	Time    time.Time `json:"time"`
 	Salt    string    `json:"salt"` // of the tags, 32 bytes in hex; no two journals can be compared
 }
@@ -88,8 +93,9 @@ type unitState struct {
 	digest   attest.CredentialDigest
 }
 
-// OpenJournal opens a journal and locks it until Close, or makes one for the batch. It refuses one that others may read.
-func OpenJournal(path, batch string, now time.Time) (*Journal, error) {
+// OpenJournal opens a journal and locks it until Close, or makes one for the batch. It refuses one that others may
+// read, and one of another batch or manufacturer.
+func (o *OEM) OpenJournal(path, batch string, now time.Time) (*Journal, error) {
 	if err := attest.CheckBatchName(batch); err != nil {
 		return nil, err
 	}
@@ -97,15 +103,16 @@ func OpenJournal(path, batch string, now time.Time) (*Journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := newJournal(file, batch)
+	j := newJournal(o, batch)
+	j.file = file
 	if err := j.open(path, now); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 	}
 	return j, nil
 }
 
-func newJournal(file *os.File, batch string) *Journal {
-	return &Journal{file: file, Batch: batch, units: make(map[string]*unitState), byTag: make(map[string][]*unitState)}
+func newJournal(oem *OEM, batch string) *Journal {
+	return &Journal{oem: oem, Batch: batch, units: make(map[string]*unitState), byTag: make(map[string][]*unitState)}
 }
 
 func (j *Journal) open(path string, now time.Time) error {
@@ -122,7 +129,7 @@ func (j *Journal) open(path string, now time.Time) error {
 	if err := syscall.Flock(int(j.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("%w (%v): wait for its end", ErrJournalBusy, err)
 	}
-	whole, err := j.read()
+	whole, err := j.read(j.file)
 	if err != nil {
 		return err
 	}
@@ -135,19 +142,14 @@ func (j *Journal) open(path string, now time.Time) error {
 	return errors.Join(j.begin(now), syncFolder(filepath.Dir(path)))
 }
 
-// ReadJournal reads a journal without locking or changing it.
-func ReadJournal(path string) (*Journal, error) {
-	file, err := os.Open(path)
-	if err != nil {
+// ReadJournal reads a journal of any manufacturer, for comparison; it cannot be written to.
+func ReadJournal(r io.Reader) (*Journal, error) {
+	j := newJournal(nil, "")
+	if _, err := j.read(r); err != nil {
 		return nil, err
 	}
-	defer file.Close()
-	j := newJournal(file, "")
-	if _, err := j.read(); err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
 	if j.salt == nil {
-		return nil, fmt.Errorf("%s: %w: it is empty", path, ErrJournalBroken)
+		return nil, fmt.Errorf("%w: it is empty", ErrJournalBroken)
 	}
 	return j, nil
 }
@@ -157,20 +159,32 @@ func (j *Journal) Close() error { return j.file.Close() }
 
 // read replays the whole lines and returns where they end. A last line without its end is what a crash left; nothing
 // was done on its strength yet.
-func (j *Journal) read() (whole int64, err error) {
-	text, err := io.ReadAll(j.file)
+func (j *Journal) read(r io.Reader) (whole int64, err error) {
+	text, err := io.ReadAll(r)
 	if err != nil {
 		return 0, err
 	}
 	whole = int64(bytes.LastIndexByte(text, '\n') + 1)
 	j.Cut = len(text) - int(whole)
+	if whole == 0 && !beginsJournal(text) {
+		return 0, fmt.Errorf("%w: this is no journal; it was left as it is", ErrJournalBroken)
+	}
 	for line := range bytes.Lines(text[:whole]) {
 		j.lines++
-		if err := j.replay(line); err != nil {
+		if err := j.replay(line); errors.Is(err, ErrJournalOther) {
+			return 0, err
+		} else if err != nil {
 			return 0, fmt.Errorf("%w in line %d: %w; restore it from a copy, for without it an IMEI may go into two vaults", ErrJournalBroken, j.lines, err)
 		}
 	}
 	return whole, nil
+}
+
+// beginsJournal tells what a crash left of the first line from another file, which must not be cut off.
+func beginsJournal(text []byte) bool {
+	const start = `{"journal":"` + journalFormat + `"`
+	n := min(len(text), len(start))
+	return string(text[:n]) == start[:n]
 }
 
 func (j *Journal) replay(text []byte) error {
@@ -194,9 +208,27 @@ func (j *Journal) replayHead(text []byte) error {
 	case head.Journal != journalFormat || err != nil || len(salt) != sha256.Size || attest.CheckBatchName(head.Batch) != nil:
 		return fmt.Errorf("this is no journal of format %s", journalFormat)
 	case j.Batch != "" && j.Batch != head.Batch:
-		return fmt.Errorf("this is the journal of batch %q, not of %q", head.Batch, j.Batch)
+		return fmt.Errorf("%w: of batch %q, not of %q; name that batch, or another journal", ErrJournalOther, head.Batch, j.Batch)
 	}
 	j.Batch, j.salt = head.Batch, salt
+	return j.oem.checkHead(head)
+}
+
+// checkHead refuses the journal of a manufacturer with another name, or of one with the same name and other keys. A
+// credential key that was rolled over is in the anchor still.
+func (o *OEM) checkHead(head journalHead) error {
+	if o == nil {
+		return nil
+	}
+	ours := slices.ContainsFunc(o.endorsers, func(key *ecdsa.PublicKey) bool { return attest.KeyIDOf(key).String() == head.Key })
+	switch {
+	case head.Issuer != o.Issuer:
+		return fmt.Errorf("%w: of manufacturer %q, and the keys are those of %q; take that manufacturer's keys, or another journal",
+			ErrJournalOther, head.Issuer, o.Issuer)
+	case !ours:
+		return fmt.Errorf("%w: it was begun with credential key %s, which is not in the anchor; take the keys it was begun with, or another journal",
+			ErrJournalOther, head.Key)
+	}
 	return nil
 }
 
@@ -215,7 +247,10 @@ func decodeLine(text []byte, v any) error {
 func (j *Journal) begin(now time.Time) error {
 	j.salt = make([]byte, sha256.Size)
 	_, _ = rand.Read(j.salt) // never fails (crypto/rand)
-	return j.write(journalHead{Journal: journalFormat, Batch: j.Batch, Time: now.UTC(), Salt: hex.EncodeToString(j.salt)})
+	return j.write(journalHead{
+		Journal: journalFormat, Batch: j.Batch, Issuer: j.oem.Issuer, Key: attest.KeyIDOf(publicKey(j.oem.Credential)).String(),
+		Time: now.UTC(), Salt: hex.EncodeToString(j.salt),
+	})
 }
 
 // line begins a line about a unit.
@@ -325,6 +360,39 @@ func (j *Journal) Digests() []attest.CredentialDigest {
 	}
 	slices.SortFunc(all, func(a, b attest.CredentialDigest) int { return bytes.Compare(a[:], b[:]) })
 	return all
+}
+
+// Covers refuses a manifest with a Credential that this journal never called done, scrapped since or not: then the
+// journal is an older copy, or another line's, and would put IMEIs of the manifest into vaults again.
+func (j *Journal) Covers(m *attest.SignedManifest) error {
+	var known []attest.CredentialDigest
+	for _, s := range j.units {
+		if s.done || s.scrapped {
+			known = append(known, s.digest)
+		}
+	}
+	if n := without(m.Digests, known); n > 0 {
+		return fmt.Errorf("%w: %d of its %d Credentials are not finished in the journal, so the journal is older than the manifest, or another's",
+			ErrManifest, n, len(m.Digests))
+	}
+	return nil
+}
+
+// Forgotten counts the units that were begun and not finished, and of whose IMEIs none stands in a list.
+func (j *Journal) Forgotten(units []LineUnit) (count int) {
+	listed := make(map[string]bool)
+	for _, u := range units {
+		for _, tag := range j.tags(u.Slots) {
+			listed[tag] = true
+		}
+	}
+	for _, s := range j.units {
+		begun := s.vault != "" && !s.done && !s.scrapped
+		if begun && !slices.ContainsFunc(s.tags, func(tag string) bool { return listed[tag] }) {
+			count++
+		}
+	}
+	return count
 }
 
 // state is that of exactly this unit; nil when it is new.

@@ -46,6 +46,15 @@ func VerifyManifest(raw, anchor []byte) (*attest.SignedManifest, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
 	}
+	return verifyManifest(raw, issuer, keys)
+}
+
+// VerifyManifest reads a manifest and checks that this manufacturer signed it.
+func (o *OEM) VerifyManifest(raw []byte) (*attest.SignedManifest, error) {
+	return verifyManifest(raw, o.Issuer, o.endorsers)
+}
+
+func verifyManifest(raw []byte, issuer string, keys []*ecdsa.PublicKey) (*attest.SignedManifest, error) {
 	m, err := attest.DecodeManifest(raw)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrManifest, err)

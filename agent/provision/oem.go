@@ -83,6 +83,7 @@ func NewOEM(folder string, a Anchor, keys Keys) (*OEM, error) {
 		*duty.of(o) = key
 	}
 	o.StandbyPublic = publicKey(o.Standby)
+	o.endorsers = []*ecdsa.PublicKey{publicKey(o.Credential)}
 	text, err := a.encode(o)
 	if err != nil {
 		return nil, err

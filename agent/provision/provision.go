@@ -74,6 +74,9 @@ const (
 	StepSelfTest   Step = "self-test"
 )
 
+// Progress takes note of a step that is done.
+type Progress func(step Step, detail string) error
+
 // Options are the choices of a production line.
 type Options struct {
 	// Now dates the Credential.
@@ -96,8 +99,9 @@ type Options struct {
 	SaveApproval func(tpmprofile.BootApproval) error
 	// OpenVault opens the finished vault for the self-test.
 	OpenVault func(ctx context.Context, approvals []tpmprofile.BootApproval) (agent.Vault, error)
-	// Progress is told each step after it is done, with a sentence for people; nil is allowed.
-	Progress func(step Step, detail string)
+	// Progress is told each step after it is done, with a sentence for people; nil is allowed. Its error ends the run
+	// before the next step.
+	Progress Progress
 }
 
 // Result is what came out for one unit.
@@ -112,10 +116,11 @@ type Result struct {
 	NothingMeasured bool
 }
 
-func (o Options) progress(step Step, format string, args ...any) {
-	if o.Progress != nil {
-		o.Progress(step, fmt.Sprintf(format, args...))
+func (o Options) progress(step Step, format string, args ...any) error {
+	if o.Progress == nil {
+		return nil
 	}
+	return o.Progress(step, fmt.Sprintf(format, args...))
 }
 
 // Check is what every way into a Credential asks of a unit. Its errors are [ErrUnit].

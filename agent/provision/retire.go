@@ -63,13 +63,19 @@ func FindHolding(ctx context.Context, tpm Retirer, oem *OEM) (Holding, error) {
 // Retire takes what [FindHolding] found out of a TPM: the key's persistent copy first, because the record tells which
 // it is, then the record. Run again after an interruption, it goes on. The key cannot be destroyed, but without its
 // record it never signs again; the counters stay, as they must never fall.
-func Retire(ctx context.Context, tpm Retirer, oem *OEM, h Holding, progress func(Step, string)) error {
+func Retire(ctx context.Context, tpm Retirer, oem *OEM, h Holding, progress Progress) error {
 	if h.State >= tpmprofile.IndexWritten {
 		evicted, err := tpm.Evict(ctx, h.Profile, h.record.Binding)
 		if err != nil {
 			return err
 		}
-		progress(StepEvict, map[bool]string{true: fmt.Sprintf("handle %#x is free", uint32(tpmprofile.KeyHandle)), false: "it had no persistent handle"}[evicted])
+		detail := "it had no persistent handle"
+		if evicted {
+			detail = fmt.Sprintf("handle %#x is free", uint32(tpmprofile.KeyHandle))
+		}
+		if err := progress(StepEvict, detail); err != nil {
+			return err
+		}
 	}
 	err := tpm.Delete(ctx, h.Profile, h.State, func(nonceTPM []byte) (signature [tpmprofile.SignatureBytes]byte, err error) {
 		content, err := h.Profile.DeleteContent(h.State, nonceTPM)
@@ -81,6 +87,5 @@ func Retire(ctx context.Context, tpm Retirer, oem *OEM, h Holding, progress func
 	if err != nil {
 		return err
 	}
-	progress(StepDelete, fmt.Sprintf("NV index %#x is gone; the device key of this record is dead", uint32(h.Profile.Index())))
-	return nil
+	return progress(StepDelete, fmt.Sprintf("NV index %#x is gone; the device key of this record is dead", uint32(h.Profile.Index())))
 }

@@ -31,22 +31,18 @@ func Software(ctx context.Context, vault SoftwareVault, oem *OEM, unit Unit, opt
 	if options.Rand == nil {
 		options.Rand = rand.Reader
 	}
-	options.progress(StepPlan, "%s in software: verifiers do not affirm it", slotsText(unit.Slots))
-	options.progress(StepKey, "device key %s", attest.KeyIDOf(vault.Key()))
 	j := &job{oem: oem, unit: unit, Options: options}
+	if err := j.planSoftware(vault); err != nil {
+		return nil, err
+	}
 	raw, err := vault.Credential()
 	switch {
 	case err == nil:
-		if j.result.Credential, err = oem.checkHeld(raw, unit); err != nil {
-			return nil, err
-		}
-		j.result.Resumed = true
-		options.progress(StepCredential, "kept: the one of an earlier run, serial %d", j.result.Credential.Serial)
+		err = j.resumeSoftware(raw)
 	case errors.Is(err, agent.ErrNotProvisioned):
-		if err := j.installSoftware(vault); err != nil {
-			return nil, err
-		}
-	default:
+		err = j.installSoftware(vault)
+	}
+	if err != nil {
 		return nil, err
 	}
 	j.result.Persistent = true
@@ -54,6 +50,22 @@ func Software(ctx context.Context, vault SoftwareVault, oem *OEM, unit Unit, opt
 		return nil, err
 	}
 	return &j.result, nil
+}
+
+func (j *job) planSoftware(vault SoftwareVault) error {
+	if err := j.progress(StepPlan, "%s in software: verifiers do not affirm it", slotsText(j.unit.Slots)); err != nil {
+		return err
+	}
+	return j.progress(StepKey, "device key %s", attest.KeyIDOf(vault.Key()))
+}
+
+func (j *job) resumeSoftware(raw []byte) error {
+	held, err := j.oem.checkHeld(raw, j.unit)
+	if err != nil {
+		return err
+	}
+	j.result.Credential, j.result.Resumed = held, true
+	return j.progress(StepCredential, "kept: the one of an earlier run, serial %d", held.Serial)
 }
 
 func (j *job) installSoftware(vault SoftwareVault) error {
@@ -70,10 +82,11 @@ func (j *job) installSoftware(vault SoftwareVault) error {
 	if j.result.Credential, err = attest.DecodeCredential(raw); err != nil {
 		return err
 	}
-	j.progress(StepCredential, "%d bytes, storage kind %s", len(raw), c.Storage.Kind)
+	if err := j.progress(StepCredential, "%d bytes, storage kind %s", len(raw), c.Storage.Kind); err != nil {
+		return err
+	}
 	if err := vault.Install(raw); err != nil {
 		return fmt.Errorf("installing the credential: %w", err)
 	}
-	j.progress(StepWrite, "%d bytes", len(raw))
-	return nil
+	return j.progress(StepWrite, "%d bytes", len(raw))
 }

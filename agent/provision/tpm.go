@@ -67,7 +67,9 @@ func (j *job) plan(ctx context.Context) error {
 			continue
 		}
 		j.profile, j.state, j.record = p, state, record
-		j.progress(StepPlan, "%s; NV index %#x is %s", slotsText(j.unit.Slots), uint32(p.Index()), state)
+		if err := j.progress(StepPlan, "%s; NV index %#x is %s", slotsText(j.unit.Slots), uint32(p.Index()), state); err != nil {
+			return err
+		}
 		return j.requireNoOtherRecord(ctx)
 	}
 	if err := j.chooseVariant(ctx, wanted); err != nil {
@@ -96,8 +98,7 @@ func (j *job) chooseVariant(ctx context.Context, wanted []attest.NVVariant) erro
 		}
 		if open {
 			j.profile, j.state = j.oem.Profile(variant, j.bootKind), tpmprofile.IndexAbsent
-			j.progress(StepPlan, "%s; NV index %#x is to be made", slotsText(j.unit.Slots), uint32(j.profile.Index()))
-			return nil
+			return j.progress(StepPlan, "%s; NV index %#x is to be made", slotsText(j.unit.Slots), uint32(j.profile.Index()))
 		}
 	}
 	return fmt.Errorf("%w: the hierarchies that could create the NV index are closed (an authorisation value was set); "+
@@ -121,8 +122,7 @@ func (j *job) prepare(ctx context.Context) error {
 	if j.result.Credential, err = attest.DecodeCredential(p.Credential); err != nil {
 		return err
 	}
-	j.progress(StepCredential, "%d bytes, storage kind %s", len(p.Credential), r.Storage.Kind)
-	return nil
+	return j.progress(StepCredential, "%d bytes, storage kind %s", len(p.Credential), r.Storage.Kind)
 }
 
 // storage is what the manufacturer vouches for. An emulator is one whatever was asked for.
@@ -156,8 +156,7 @@ func (j *job) resume(ctx context.Context) error {
 		return fmt.Errorf("%w: its record endorses the key of another TPM: %w", ErrRefused, agent.ErrKeyMismatch)
 	}
 	j.result.Credential, j.result.Resumed = held, true
-	j.progress(StepCredential, "kept: the record of an earlier run, serial %d", held.Serial)
-	return nil
+	return j.progress(StepCredential, "kept: the record of an earlier run, serial %d", held.Serial)
 }
 
 func (j *job) define(ctx context.Context) error {
@@ -168,8 +167,7 @@ func (j *job) define(ctx context.Context) error {
 		return err
 	}
 	j.state = tpmprofile.IndexDefined
-	j.progress(StepDefine, "NV index %#x", uint32(j.profile.Index()))
-	return nil
+	return j.progress(StepDefine, "NV index %#x", uint32(j.profile.Index()))
 }
 
 func (j *job) write(ctx context.Context) error {
@@ -184,8 +182,7 @@ func (j *job) write(ctx context.Context) error {
 		return err
 	}
 	j.state = tpmprofile.IndexWritten
-	j.progress(StepWrite, "%d bytes", len(raw))
-	return nil
+	return j.progress(StepWrite, "%d bytes", len(raw))
 }
 
 func (j *job) lock(ctx context.Context) error {
@@ -200,8 +197,7 @@ func (j *job) lock(ctx context.Context) error {
 		return err
 	}
 	j.state = tpmprofile.IndexLocked
-	j.progress(StepLock, "the record is final")
-	return nil
+	return j.progress(StepLock, "the record is final")
 }
 
 // lockAuthorization is the package's, or a new one for a record that an earlier run wrote.

@@ -81,10 +81,11 @@ func TestFirstValueOnAUsedTPM(t *testing.T) {
 	u.deleteCounter(tpmprofile.CounterAttestation, attest.NVOwner)
 	var notes []string
 	options := u.options()
-	options.Progress = func(step provision.Step, detail string) {
+	options.Progress = func(step provision.Step, detail string) error {
 		if step == provision.StepCounters {
 			notes = append(notes, detail)
 		}
+		return nil
 	}
 	_, err := u.tryProvision(options, imei1)
 	u.must(err)

@@ -112,7 +112,7 @@ func (u *unit) retire() error {
 	if err != nil {
 		return err
 	}
-	return provision.Retire(u.t.Context(), factory, u.oem, h, func(provision.Step, string) {})
+	return provision.Retire(u.t.Context(), factory, u.oem, h, func(provision.Step, string) error { return nil })
 }
 
 // A retired device holds nothing, its old key is dead, and it can be provisioned again; interrupted, it goes on.

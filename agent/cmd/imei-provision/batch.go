@@ -7,10 +7,12 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"imei-attest/agent/provision"
@@ -65,11 +67,17 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	journal, err := f.openJournal(stderr)
+	journal, err := f.openJournal(oem, stderr)
 	if err != nil {
 		return err
 	}
 	defer journal.Close()
+	if err := f.checkManifest(oem, journal); err != nil {
+		return usageError{fmt.Errorf("--manifest: %w", err)}
+	}
+	if n := journal.Forgotten(units); n > 0 {
+		fmt.Fprintf(stderr, "WARNING: units begun but not finished that this list does not contain: %d\n", n)
+	}
 	vaults := &lineVaults{command: vaultCommand{f.command, f.timeout, stderr}, device: f.device, oem: oem}
 	show := newProgress(stderr, f.steps, len(units))
 	batch := provision.Batch{
@@ -120,7 +128,7 @@ func (f *batchFlags) check() (scrap []int, err error) {
 }
 
 func (f *batchFlags) readUnits(oem *provision.OEM) ([]provision.LineUnit, error) {
-	file, err := os.Open(f.units)
+	file, err := openRegular(f.units)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("--units: %w", err)}
 	}
@@ -132,13 +140,13 @@ func (f *batchFlags) readUnits(oem *provision.OEM) ([]provision.LineUnit, error)
 	return units, nil
 }
 
-func (f *batchFlags) openJournal(stderr io.Writer) (*provision.Journal, error) {
+func (f *batchFlags) openJournal(oem *provision.OEM, stderr io.Writer) (*provision.Journal, error) {
 	if f.credentials != "" {
 		if err := os.MkdirAll(f.credentials, 0o700); err != nil {
 			return nil, usageError{fmt.Errorf("--credentials: %w", err)}
 		}
 	}
-	journal, err := provision.OpenJournal(f.journal, f.name, time.Now())
+	journal, err := oem.OpenJournal(f.journal, f.name, time.Now())
 	switch {
 	case errors.Is(err, provision.ErrJournalBusy):
 		return nil, fmt.Errorf("--journal: %w", err)
@@ -149,6 +157,55 @@ func (f *batchFlags) openJournal(stderr io.Writer) (*provision.Journal, error) {
 		fmt.Fprintf(stderr, "the journal ended in the middle of a line, as after a crash: its last %d bytes were cut off\n", journal.Cut)
 	}
 	return journal, nil
+}
+
+// checkManifest looks at the manifest that is to be replaced: it tells when the journal is not the newest. Nothing was begun.
+func (f *batchFlags) checkManifest(oem *provision.OEM, journal *provision.Journal) error {
+	if f.manifest == "" {
+		return nil
+	}
+	raw, err := readRegular(f.manifest)
+	if errors.Is(err, fs.ErrNotExist) {
+		_, err = os.Stat(filepath.Dir(f.manifest)) // better missed now than at the end
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	m, err := oem.VerifyManifest(raw)
+	if err != nil {
+		return fmt.Errorf("%s would be replaced, and is no manifest of this manufacturer: %w; name another file", f.manifest, err)
+	}
+	if err := journal.Covers(m); err != nil {
+		return fmt.Errorf("%s would be replaced: %w; restore the newest journal as %s, or, if this is another line, name another file. Nothing was begun",
+			f.manifest, err, f.journal)
+	}
+	return nil
+}
+
+// openRegular opens a file that can be read to its end at once. A pipe may never have one.
+func openRegular(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file: pipes, devices and folders are not read", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+func readRegular(path string) ([]byte, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	return io.ReadAll(file)
 }
 
 func (f *batchFlags) keep() func(*attest.SignedCredential) error {

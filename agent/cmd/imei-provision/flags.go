@@ -127,8 +127,11 @@ func parseKind(text string) (attest.StorageKind, error) {
 	return kind, nil
 }
 
-func progressTo(w io.Writer) func(provision.Step, string) {
-	return func(step provision.Step, detail string) { fmt.Fprintf(w, "%-16s %s\n", step, detail) }
+func progressTo(w io.Writer) provision.Progress {
+	return func(step provision.Step, detail string) error {
+		fmt.Fprintf(w, "%-16s %s\n", step, detail)
+		return nil
+	}
 }
 
 // tpmFlags name a TPM.

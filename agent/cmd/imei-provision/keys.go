@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/term"
 
@@ -78,9 +80,32 @@ func ask(option, prompt string) ([]byte, error) {
 	}
 	defer terminal.Close()
 	fmt.Fprintf(terminal, "%s: ", prompt)
-	line, err := term.ReadPassword(int(terminal.Fd()))
+	line, err := readHidden(int(terminal.Fd()))
 	fmt.Fprintln(terminal)
 	return line, err
+}
+
+// readHidden reads a line that is not shown. A signal ends it, and the terminal shows again what is typed.
+func readHidden(terminal int) (line []byte, err error) {
+	before, err := term.GetState(terminal)
+	if err != nil {
+		return nil, err
+	}
+	interrupted, typed := make(chan os.Signal, 1), make(chan struct{})
+	signal.Notify(interrupted, os.Interrupt, syscall.SIGTERM)
+	defer signal.Stop(interrupted)
+	var text []byte
+	var failure error
+	go func() {
+		defer close(typed)
+		text, failure = term.ReadPassword(terminal)
+	}()
+	select {
+	case <-typed:
+		return text, failure
+	case <-interrupted:
+		return nil, errors.Join(errors.New("interrupted"), term.Restore(terminal, before))
+	}
 }
 
 // newPassphrase asks twice, because nobody sees what is typed.

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"imei-attest/agent"
 	"imei-attest/agent/provision"
@@ -23,9 +24,18 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, exitLate)
 	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
+}
+
+// exitLate ends what does not heed an interruption, such as the opening of a pipe. It is no worse than a power cut.
+func exitLate() {
+	const grace = 3 * time.Second // a vault command is given one
+	time.Sleep(grace)
+	fmt.Fprintln(os.Stderr, "imei-provision: interrupted")
+	os.Exit(exitCannot)
 }
 
 // Exit codes of all programs of this project; this one uses five.

@@ -62,11 +62,11 @@ func (f *manifestFlags) run(_ context.Context, stdout, _ io.Writer) error {
 }
 
 func (f *manifestFlags) verify() (r manifestReport, err error) {
-	raw, err := os.ReadFile(f.file)
+	raw, err := readRegular(f.file)
 	if err != nil {
 		return r, err
 	}
-	anchor, err := os.ReadFile(f.anchor)
+	anchor, err := readRegular(f.anchor)
 	if err != nil {
 		return r, fmt.Errorf("--anchor: %w", err)
 	}
@@ -81,7 +81,7 @@ func (f *manifestFlags) verify() (r manifestReport, err error) {
 
 func (f *manifestFlags) compare(m *attest.SignedManifest) (with []string, err error) {
 	if f.journal != "" {
-		journal, err := provision.ReadJournal(f.journal)
+		journal, err := readJournal(f.journal)
 		if err != nil {
 			return nil, fmt.Errorf("--journal: %w", err)
 		}
@@ -104,6 +104,19 @@ func (f *manifestFlags) compare(m *attest.SignedManifest) (with []string, err er
 		with = append(with, "credentials")
 	}
 	return with, nil
+}
+
+func readJournal(path string) (*provision.Journal, error) {
+	file, err := openRegular(path)
+	if err != nil {
+		return nil, err
+	}
+	defer file.Close()
+	j, err := provision.ReadJournal(file)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	return j, nil
 }
 
 func (r manifestReport) print(w io.Writer, asJSON bool) error {

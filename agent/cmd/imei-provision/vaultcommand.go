@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/term"
+
 	"imei-attest/agent/provision"
 )
 
@@ -38,8 +40,11 @@ func (c vaultCommand) run(ctx context.Context, u provision.LineUnit) (spec strin
 	var out limitedBuffer
 	command.Stdin, command.Stdout, command.Stderr = os.Stdin, &out, c.stderr // it may ask a person
 	command.Env = append(os.Environ(), variableUnit+"="+strconv.Itoa(u.Row), variableIMEI+"="+u.Slots[0].String(), variableModel+"="+u.Model)
-	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) } // with its children
+	// Only the foreground's process group may read from a terminal, and Ctrl-C there reaches all of it.
+	if !term.IsTerminal(int(os.Stdin.Fd())) {
+		command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+		command.Cancel = func() error { return syscall.Kill(-command.Process.Pid, syscall.SIGKILL) } // with its children
+	}
 	command.WaitDelay = time.Second
 	err = command.Run()
 	switch {

@@ -91,7 +91,7 @@ func identityOf(c *attest.SignedCredential) string {
 }
 
 // Provision does all steps of the command device.
-func (v *lineVaults) Provision(ctx context.Context, spec string, u provision.Unit, progress func(provision.Step, string)) (*provision.Result, error) {
+func (v *lineVaults) Provision(ctx context.Context, spec string, u provision.Unit, progress provision.Progress) (*provision.Result, error) {
 	f := v.device
 	f.vault = spec
 	options, err := f.options(io.Discard)
