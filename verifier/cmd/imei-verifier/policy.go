@@ -19,10 +19,10 @@ func newPolicy() *cobra.Command {
 		Short: "Check and explain what becomes of each finding",
 		Args:  cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			return fail(exitUsage, errors.New("want a command, policy check, explain or show; policy --help tells more"))
+			return fail(exitUsage, errors.New("want a command, policy check, explain, show or try; policy --help tells more"))
 		},
 	}
-	c.AddCommand(newPolicyCheck(), newPolicyExplain(), newPolicyShow())
+	c.AddCommand(newPolicyCheck(), newPolicyExplain(), newPolicyShow(), newPolicyTry())
 	return c
 }
 
@@ -108,13 +108,9 @@ the shipped policy enforce. Without FILE, explain the default, observe.`,
 		RunE: func(c *cobra.Command, args []string) error {
 			p := policy.Default()
 			if len(args) == 1 {
-				var warnings []string
 				var err error
-				if p, warnings, err = policy.Load(args[0], time.Now()); err != nil {
+				if p, err = loadPolicy(args[0], c.ErrOrStderr()); err != nil {
 					return fail(exitUsage, err)
-				}
-				for _, w := range warnings {
-					fmt.Fprintf(c.ErrOrStderr(), "imei-verifier: warning: %s\n", w)
 				}
 			}
 			if _, err := io.WriteString(c.OutOrStdout(), policy.Explain(p)); err != nil {

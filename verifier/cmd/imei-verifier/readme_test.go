@@ -33,7 +33,7 @@ func matches(pattern, text string) (found []string) {
 
 // TestTheManPageListsTheFlags: each once, and no others.
 func TestTheManPageListsTheFlags(t *testing.T) {
-	for command, arguments := range map[string]string{"serve": " --trust DIR", "appraise": " --trust DIR", "policy check": " FILE"} {
+	for command, arguments := range map[string]string{"serve": " --trust DIR", "appraise": " --trust DIR", "policy check": " FILE", "policy try": " --policy FILE"} {
 		want := matches(`(?m)^ +(?:-h, )?--([a-z]+)`, execute("", append(strings.Fields(command), "-h")...).stdout)
 		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 		got := matches("(?m)^\\| `--([a-z]+)`", section(t, "OPTIONS of "+command))
