@@ -3,15 +3,19 @@ package testbench
 import (
 	"context"
 	"encoding/hex"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
 
 	"imei-attest/attest"
+	"imei-attest/verifier"
 )
 
 // Row is one line of the demonstration.
@@ -26,7 +30,12 @@ type Row struct {
 	VaultError     string          `json:"vault_error"` // why the vault did not sign, empty if it did
 	// Problem says what is not as it should be, empty if all is.
 	Problem string `json:"problem,omitempty"`
+	// Decision identifies what the verifier recorded in [DecisionsFile], empty if it was not asked.
+	Decision string `json:"decision,omitempty"`
 }
+
+// DecisionsFile is the verifier's recorded decisions, one JSON object a line: imei-verifier explain reads it.
+const DecisionsFile = "decisions.jsonl"
 
 // Right reports that the scenario came out as it must.
 func (r *Row) Right() bool { return r.Problem == "" }
@@ -45,10 +54,39 @@ func RunDemo(ctx context.Context, dir string, kind VaultKind, show func(Row)) ([
 		if err != nil {
 			return rows, fmt.Errorf("scenario %q: %w", s.Name, err)
 		}
+		if row.Decision, err = w.lastDecision(ctx, rows); err != nil {
+			return rows, err
+		}
 		rows = append(rows, row)
 		show(row)
 	}
-	return rows, nil
+	return rows, w.keepDecisions(ctx)
+}
+
+// lastDecision is the newest, unless it is that of an earlier row.
+func (w *World) lastDecision(ctx context.Context, earlier []Row) (id string, err error) {
+	err = w.judge.Records(ctx, time.Time{}, func(r *verifier.Record) bool {
+		id = r.Verdict.ID.String()
+		return true
+	})
+	if slices.ContainsFunc(earlier, func(r Row) bool { return r.Decision == id }) {
+		id = ""
+	}
+	return id, err
+}
+
+func (w *World) keepDecisions(ctx context.Context) error {
+	f, err := os.OpenFile(filepath.Join(w.Dir, DecisionsFile), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	encoder := json.NewEncoder(f)
+	var failed error
+	err = w.judge.Records(ctx, time.Time{}, func(r *verifier.Record) bool {
+		failed = encoder.Encode(r)
+		return failed == nil
+	})
+	return errors.Join(err, failed, f.Close())
 }
 
 func (w *World) play(ctx context.Context, number int, s Scenario) (Row, error) {

@@ -20,7 +20,7 @@ func TestDemoOnTPM(t *testing.T) {
 			t.Errorf("%s: skipped: %s", r.Scenario, r.Skipped)
 		}
 	}
-	for _, name := range []string{"01.token.hex", "01.token.diag", "01.result.jwt", "genuine.at.jsonl"} {
+	for _, name := range []string{"01.token.hex", "01.token.diag", "01.result.jwt", "genuine.at.jsonl", testbench.DecisionsFile} {
 		if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 			t.Errorf("%s is not kept: %v", name, err)
 		}

@@ -48,6 +48,7 @@ type World struct {
 	oem     *provision.OEM
 	serials uint64            // given out
 	results *ecdsa.PrivateKey // of the verifier
+	judge   *verifier.Verifier
 	close   []func() error
 }
 
@@ -120,6 +121,7 @@ func (w *World) newVerifier() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
+	w.judge = v
 	if w.results, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader); err != nil {
 		return nil, err
 	}

@@ -239,6 +239,7 @@ func (r *Record) Explain(w io.Writer) error {
 	fmt.Fprintf(t, "at\t%s\n", r.Facts.Now.Format(time.RFC3339))
 	fmt.Fprintf(t, "device\t%s\n", orUnknown(r.Device))
 	fmt.Fprintf(t, "subscriber\t%s\n", orUnknown(r.Subscriber))
+	fmt.Fprintf(t, "evidence\t%s\n", r.Facts.evidenceText())
 	fmt.Fprintf(t, "status\t%s\n", v.Status())
 	fmt.Fprintf(t, "decided by\t%s\n", v.Answer.Label)
 	if v.Tier != attest.TierNone {
@@ -249,6 +250,7 @@ func (r *Record) Explain(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
+	fmt.Fprintln(w, "\nAn IMEI is written as its TAC and a number, which tells the IMEIs of this decision apart.")
 	part := ""
 	for _, f := range r.Findings() {
 		if f.Part != part {
@@ -259,6 +261,18 @@ func (r *Record) Explain(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "\n%s\n", r.notExcluded())
 	return err
+}
+
+func (f *Facts) evidenceText() string {
+	switch e := f.Evidence; {
+	case e != nil && f.Reuse != "":
+		return "verified, but its nonce was used before"
+	case e != nil:
+		return fmt.Sprintf("verified: signed by device key %s, which %s endorsed under serial %d", e.Key, e.Issuer, e.Serial)
+	case f.Refusal != "":
+		return "refused: " + string(f.Refusal)
+	}
+	return "none"
 }
 
 func (f *Finding) write(w io.Writer) {

@@ -29,6 +29,7 @@ func TestExplainTellsCheckInputAndClause(t *testing.T) {
 	_, text := l.explained(verifier.Input{Evidence: l.token(credential(), modem(says(stranger))),
 		Registration: registering(stranger, by("mallory@example")), Now: l.now})
 	for _, want := range []string{
+		"evidence          verified: signed by device key ",
 		"status            contraindicated\n",
 		"decided by        contraindicated:imei-reprogrammed\n",
 		"slot1: contraindicated\n  imei-reprogrammed\n",

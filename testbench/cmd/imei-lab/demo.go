@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -87,6 +89,10 @@ func (d *demo) finish(stdout, stderr io.Writer, dir string, rows []testbench.Row
 		fmt.Fprintf(stderr, ", %d skipped", skipped)
 	}
 	fmt.Fprintf(stderr, "; tokens, results and transcripts are in %s\n", dir)
+	if i := slices.IndexFunc(rows, func(r testbench.Row) bool { return r.Status == "contraindicated" }); i >= 0 {
+		fmt.Fprintf(stderr, "why %q came out as it did: imei-verifier explain %s --decisions %s\n",
+			rows[i].Scenario, rows[i].Decision, filepath.Join(dir, testbench.DecisionsFile))
+	}
 	if wrong > 0 {
 		return fail(exitFail, nil)
 	}

@@ -122,7 +122,7 @@ func TestGeneralCommandLines(t *testing.T) {
 		{"an unknown command of policy is a mistake", []string{"policy", "chekc"}, 3, "", `unknown command "chekc"`},
 		{"policy check takes a file", []string{"policy", "check"}, 3, "", "policy check takes one argument, FILE, and was given 0"},
 		{"policy show takes a name", []string{"policy", "show"}, 3, "", "observe or enforce, and was given 0"},
-		{"policy try takes flags", []string{"policy", "try"}, 3, "", `"decisions", "policy" not set`},
+		{"policy try takes flags", []string{"policy", "try"}, 3, "", `"policy" not set`},
 		{"policy explain takes one file", []string{"policy", "explain", "a", "b"}, 3, "", "at most 1"},
 		{"completion is no command", []string{"completion"}, 3, "", "unknown command"},
 	} {

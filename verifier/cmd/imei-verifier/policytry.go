@@ -1,8 +1,7 @@
 package main
 
 import (
-	"bufio"
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,36 +17,35 @@ import (
 
 // try is the policy try command: recorded decisions, made under another policy.
 type try struct {
-	policy, against, decisions string
-	asJSON                     bool
+	policy, against string
+	decisions       recorded
+	asJSON          bool
 }
 
 func newPolicyTry() *cobra.Command {
 	var t try
 	c := &cobra.Command{
-		Use:   "try --policy FILE --decisions FILE",
+		Use:   "try --policy FILE (--decisions FILE | --admin URL)",
 		Short: "Say which recorded decisions a policy would change",
 		Long: `Make recorded decisions again under another policy, and say which of them change, from which action to which, for
 which reason and for how many devices. Exceptions of that policy are not looked at: the records name nobody.`,
 		Example: "  imei-verifier policy try --policy new.yaml --against old.yaml --decisions decisions.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			return t.run(c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			return t.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
 	}
 	c.Flags().StringVar(&t.policy, "policy", "", "`file` of the policy to try")
 	c.Flags().StringVar(&t.against, "against", "", "`file` of the policy to compare it with; without it, compare with what was decided")
-	c.Flags().StringVar(&t.decisions, "decisions", "", "`file` of recorded decisions, one JSON object a line; - reads standard input")
+	t.decisions.flags(c)
 	c.Flags().BoolVar(&t.asJSON, "json", false, "print JSON")
-	for _, name := range []string{"policy", "decisions"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err) // a misspelt name in the line above
-		}
+	if err := c.MarkFlagRequired("policy"); err != nil {
+		panic(err) // a misspelt name
 	}
 	return c
 }
 
-func (t *try) run(stdin io.Reader, stdout, stderr io.Writer) error {
+func (t *try) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	candidate, err := loadPolicy(t.policy, stderr)
 	if err != nil {
 		return fail(exitUsage, fmt.Errorf("--policy: %w", err))
@@ -58,11 +56,20 @@ func (t *try) run(stdin io.Reader, stdout, stderr io.Writer) error {
 			return fail(exitUsage, fmt.Errorf("--against: %w", err))
 		}
 	}
-	trial := policy.NewTrial(candidate, against)
-	if err := t.read(stdin, stderr, trial); err != nil {
-		return fail(exitUsage, fmt.Errorf("--decisions: %w", err))
-	}
+	trial, shown := policy.NewTrial(candidate, against), progress{w: stderr, on: isTerminal(stderr)}
+	err = t.decisions.each(ctx, stdin, time.Time{}, func(r *verifier.Record) bool {
+		trial.Add(r)
+		shown.step()
+		return true
+	})
+	shown.end()
 	report := trial.Report()
+	switch {
+	case err != nil:
+		return err
+	case report.Decisions == 0:
+		return fail(exitUsage, errors.New("there is no recorded decision to try the policy on"))
+	}
 	if !t.asJSON {
 		_, err = io.WriteString(stdout, report.String())
 	} else {
@@ -85,82 +92,19 @@ func loadPolicy(path string, stderr io.Writer) (*verifier.Policy, error) {
 	return p, err
 }
 
-// read tries the policy on every line.
-func (t *try) read(stdin io.Reader, stderr io.Writer, trial *policy.Trial) error {
-	from, size := stdin, int64(0)
-	if t.decisions != "-" {
-		f, err := os.Open(t.decisions)
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil {
-			size = info.Size()
-		}
-		from = f
-	}
-	shown := progress{w: stderr, on: isTerminal(stderr), size: size}
-	defer shown.end()
-	const longest = 1 << 20 // a record has some kilobytes
-	lines := bufio.NewScanner(from)
-	lines.Buffer(nil, longest)
-	number := 0
-	for lines.Scan() {
-		number++
-		var r verifier.Record
-		if err := decodeRecord(lines.Bytes(), &r); err != nil {
-			return fmt.Errorf("line %d is no recorded decision of this version: %w", number, err)
-		}
-		trial.Add(&r)
-		shown.line(len(lines.Bytes()))
-	}
-	switch err := lines.Err(); {
-	case errors.Is(err, bufio.ErrTooLong):
-		return fmt.Errorf("line %d is longer than any record: want one JSON object a line", number+1)
-	case err != nil:
-		return fmt.Errorf("after line %d: %w", number, err)
-	case number == 0:
-		return errors.New("there is no recorded decision in it")
-	}
-	return nil
-}
-
-func decodeRecord(line []byte, r *verifier.Record) error {
-	decoder := json.NewDecoder(bytes.NewReader(line))
-	decoder.DisallowUnknownFields()
-	err := decoder.Decode(r)
-	var mistyped *json.UnmarshalTypeError
-	switch {
-	case errors.As(err, &mistyped):
-		return fmt.Errorf("%s is not to be a %s", mistyped.Field, mistyped.Value)
-	case err != nil:
-		return err
-	case decoder.More():
-		return errors.New("something follows the record")
-	}
-	return nil
-}
-
-// progress tells on a terminal how far the reading is.
+// progress counts along on a terminal.
 type progress struct {
-	w          io.Writer
-	on         bool
-	size, read int64 // bytes; size 0 is not known
-	lines      int
+	w     io.Writer
+	on    bool
+	count int
 }
 
-func (p *progress) line(bytes int) {
+func (p *progress) step() {
 	const each = 1000 // some milliseconds of work
-	p.lines++
-	p.read += int64(bytes) + 1
-	if !p.on || p.lines%each != 0 {
-		return
+	p.count++
+	if p.on && p.count%each == 0 {
+		fmt.Fprintf(p.w, "\r\x1b[K%d decisions", p.count)
 	}
-	text := fmt.Sprintf("%d decisions", p.lines)
-	if p.size > 0 {
-		text += fmt.Sprintf(", %d %%", min(100*p.read/p.size, 100))
-	}
-	fmt.Fprint(p.w, "\r\x1b[K"+text)
 }
 
 // end leaves nothing behind.

@@ -14,8 +14,8 @@ import (
 	"imei-attest/verifier/trust"
 )
 
-// recorded are the decisions on an honest device, a reprogrammed one and an unknown one, by the default policy, as lines.
-func recorded(t *testing.T) []byte {
+// recordedLines are the decisions on an honest device, a reprogrammed one and an unknown one, by the default policy, as lines.
+func recordedLines(t *testing.T) []byte {
 	t.Helper()
 	anchors, _, err := trust.Load(trustFolder(t))
 	if err != nil {
@@ -49,7 +49,7 @@ func recorded(t *testing.T) []byte {
 }
 
 func TestPolicyTry(t *testing.T) {
-	lines := recorded(t)
+	lines := recordedLines(t)
 	decisions := write(t, "decisions.jsonl", lines)
 	enforce := write(t, "enforce.yaml", []byte(execute("", "policy", "show", "enforce").stdout))
 	observe := write(t, "observe.yaml", []byte(execute("", "policy", "show", "observe").stdout))
@@ -76,18 +76,14 @@ func TestPolicyTry(t *testing.T) {
 }
 
 func TestPolicyTryRefuses(t *testing.T) {
-	good := string(recorded(t))
+	good := string(recordedLines(t))
 	enforce := write(t, "enforce.yaml", []byte(execute("", "policy", "show", "enforce").stdout))
 	bad := write(t, "bad.yaml", []byte("name: a\ndefault: dney\n"))
 	for _, c := range []struct {
 		name, decisions, policy, against, want string
 	}{
-		{"nothing", "", enforce, "", "--decisions: there is no recorded decision in it"},
-		{"another file", "hello\n", enforce, "", "--decisions: line 1 is no recorded decision of this version: invalid character"},
-		{"another object in the second line", good[:strings.Index(good, "\n")+1] + "{\"imei\": 1}\n", enforce, "", `line 2 is no recorded decision of this version: json: unknown field "imei"`},
-		{"a number for an object", "{\"facts\": 1}\n", enforce, "", "facts is not to be a number"},
-		{"two records in a line", "{} {}\n", enforce, "", "something follows the record"},
-		{"a line that does not end", strings.Repeat(" ", 2<<20), enforce, "", "line 1 is longer than any record: want one JSON object a line"},
+		{"nothing", "", enforce, "", "there is no recorded decision to try the policy on"},
+		{"another file", "hello\n", enforce, "", "line 1 is no recorded decision"},
 		{"a bad policy", good, bad, "", "--policy: policy file " + bad + ": it is not used until this is mended:\n  line 2, default: unknown word"},
 		{"a bad policy to compare with", good, enforce, bad, "--against: policy file " + bad},
 	} {
@@ -102,21 +98,14 @@ func TestPolicyTryRefuses(t *testing.T) {
 }
 
 func TestProgressOnATerminal(t *testing.T) {
-	var screen bytes.Buffer
-	p := progress{w: &screen, on: true, size: 2_000_000}
-	for range 1500 {
-		p.line(999)
-	}
-	p.end()
-	if got, want := screen.String(), "\r\x1b[K1000 decisions, 50 %\r\x1b[K"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	screen.Reset()
-	p = progress{w: &screen}
-	for range 1500 {
-		p.line(999)
-	}
-	if p.end(); screen.Len() > 0 {
-		t.Errorf("elsewhere: %q", screen.String())
+	for on, want := range map[bool]string{true: "\r\x1b[K1000 decisions\r\x1b[K", false: ""} {
+		var screen bytes.Buffer
+		p := progress{w: &screen, on: on}
+		for range 1500 {
+			p.step()
+		}
+		if p.end(); screen.String() != want {
+			t.Errorf("terminal %v: got %q, want %q", on, screen.String(), want)
+		}
 	}
 }

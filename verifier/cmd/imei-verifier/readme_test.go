@@ -33,14 +33,14 @@ func matches(pattern, text string) (found []string) {
 
 // TestTheManPageListsTheFlags: each once, and no others.
 func TestTheManPageListsTheFlags(t *testing.T) {
-	for command, arguments := range map[string]string{"serve": " --trust DIR", "appraise": " --trust DIR", "policy check": " FILE", "policy try": " --policy FILE"} {
+	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try"} {
 		want := matches(`(?m)^ +(?:-h, )?--([a-z]+)`, execute("", append(strings.Fields(command), "-h")...).stdout)
 		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 		got := matches("(?m)^\\| `--([a-z]+)`", section(t, "OPTIONS of "+command))
 		if len(want) == 0 || !slices.Equal(got, want) {
 			t.Errorf("%s: the man page has %q, -h has %q", command, got, want)
 		}
-		if use := "    imei-verifier " + command + arguments; !strings.Contains(section(t, "SYNOPSIS"), use) {
+		if use := "    imei-verifier " + command + " "; !strings.Contains(section(t, "SYNOPSIS"), use) {
 			t.Errorf("the synopsis has no %q", use)
 		}
 	}
