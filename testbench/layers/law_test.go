@@ -12,12 +12,13 @@ const (
 	pkcs11     = "github.com/miekg/pkcs11"         // keys in a token; needs cgo, so behind a build tag of its own
 	xterm      = "golang.org/x/term"               // a passphrase that is typed and not shown
 	yaml       = "go.yaml.in/yaml/v4"              // files that people write
+	fsnotify   = "github.com/fsnotify/fsnotify"    // events of a folder whose changes take effect while a program runs
 	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                 // the old API
 	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
 
 // line is the law for one folder.
 type line struct {
@@ -111,8 +112,8 @@ var law = map[string]line{
 	"verifier": {may: []string{"attest", "attest/imei", "attest/tpmprofile"}},
 	"verifier/trust": {
 		may:     []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
-		modules: []string{yaml},
-		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
+		modules: []string{yaml, fsnotify},
+		opens:   map[outside]string{files: "the trust folder is files, and is watched; a main names it"},
 	},
 	"verifier/policy": {
 		may:     []string{"verifier", "attest", "attest/imei"},
@@ -271,6 +272,7 @@ var touches = map[outside]map[string][]string{
 		"path/filepath": {"Glob", "Walk", "WalkDir", "EvalSymlinks"},
 		"syscall":       {"Open", "Openat"},
 		xsys + "/unix":  {"Open", "Openat", "Openat2"},
+		fsnotify:        {"NewWatcher", "NewBufferedWatcher", "Watcher"},
 	},
 	network: {
 		"net": {"Dial", "DialTimeout", "DialTCP", "DialUDP", "DialUnix", "DialIP", "Dialer", "Listen", "ListenPacket", "ListenTCP", "ListenUDP", "ListenUnix",

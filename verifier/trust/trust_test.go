@@ -7,6 +7,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -88,7 +89,7 @@ func TestAGoodFolderIsTrustedAsWritten(t *testing.T) {
 		NVKey:        &attesttest.Key("nv").PublicKey, BootKey: &attesttest.Key("boot").PublicKey, BootKeyStandby: &attesttest.Key("standby").PublicKey}
 	b := *a
 	b.TACs, b.StorageKinds, b.Development = nil, []attest.StorageKind{attest.StorageTPMEmulated}, true
-	want := &verifier.Trust{Generation: 1}
+	want := &verifier.Trust{Generation: got.Generation} // see TestVerifiersWithTheSameFolderAgreeOnTheGeneration
 	for name, anchor := range map[string]*verifier.Anchor{"first": a, "second": &b} {
 		if err := want.Keys.Add(&attesttest.Key(name).PublicKey, anchor); err != nil {
 			t.Fatal(err)
@@ -127,21 +128,21 @@ func TestABadFileRefusesTheWholeFolder(t *testing.T) {
 		name, key, line string // the line in the place of key's
 		want            string
 	}{
-		{"an unknown key", "end", "weakness: none\n", "weakness"},
-		{"a key twice", "end", "issuer: tag:example,2026:other\n", "issuer"},
+		{"an unknown key", "end", "weakness: none\n", `unknown key "weakness"`},
+		{"a key twice", "end", "issuer: tag:example,2026:other\n", `the key "issuer" stands in line 1 already`},
 		{"two documents", "end", "---\nissuer: tag:example,2026:other\n", "single document"},
 		{"broken YAML", "end", "tacs: [\n", ""},
-		{"a list for a text", "issuer", "issuer: [tag]\n", "string"},
-		{"a text for a list", "tacs", "tacs: \"49015420\"\n", "[]string"},
-		{"a number for a truth", "development", "development: 1\n", "bool"},
+		{"a list for a text", "issuer", "issuer: [tag]\n", "line 1: want a text, not !!seq"},
+		{"a text for a list", "tacs", "tacs: \"49015420\"\n", "want a list, not !!str"},
+		{"a number for a truth", "development", "development: 1\n", "want true or false, not !!int"},
 		{"no issuer", "issuer", "", "issuer"},
 		{"an issuer that no Credential can name", "issuer", "issuer: " + strings.Repeat("i", 65) + "\n", "1 to 64 bytes"},
 		{"no OEM id", "oemid", "", "oemid"},
 		{"an OEM id of no form", "oemid", "oemid: ACME\n", "pen:NUMBER"},
-		{"no credential key", "credential_keys", "", "credential_keys is empty"},
-		{"a credential key that is no PEM", "credential_keys", "credential_keys: [AAAA]\n", "credential_keys entry 1: want one PEM block PUBLIC KEY"},
+		{"no credential key", "credential_keys", "", "credential_keys: empty"},
+		{"a credential key that is no PEM", "credential_keys", "credential_keys: [AAAA]\n", "credential_keys: entry 1: want one PEM block PUBLIC KEY"},
 		{"a credential key twice", "credential_keys",
-			"credential_keys:\n  - " + block(publicPEM(t, "bad")) + "  - " + block(publicPEM(t, "bad")), "credential_keys entry 2"},
+			"credential_keys:\n  - " + block(publicPEM(t, "bad")) + "  - " + block(publicPEM(t, "bad")), "credential_keys: entry 2"},
 		{"two keys in one PEM", "nv_key", "nv_key: " + block(publicPEM(t, "nv")+publicPEM(t, "other")), "nv_key: want one PEM block"},
 		{"a PEM of another type", "nv_key", "nv_key: " + block(pemOf(t, "CERTIFICATE", &attesttest.Key("nv").PublicKey)), "nv_key: want one PEM block"},
 		{"a PEM that holds no key", "nv_key", "nv_key: " + block("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----"), "nv_key"},
@@ -159,6 +160,7 @@ func TestABadFileRefusesTheWholeFolder(t *testing.T) {
 		{"a TAC of seven digits", "tacs", "tacs: [\"4901542\"]\n", "8 digits in quotes"},
 		{"a TAC of letters", "tacs", "tacs: [\"4901542O\"]\n", "8 digits in quotes"},
 		{"a TAC that YAML writes in hex", "tacs", "tacs: [0x123456]\n", "8 digits in quotes"},
+		{"a TAC twice", "tacs", "tacs: [\"49015420\", 49015420-49015420]\n", "tacs: entry 2 says the same as entry 1"},
 		{"all TACs beside one", "tacs", "tacs: [\"*\", \"49015420\"]\n", "\"*\" alone"},
 		{"all TACs without quotes", "tacs", "tacs: [*]\n", ""},
 	} {
@@ -197,7 +199,7 @@ func TestABadFolderIsRefused(t *testing.T) {
 		wantRefusal(t, folder(t, map[string]string{"a.yaml": text(good(t, "first")), "b.yml": text(good(t, "second"))}), "rename it")
 	})
 	t.Run("an empty file", func(t *testing.T) {
-		wantRefusal(t, folder(t, map[string]string{"a.yaml": ""}), "a.yaml", "mended or removed")
+		wantRefusal(t, folder(t, map[string]string{"a.yaml": ""}), "a.yaml", "the file is empty", "mended or removed")
 	})
 	t.Run("a folder with a file's name", func(t *testing.T) {
 		dir := folder(t, map[string]string{"a.yaml": text(good(t, "first"))})
@@ -229,11 +231,19 @@ func TestABadFolderIsRefused(t *testing.T) {
 	})
 }
 
+// FuzzLoad: what loads is complete, and as a program writes it again it loads to the same.
 func FuzzLoad(f *testing.F) {
 	f.Add(text(good(f, "first")))
+	f.Add(text(full(f)))
+	for _, issuer := range []string{"~", "null", "1.0", "yes", " a ", "# a", "a: b", "- a", "a\n\nb\n", "\t", "\u0085", "\u2028", "\ufeff", "'\"", "*a", "!!int 1", strings.Repeat("a ", 32)} {
+		lines := full(f)
+		lines["issuer"] = fmt.Sprintf("issuer: %+q\n", issuer) // as YAML and Go both read it
+		f.Add(text(lines))
+	}
 	f.Add("tacs: [\"*\"]\n---\n")
 	f.Fuzz(func(t *testing.T, content string) {
 		dir := folder(t, map[string]string{"a.yaml": content})
+		path := filepath.Join(dir, "a.yaml")
 		got, anchors, err := trust.Load(dir)
 		if err != nil {
 			return
@@ -245,6 +255,17 @@ func FuzzLoad(f *testing.F) {
 		}
 		if got.Keys.Len() == 0 {
 			t.Errorf("%q trusts no key", content)
+		}
+		written, err := readFile(t, path).Encode()
+		if err != nil {
+			t.Fatalf("%q is not written: %v", content, err)
+		}
+		if err := os.WriteFile(path, written, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		again, anchorsAgain, err := trust.Load(dir)
+		if err != nil || !reflect.DeepEqual(anchorsAgain, anchors) || !reflect.DeepEqual(again.Keys, got.Keys) {
+			t.Errorf("%q is written as %q, which loads as %+v, %v, not as %+v", content, written, anchorsAgain, err, anchors)
 		}
 	})
 }

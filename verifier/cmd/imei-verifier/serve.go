@@ -10,11 +10,13 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imei-attest/attest"
+	"imei-attest/attest/imei"
 	"imei-attest/verifier"
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/httpapi"
@@ -45,7 +47,7 @@ What was seen of devices and nonces is kept in memory and ends with the process.
 		Args:    cobra.NoArgs,
 		RunE:    func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.ErrOrStderr()) },
 	}
-	c.Flags().StringVar(&s.trust, "trust", "", "`folder` of manufacturers' anchors, one YAML file each")
+	c.Flags().StringVar(&s.trust, "trust", "", "`folder` of manufacturers' anchors, one YAML file each; changes take effect within a second")
 	c.Flags().StringVar(&s.state, "state", "", "`folder` of the server's own keys")
 	c.Flags().StringVar(&s.listen, "listen", "", "`address` to listen on, such as 127.0.0.1:8080; port 0 takes a free one")
 	for _, name := range []string{"trust", "state", "listen"} {
@@ -63,7 +65,7 @@ func (s *server) run(ctx context.Context, stderr io.Writer) error {
 	// What the store knew ended with the last process: nonces of before are refused, and the second that both could
 	// have minted in is waited out.
 	since := time.Now().Truncate(time.Second).Add(time.Second)
-	handler, err := s.handler(log, since)
+	handler, watch, err := s.handler(log, since)
 	if err != nil {
 		return fail(exitUsage, err)
 	}
@@ -71,6 +73,11 @@ func (s *server) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return fail(exitUsage, fmt.Errorf("--listen: %w", err))
 	}
+	ctx, stop := context.WithCancel(ctx)
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	defer stop()
+	watching.Go(func() { watch(ctx) })
 	log.Info("listening", "address", listener.Addr().String(), "version", versionText())
 	waitUntil(ctx, since)
 	if err := serveUntil(ctx, listener, handler, log); err != nil {
@@ -80,29 +87,48 @@ func (s *server) run(ctx context.Context, stderr io.Writer) error {
 	return nil
 }
 
-func (s *server) handler(log *slog.Logger, since time.Time) (http.Handler, error) {
+// handler comes with what keeps its trust as the folder is, until a context is done.
+func (s *server) handler(log *slog.Logger, since time.Time) (_ http.Handler, watch func(context.Context), err error) {
 	anchors, list, err := trust.Load(s.trust)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	warn(log, list)
 	keys, err := openState(s.state)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	nonces, err := attest.NewNonceKeys(0, keys.nonce, nil) // one key, never rotated yet
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors, Since: since})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	results, err := ear.NewSigner(keys.result, versionText())
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
+	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
+	return handler, func(ctx context.Context) { trust.Watch(ctx, s.trust, anchors, exchange(v, log)) }, err
+}
+
+// exchange puts a changed trust folder into force, or says that it does not.
+func exchange(v *verifier.Verifier, log *slog.Logger) func(*verifier.Trust, []*verifier.Anchor, error) {
+	return func(t *verifier.Trust, anchors []*verifier.Anchor, err error) {
+		if err != nil {
+			log.Error("the trust folder was refused: what was trusted before still holds", "error", imei.RedactAll(err.Error()))
+			return
+		}
+		v.SetTrust(t)
+		var issuers []string
+		for _, a := range anchors {
+			issuers = append(issuers, a.Issuer)
+		}
+		log.Info("the trust folder was read again", "issuers", issuers, "generation", fmt.Sprintf("%016x", t.Generation))
+		warn(log, anchors)
+	}
 }
 
 // warn names the anchors that no operator should trust: through them an emulated TPM, or a file, passes.
