@@ -115,12 +115,17 @@ var law = map[string]line{
 		modules: []string{yaml, fsnotify},
 		opens:   map[outside]string{files: "the trust folder is files, and is watched; a main names it"},
 	},
+	"verifier/policy": {
+		may:     []string{"verifier", "attest", "attest/imei"},
+		modules: []string{yaml},
+		opens:   map[outside]string{files: "the policy is a file; a main names it"},
+	},
 	"verifier/store":           {may: []string{"verifier", "attest", "attest/imei"}},
 	"verifier/store/storetest": {may: []string{"verifier", "verifier/store", "attest", "attest/imei", "attest/attesttest"}},
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/store", "verifier/trust", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/trust", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 

@@ -18,7 +18,7 @@ import (
 var manuals = map[string][]string{
 	"imei-agent":    {"identify", "attest"},
 	"imei-lab":      {"demo", "emulate", "record", "intercept", "corpus"},
-	"imei-verifier": {"serve", "appraise"},
+	"imei-verifier": {"serve", "appraise", "policy check", "policy try"},
 }
 
 // Each manual lists the flags that its program has, each once, and no others.
@@ -35,7 +35,7 @@ func TestManualsListTheFlags(t *testing.T) {
 				continue
 			}
 			section, _, _ = strings.Cut(section, "\n## ")
-			got, want := names(inManual, section), names(inHelp, help(t, program, command, "-h"))
+			got, want := names(inManual, section), names(inHelp, help(t, program, append(strings.Fields(command), "-h")...))
 			want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 			if len(want) == 0 || !slices.Equal(got, want) {
 				t.Errorf("flags of %s %s: the manual has %q, the program %q", program, command, got, want)
@@ -50,7 +50,7 @@ func TestManualsListCommandsAndExitCodes(t *testing.T) {
 	for program, commands := range manuals {
 		manual, usage := readManual(t, program), help(t, program, "-h")
 		for _, command := range commands {
-			if !strings.Contains(usage, command) || !strings.Contains(manual, "    "+program+" "+command+" ") {
+			if !strings.Contains(usage, strings.Fields(command)[0]) || !strings.Contains(manual, "    "+program+" "+command+" ") {
 				t.Errorf("%s %s is not in both the help and the manual's synopsis", program, command)
 			}
 		}
@@ -78,6 +78,7 @@ func TestManualsNameTheJSONMembers(t *testing.T) {
 	}{
 		{"imei-agent", "identify", nil, []string{"--port", port}},
 		{"imei-agent", "attest", []string{"status", "reasons", "result"}, []string{"--port", port, "--vault", "software:" + vault, "--nonce", "0001020304050607", "--out", os.DevNull}},
+		{"imei-verifier", "policy check", nil, []string{shippedPolicy(t)}},
 		{"imei-lab", "demo", nil, []string{"--vault", "software", "--out", filepath.Join(t.TempDir(), "demo")}},
 	} {
 		_, section, _ := strings.Cut(readManual(t, c.program), "## OPTIONS of "+c.command+"\n")
@@ -91,11 +92,21 @@ func TestManualsNameTheJSONMembers(t *testing.T) {
 				want = append(want, name)
 			}
 		}
-		got := members(t, output(t, filepath.Join(bin, c.program), append([]string{c.command, "--json"}, c.args...)...))
+		got := members(t, output(t, filepath.Join(bin, c.program), append(append(strings.Fields(c.command), "--json"), c.args...)...))
 		if slices.Sort(want); !slices.Equal(got, want) {
 			t.Errorf("%s %s --json: the manual names %q, the program prints %q", c.program, c.command, want, got)
 		}
 	}
+}
+
+// shippedPolicy is one in a file.
+func shippedPolicy(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "policy.yaml")
+	if err := os.WriteFile(path, output(t, filepath.Join(bin, "imei-verifier"), "policy", "show", "enforce"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // members are the names in an object, or in the first one of a list.

@@ -83,12 +83,12 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 		SilenceUsage:  true,
 		// Help that nobody asked for must not end with 0, which says yes.
 		RunE: func(*cobra.Command, []string) error {
-			return fail(exitUsage, errors.New("want a command, such as serve or appraise; --help tells more"))
+			return fail(exitUsage, errors.New("want a command, such as serve, appraise or policy check; --help tells more"))
 		},
 	}
 	root.SetVersionTemplate("imei-verifier {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions())
+	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy())
 	return root
 }
 

@@ -118,6 +118,12 @@ func TestGeneralCommandLines(t *testing.T) {
 		{"an unknown flag is a mistake", []string{"serve", "--port", "1"}, 3, "", "unknown flag: --port"},
 		{"a missing flag is a mistake", []string{"serve"}, 3, "", `"listen", "state", "trust" not set`},
 		{"an argument is a mistake", []string{"appraise", "token.cose", "--trust", "t", "--evidence", "e", "--nonce", "00"}, 3, "", "token.cose"},
+		{"policy alone is a mistake, not a yes", []string{"policy"}, 3, "", "policy check, explain, show or try"},
+		{"an unknown command of policy is a mistake", []string{"policy", "chekc"}, 3, "", `unknown command "chekc"`},
+		{"policy check takes a file", []string{"policy", "check"}, 3, "", "policy check takes one argument, FILE, and was given 0"},
+		{"policy show takes a name", []string{"policy", "show"}, 3, "", "observe or enforce, and was given 0"},
+		{"policy try takes flags", []string{"policy", "try"}, 3, "", `"policy" not set`},
+		{"policy explain takes one file", []string{"policy", "explain", "a", "b"}, 3, "", "at most 1"},
 		{"completion is no command", []string{"completion"}, 3, "", "unknown command"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

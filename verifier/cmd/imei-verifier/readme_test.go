@@ -33,8 +33,8 @@ func matches(pattern, text string) (found []string) {
 
 // TestTheManPageListsTheFlags: each once, and no others.
 func TestTheManPageListsTheFlags(t *testing.T) {
-	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions"} {
-		want := matches(`(?m)^ +(?:-h, )?--([a-z]+)`, execute("", command, "-h").stdout)
+	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try"} {
+		want := matches(`(?m)^ +(?:-h, )?--([a-z]+)`, execute("", append(strings.Fields(command), "-h")...).stdout)
 		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 		got := matches("(?m)^\\| `--([a-z]+)`", section(t, "OPTIONS of "+command))
 		if len(want) == 0 || !slices.Equal(got, want) {
@@ -52,6 +52,16 @@ func TestTheManPageListsTheExitCodes(t *testing.T) {
 	want := matches(`(\d) `, codes)
 	if got := matches(`(?m)^\| (\d) \|`, section(t, "EXIT STATUS")); len(want) != exitFailed+1 || !slices.Equal(got, want) {
 		t.Errorf("the man page has %q, --help has %q", got, want)
+	}
+}
+
+// TestTheManPageListsTheKeysOfAPolicy: each once, and no others, as a file with none of them tells.
+func TestTheManPageListsTheKeysOfAPolicy(t *testing.T) {
+	_, list, _ := strings.Cut(execute("", "policy", "check", write(t, "p.yaml", []byte("zzzzzzzzzzzz: 1\n"))).stderr, "want ")
+	list, _, _ = strings.Cut(list, "\n")
+	want := strings.Split(strings.Replace(list, " or ", ", ", 1), ", ")
+	if got := matches("(?m)^\\| `([a-z_]+)` \\|", section(t, "POLICY FILE")); len(want) < 2 || !slices.Equal(got, want) {
+		t.Errorf("the man page has %q, the program %q", got, want)
 	}
 }
 

@@ -1,0 +1,4 @@
+package policy
+
+// Answer is what Explain tells of the fronts.
+var Answer = answer
