@@ -82,7 +82,7 @@ func (r *Record) input(reason attest.Reason, part int) string {
 	case 2:
 		return f.absenceInput()
 	}
-	if f.Evidence == nil { // an earlier result's
+	if f.Prior != nil { // the earlier result's
 		return f.ageInput()
 	}
 	switch reason.Info().Step {
