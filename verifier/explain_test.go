@@ -111,7 +111,7 @@ func TestExplainWithoutEvidence(t *testing.T) {
 	_, text := l.explained(verifier.Input{Registration: registering(id1, by("mallory@example")), Now: l.now})
 	for _, want := range []string{
 		"  evidence-missing\n",
-		"    input   no evidence that counts; the IMEI has attested before: yes; shown IMEI 49015420#1, by sip\n",
+		"    input   no evidence that counts for the IMEI; it has attested before: yes; shown IMEI 49015420#1, by sip\n",
 		"  duplicate-subscriber\n",
 		"    input   attested for this IMEI: another subscriber at 2026-03-01T12:00:00Z\n",
 	} {
