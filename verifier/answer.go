@@ -62,11 +62,16 @@ func isUnknownEquipment(r *attest.Result) bool {
 
 // excepts reports whether the policy lets a registration in whatever is found.
 func (p *Policy) excepts(q *question) bool {
-	if len(p.Exceptions) == 0 || !q.in.Registration.isSeenByNetwork() {
+	r := q.in.Registration
+	if len(p.Exceptions) == 0 || !r.isSeenByNetwork() {
 		return false
 	}
-	e, listed := p.Exceptions[Pairing{q.signalled, q.in.Registration.Subscriber()}]
-	return listed && q.in.Now.Before(e.Until)
+	for _, identity := range []string{r.IMPI, r.SUPI} {
+		if e, listed := p.Exceptions[Pairing{q.signalled, identity}]; listed && q.in.Now.Before(e.Until) {
+			return true
+		}
+	}
+	return false
 }
 
 // answer applies the policy. What the breaker counts is what the policy alone would have done.

@@ -95,8 +95,8 @@ func (a *appraisal) judgeRegistration(swapped bool) attest.Reason {
 			return attest.ReasonIMEIConsistent
 		case s.Provisioned == signalled:
 			shown = true // the device's own affair: its modem does not report what was provisioned
-		case s.Provisioned == (Identity{}) && s.Reported == signalled:
-			return attest.ReasonNotEndorsed
+		case s.Provisioned == (Identity{}) && s.Reported == signalled && !shown:
+			return a.judgeUnprovisioned()
 		case s.Reported == signalled:
 			used = true // reprogrammed, and the network is shown the new IMEI
 		}
@@ -105,6 +105,15 @@ func (a *appraisal) judgeRegistration(swapped bool) attest.Reason {
 		return ""
 	}
 	return attest.ReasonRegistrationSpoofed
+}
+
+// judgeUnprovisioned: the modem tells S in a slot for which nothing is provisioned. Where another device attests for S, this
+// is no better than S without evidence.
+func (a *appraisal) judgeUnprovisioned() attest.Reason {
+	if a.facts.Endorsed {
+		return attest.ReasonEvidenceMissing
+	}
+	return attest.ReasonNotEndorsed
 }
 
 func (a *appraisal) isProvisioned(id Identity) bool {

@@ -82,7 +82,7 @@ func (r *Record) input(reason attest.Reason, part int) string {
 	case 2:
 		return f.absenceInput()
 	}
-	if f.Evidence == nil { // an earlier result's
+	if f.Prior != nil { // the earlier result's
 		return f.ageInput()
 	}
 	switch reason.Info().Step {
@@ -181,10 +181,10 @@ func (f *Facts) ageInput() string {
 }
 
 func (f *Facts) absenceInput() string {
-	if f.Evidence != nil {
+	if f.Evidence != nil && !f.Endorsed {
 		return fmt.Sprintf("the Credential of %s, serial %d", f.Evidence.Issuer, f.Evidence.Serial)
 	}
-	return fmt.Sprintf("no evidence that counts; the IMEI has attested before: %s; %s", yesNo(f.Endorsed), f.Shown.text())
+	return fmt.Sprintf("no evidence that counts for the IMEI; it has attested before: %s; %s", yesNo(f.Endorsed), f.Shown.text())
 }
 
 func (e *Verified) stateInput() string {

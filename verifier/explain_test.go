@@ -103,3 +103,20 @@ func TestAnAlteredRecordDoesNotReplay(t *testing.T) {
 		}
 	}
 }
+
+// TestExplainWithoutEvidence: what nobody sent is explained, too.
+func TestExplainWithoutEvidence(t *testing.T) {
+	l := newLab(t)
+	l.judge(l.token(credential()), registering(id1, by("alice@example")))
+	_, text := l.explained(verifier.Input{Registration: registering(id1, by("mallory@example")), Now: l.now})
+	for _, want := range []string{
+		"  evidence-missing\n",
+		"    input   no evidence that counts for the IMEI; it has attested before: yes; shown IMEI 49015420#1, by sip\n",
+		"  duplicate-subscriber\n",
+		"    input   attested for this IMEI: another subscriber at 2026-03-01T12:00:00Z\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the explanation lacks %q:\n%s", want, text)
+		}
+	}
+}

@@ -22,7 +22,8 @@ type Facts struct {
 	Evidence *Verified     `json:"evidence,omitempty"` // nil unless it verified
 	// Reuse is the reason that the nonce's history gave after the judgement; the judgement is then void.
 	Reuse attest.Reason `json:"reuse,omitempty"`
-	// Endorsed and Prior are what is known of the IMEI that was shown, where no evidence speaks for it.
+	// Endorsed and Prior are what is known of the IMEI that was shown, where no evidence speaks for it: whether any device attested
+	// for it, and an earlier result.
 	Endorsed bool   `json:"endorsed,omitempty"`
 	Prior    *Prior `json:"prior,omitempty"`
 	// Seen are the subscribers that attested for the IMEI that was shown, the latest last.

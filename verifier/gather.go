@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"slices"
 	"time"
 
 	"imei-attest/attest"
@@ -283,10 +284,21 @@ func (v *Verifier) recall(ctx context.Context, q *question) (err error) {
 			}
 		}
 	}
-	if s := q.facts.Shown; s.byNetwork() && s.Subscribed && !q.signalled.IsZero() {
-		return v.recallSeen(ctx, q)
+	s := q.facts.Shown
+	if !s.byNetwork() || q.signalled.IsZero() {
+		return nil
 	}
-	return nil
+	if !slices.Contains(q.endorsement.credential.Slots, q.signalled) {
+		other, err := v.store.Holder(ctx, q.signalled)
+		if err != nil {
+			return err
+		}
+		q.facts.Endorsed = other != (Holder{})
+	}
+	if !s.Subscribed {
+		return nil
+	}
+	return v.recallSeen(ctx, q)
 }
 
 // recallShown reads what the store knows of an IMEI that is shown without evidence that speaks for it.

@@ -1,6 +1,7 @@
 package verifier
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"strings"
@@ -54,15 +55,14 @@ func (r *Registration) LongestText() int {
 	return longest
 }
 
-// Subscriber is the identity that results are kept by: the private one, empty when the network gave none.
+// Subscriber is whom results are kept by, empty when the network named nobody: the IMSI where the IMPI, or the SUPI without
+// one, holds it, because an EIR names by the SUPI whom IMS names by the IMPI; else that identity as it is.
 func (r *Registration) Subscriber() string {
 	if r == nil {
 		return ""
 	}
-	if r.IMPI != "" {
-		return r.IMPI
-	}
-	return r.SUPI
+	identity := cmp.Or(r.IMPI, r.SUPI)
+	return cmp.Or(imsiOf(identity), identity)
 }
 
 // isInitial: a registration is one unless the network says otherwise, because a re-registration may rest on less.
@@ -137,18 +137,27 @@ func signalledDigits(digits string) (imei.IMEI, []attest.Reason) {
 	return id, nil
 }
 
-// imsi returns the digits of the subscriber's IMSI when the identity holds it: SUPI imsi-..., or an IMPI derived from
-// the IMSI (TS 23.003 clause 13.3), IMSI@ims.mncMNC.mccMCC.3gppnetwork.org.
+// imsi returns the digits of the subscriber's IMSI when an identity holds it.
 func (r *Registration) imsi() (string, bool) {
-	if digits, ok := strings.CutPrefix(r.SUPI, "imsi-"); ok {
-		return digits, isIMSI(digits)
+	digits := cmp.Or(imsiOf(r.SUPI), imsiOf(r.IMPI))
+	return digits, digits != ""
+}
+
+// imsiOf returns the digits of the IMSI in a SUPI imsi-..., or in an IMPI derived from the IMSI (TS 23.003 clause 13.3),
+// IMSI@ims.mncMNC.mccMCC.3gppnetwork.org; empty for another identity.
+func imsiOf(identity string) string {
+	digits, is := strings.CutPrefix(identity, "imsi-")
+	if !is {
+		var domain string
+		digits, domain, _ = strings.Cut(identity, "@")
+		const mccLen = 3
+		is = isIMSI(digits) && strings.HasPrefix(domain, "ims.mnc") && strings.HasSuffix(domain, ".3gppnetwork.org") &&
+			strings.Contains(domain, ".mcc"+digits[:mccLen]+".")
 	}
-	digits, domain, _ := strings.Cut(r.IMPI, "@")
-	if !isIMSI(digits) || !strings.HasPrefix(domain, "ims.mnc") || !strings.HasSuffix(domain, ".3gppnetwork.org") {
-		return "", false
+	if !is || !isIMSI(digits) {
+		return ""
 	}
-	const mccLen = 3
-	return digits, strings.Contains(domain, ".mcc"+digits[:mccLen]+".")
+	return digits
 }
 
 // isIMSI: at most 15 digits, of which MCC and MNC take 5 or 6 (TS 23.003 clause 2.2).

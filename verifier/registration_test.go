@@ -156,3 +156,25 @@ func TestTheClaimIsThatOfTheSlotThatRegisters(t *testing.T) {
 		t.Errorf("got %s, want subscriber-claimed", summary(result))
 	}
 }
+
+// TestSubscribersAreTheSameByEachName: an EIR names by the SUPI whom IMS names by the IMPI.
+func TestSubscribersAreTheSameByEachName(t *testing.T) {
+	for _, c := range []struct{ impi, supi, want string }{
+		{impi, "", imsi},
+		{"", "imsi-" + imsi, imsi},
+		{impi, "imsi-" + imsi, imsi},
+		{"alice@example", "", "alice@example"},
+		{"alice@example", "imsi-" + imsi, "alice@example"},
+		{imsi + "@ims.mnc001.mcc262.3gppnetwork.org", "", imsi + "@ims.mnc001.mcc262.3gppnetwork.org"},
+		{imsi + "@example.org", "", imsi + "@example.org"},
+		{"", "imsi-00101letters", "imsi-00101letters"},
+		{"", "nai-alice@example", "nai-alice@example"},
+		{"@", "", "@"},
+		{"", "", ""},
+	} {
+		r := verifier.Registration{IMPI: c.impi, SUPI: c.supi}
+		if got := r.Subscriber(); got != c.want {
+			t.Errorf("IMPI %q, SUPI %q: %q, want %q", c.impi, c.supi, got, c.want)
+		}
+	}
+}

@@ -166,6 +166,31 @@ func TestRule3ACloneWithoutEvidenceIsNotAffirmed(t *testing.T) {
 	}
 }
 
+// TestRule3AnEmptySlotIsNoEvidence for the IMEI that a modem tells in it, where another device attests for that.
+func TestRule3AnEmptySlotIsNoEvidence(t *testing.T) {
+	const slot = device + "slot2 none: not-endorsed" + good + " | registration "
+	l, clone := newLab(t), newBoard("mallory", 1, slots(id2))
+	ask := func() string {
+		return l.judge(clone.token(l.mint(), modem(says(id2), says(id1))), registering(id1))
+	}
+	if got, want := ask(), slot+"none: not-endorsed"; got != want {
+		t.Errorf("while nobody attested for it: got %s, want %s", got, want)
+	}
+	l.judge(l.token(credential()), nil)
+	if got, want := ask(), slot+"warning: evidence-missing"; got != want {
+		t.Errorf("since its device has: got %s, want %s", got, want)
+	}
+}
+
+// TestASlotThatLiesIsNotUnendorsed: the IMEI that is shown is provisioned, and told in another slot.
+func TestASlotThatLiesIsNotUnendorsed(t *testing.T) {
+	l := newLab(t)
+	const want = "slot1 contraindicated: imei-tampered" + good + " | slot2 none: not-endorsed" + good + " | registration none:"
+	if got := l.judge(l.token(credential(), modem(says(id2), says(id1))), registering(id1)); got != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
 // TestAStoreThatFailsGivesNoJudgement at each place where the store is asked.
 func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 	l := newLab(t)
