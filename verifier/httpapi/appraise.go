@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
 	"strings"
 	"time"
@@ -61,9 +60,7 @@ type reason struct {
 }
 
 func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != typeJSON {
-		w.Header().Set("Accept", typeJSON)
-		refuse(w, http.StatusUnsupportedMediaType, "this takes %s", typeJSON)
+	if !takes(w, r, typeJSON) {
 		return
 	}
 	body, ok := readBody(w, r)
@@ -79,7 +76,7 @@ func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
 	if q.Evidence != nil {
 		in.Evidence = *q.Evidence
 	}
-	result, ok := a.judge(r.Context(), w, in)
+	result, ok := a.judge(r, w, in)
 	if !ok {
 		return
 	}

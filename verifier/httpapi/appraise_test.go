@@ -274,16 +274,3 @@ func TestTheInterfaceLacksNothing(t *testing.T) {
 		t.Errorf("New without anything: %v", h)
 	}
 }
-
-func TestOtherPathsAndMethods(t *testing.T) {
-	s := serve(t)
-	for request, want := range map[string]int{
-		"GET /": 404, "GET " + newSession: 405, "PUT /v1/appraise": 405, "GET /v1/appraise": 405, "POST /v1/registrations/check": 404,
-		"POST /.well-known/veraison/verification": 405,
-	} {
-		method, path, _ := strings.Cut(request, " ")
-		if r := s.do(method, path, nil); r.status != want {
-			t.Errorf("%s: %d, want %d", request, r.status, want)
-		}
-	}
-}

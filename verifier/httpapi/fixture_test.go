@@ -37,14 +37,17 @@ type server struct {
 	store  *brokenStore
 	random *brokenReader
 	now    time.Time
+	client func() httpapi.Client // who asks
 }
+
+func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
 
 var resultKey = attesttest.Key("results")
 
 func serve(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, log: new(bytes.Buffer), store: &brokenStore{Memory: store.NewMemory()},
-		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now}
+		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now, client: having(httpapi.RoleDevice | httpapi.RoleNetwork)}
 	trust := &verifier.Trust{Generation: 1}
 	anchor := &verifier.Anchor{Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
 		StorageKinds: []attest.StorageKind{attest.StorageSoftware}}
@@ -57,7 +60,7 @@ func serve(t *testing.T) *server {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: s.random, Now: func() time.Time { return s.now },
+	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Identify: s.identify, Rand: s.random, Now: func() time.Time { return s.now },
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -66,6 +69,10 @@ func serve(t *testing.T) *server {
 	t.Cleanup(loopback.Close)
 	s.url = loopback.URL
 	return s
+}
+
+func having(roles httpapi.Role) func() httpapi.Client {
+	return func() httpapi.Client { return httpapi.Client{Roles: roles} }
 }
 
 var errBroken = errors.New("the disk is gone")

@@ -4,11 +4,9 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"imei-attest/attest"
@@ -37,8 +35,7 @@ func newSessionObject(status string, n attest.Nonce, expiry time.Time) session {
 }
 
 func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
-	if !accepts(r.Header.Get("Accept"), typeSession) {
-		refuse(w, http.StatusNotAcceptable, "this answers with %s", typeSession)
+	if _, ok := negotiate(w, r, typeSession); !ok {
 		return
 	}
 	size, status, detail := nonceSize(r.URL.Query())
@@ -53,20 +50,6 @@ func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Location", "session/"+n.String())
 	writeJSON(w, http.StatusCreated, typeSession, newSessionObject("waiting", n, expiry))
-}
-
-// accepts reports whether a list of media ranges (RFC 9110 section 12.5.1) has the type; no list takes all.
-func accepts(list, mediaType string) bool {
-	if list == "" {
-		return true
-	}
-	for part := range strings.SplitSeq(list, ",") {
-		kind, params, err := mime.ParseMediaType(part)
-		if err == nil && params["q"] != "0" && (kind == mediaType || kind == "*/*" || kind == "application/*") {
-			return true
-		}
-	}
-	return false
 }
 
 // nonceSize reads the query of newSession. A nonce of the caller's own choosing would let old evidence pass for fresh.
@@ -144,7 +127,7 @@ func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
 	if query.Has("signalled") {
 		in.Registration = &verifier.Registration{InstanceID: query.Get("signalled"), Front: verifier.FrontDevice}
 	}
-	result, ok := a.judge(r.Context(), w, in)
+	result, ok := a.judge(r, w, in)
 	if !ok {
 		return
 	}
