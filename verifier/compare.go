@@ -9,23 +9,22 @@ import (
 // digits (TS 22.016 clause 3).
 func (a *appraisal) compare() {
 	e := a.facts.Evidence
-	swapped := isSwapped(e.Slots)
 	a.slots = make([]attest.Submod, len(e.Slots))
 	for i := range a.slots {
 		a.slots[i].Name = attest.SlotName(i + 1)
-		a.judgeSlot(i, swapped)
+		a.judgeSlot(i)
 	}
 	if e.Outdated {
 		a.device(attest.ReasonMeasresContradict) // an agent that is faulty, or has not read the Credential anew after a repair
 	}
 	if s := a.facts.Shown; s != nil && s.IMEI != (Identity{}) {
-		if found := a.judgeRegistration(swapped); found != "" {
+		if found := a.judgeRegistration(); found != "" {
 			a.reg.Add(found)
 		}
 	}
 }
 
-func (a *appraisal) judgeSlot(i int, swapped bool) {
+func (a *appraisal) judgeSlot(i int) {
 	s, sub := &a.facts.Evidence.Slots[i], &a.slots[i]
 	switch {
 	case s.Provisioned == (Identity{}):
@@ -35,7 +34,7 @@ func (a *appraisal) judgeSlot(i int, swapped bool) {
 		sub.Add(judgeNoIMEI(s.Word))
 	case s.Reported == s.Provisioned:
 		sub.Add(attest.ReasonIMEIConsistent)
-	case swapped:
+	case isSwapped(a.facts.Evidence.Slots, i):
 		sub.Add(attest.ReasonIMEIConsistent, attest.ReasonSlotsSwapped)
 	default:
 		sub.Add(a.judgeDifferent())
@@ -83,7 +82,7 @@ func judgeNoIMEI(word imei.Word) attest.Reason {
 }
 
 // judgeRegistration compares S. A slot that the manufacturer did not provision is nobody's lie.
-func (a *appraisal) judgeRegistration(swapped bool) attest.Reason {
+func (a *appraisal) judgeRegistration() attest.Reason {
 	signalled := a.facts.Shown.IMEI
 	shown, used := false, false
 	for i := range a.facts.Evidence.Slots {
@@ -91,7 +90,7 @@ func (a *appraisal) judgeRegistration(swapped bool) attest.Reason {
 		switch {
 		case s.Provisioned == signalled && s.Flags&attest.FlagSourcesDisagree != 0:
 			return attest.ReasonIMEIAmbiguous
-		case s.Provisioned == signalled && (s.Reported == s.Provisioned || swapped):
+		case s.Provisioned == signalled && isReported(a.facts.Evidence.Slots, signalled):
 			return attest.ReasonIMEIConsistent
 		case s.Provisioned == signalled:
 			shown = true // the device's own affair: its modem does not report what was provisioned
@@ -125,22 +124,24 @@ func (a *appraisal) isProvisioned(id Identity) bool {
 	return false
 }
 
-// isSwapped reports that the modem gives the provisioned IMEIs, all of them, in another order.
-func isSwapped(slots []SlotFact) bool {
-	moved := false
-	for i := range slots {
-		p := slots[i].Provisioned
-		if p == (Identity{}) || !isReported(slots, p) {
+// isSwapped reports that the modem gives in a slot the IMEI that was provisioned for another, and in no second slot too. What
+// it gives there, if it could be read, is judged by itself.
+func isSwapped(slots []SlotFact, i int) bool {
+	m, moved := slots[i].Reported, false
+	for j := range slots {
+		if j != i && slots[j].Reported == m {
 			return false
 		}
-		moved = moved || slots[i].Reported != p
+		moved = moved || j != i && slots[j].Provisioned == m
 	}
 	return moved
 }
 
-func isReported(slots []SlotFact, p Identity) bool {
+// isReported reports that the modem gives a provisioned IMEI, in its own slot or in that of another one.
+func isReported(slots []SlotFact, id Identity) bool {
 	for i := range slots {
-		if slots[i].Reported == p {
+		s := &slots[i]
+		if s.Reported == id && (s.Provisioned == id || s.Provisioned != (Identity{}) && isSwapped(slots, i)) {
 			return true
 		}
 	}
