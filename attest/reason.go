@@ -69,6 +69,8 @@ const (
 	ReasonWeaknessOpen       Reason = "weakness-open"
 	ReasonWeaknessUnremedied Reason = "weakness-unremedied"
 	ReasonWeaknessRemedied   Reason = "weakness-remedied"
+
+	ReasonNotJudged Reason = "not-judged"
 )
 
 // Effect sets one entry of the trust vector, if that makes it worse.
@@ -233,4 +235,6 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonWeaknessOpen:       {10, "A weakness of this model and firmware is being dealt with.", "GSMA IMEI weakness process clause 2", []Effect{{Configuration, ClaimWarning}}, StatusWarning, mayDeny},
 	ReasonWeaknessUnremedied: {10, "A weakness of this model and firmware was not remedied in time.", "GSMA IMEI weakness process clause 8", []Effect{{Configuration, ClaimWarning}}, StatusWarning, mayDeny},
 	ReasonWeaknessRemedied:   {10, "A weakness of this model was remedied and evaluated again.", "GSMA IMEI weakness process clause 9", []Effect{{Configuration, ClaimApproved}}, noFloor, mayWarn},
+
+	ReasonNotJudged: {12, "The verifier could not judge, by a failure of its own: nothing is known of this registration.", "RFC 9334 section 4.1", nil, StatusNone, mayDeny},
 }

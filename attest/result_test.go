@@ -80,6 +80,8 @@ var effects = func() map[attest.Reason]struct {
 		attest.ReasonWeaknessOpen:       entry(attest.Configuration, 32, warn, warn),
 		attest.ReasonWeaknessUnremedied: entry(attest.Configuration, 32, warn, warn),
 		attest.ReasonWeaknessRemedied:   entry(attest.Configuration, 3, none, affirm),
+
+		attest.ReasonNotJudged: ask,
 	}
 }()
 

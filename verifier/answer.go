@@ -1,10 +1,6 @@
 package verifier
 
-import (
-	"time"
-
-	"imei-attest/attest"
-)
+import "imei-attest/attest"
 
 // Answer is what a front tells the network to do with a Result.
 type Answer struct {
@@ -74,13 +70,13 @@ func (p *Policy) excepts(q *question) bool {
 	return false
 }
 
-// answer applies the policy. What the breaker counts is what the policy alone would have done.
+// answer applies the policy.
 func (v *Verifier) answer(q *question, p *Policy, r *attest.Result) Answer {
 	action, because := p.ActionOn(r), ""
 	if action > ActionWarn && p.excepts(q) {
 		action, because = ActionWarn, "exception"
 	}
-	if q.in.Registration.isSeenByNetwork() && v.trips(p, q.in.Now, action == ActionDeny) && action > ActionObserve {
+	if action > ActionObserve && p.Counter != nil && q.in.Registration.isSeenByNetwork() && p.Counter.Tripped() {
 		action, because = ActionObserve, "breaker"
 	}
 	answer := action.Answer(r)
@@ -93,15 +89,15 @@ func (v *Verifier) answer(q *question, p *Policy, r *attest.Result) Answer {
 
 func isNAS(r *Registration) bool { return r != nil && (r.Front == Front5GEIR || r.Front == FrontS13) }
 
-func (v *Verifier) trips(p *Policy, now time.Time, denied bool) bool {
-	if p.Counter == nil {
-		return false
+// count shows the breaker a registration that was decided, once, and what the policy alone would have done.
+func (v *Verifier) count(q *question, p *Policy, r *Record) {
+	if p.Counter == nil || !q.in.Registration.isSeenByNetwork() {
+		return
 	}
-	tripped, changed := p.Counter.Count(now, denied)
-	if changed && v.alarm != nil {
+	denied := p.ActionOn(&r.Verdict.Result) == ActionDeny && !r.Excepted
+	if tripped, changed := p.Counter.Count(q.in.Now, denied); changed && v.alarm != nil {
 		v.alarm(tripped)
 	}
-	return tripped
 }
 
 // label names the status and the first reason that alone would have made it as bad.

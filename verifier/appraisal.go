@@ -29,7 +29,10 @@ func judge(facts *Facts, rules *Rules) *appraisal {
 		a.reg = &attest.Submod{Name: attest.RegistrationSubmod}
 	}
 	switch {
-	case a.exempt():
+	case facts.isExempt():
+		if facts.Shown.Emergency {
+			a.reg.Add(attest.ReasonEmergency)
+		}
 	case facts.Evidence == nil || facts.Reuse != "":
 		a.judgeShown()
 		a.judgeAbsence()
@@ -39,20 +42,6 @@ func judge(facts *Facts, rules *Rules) *appraisal {
 	}
 	a.raise()
 	return a
-}
-
-// exempt is step 0: what is never judged. Emergencies are never refused, and a deregistration asks for nothing. The device's own
-// word for either does not count.
-func (a *appraisal) exempt() bool {
-	s := a.facts.Shown
-	if !s.byNetwork() {
-		return false
-	}
-	if s.Emergency {
-		a.reg.Add(attest.ReasonEmergency)
-		return true
-	}
-	return s.Ends
 }
 
 // judgeShown is step 1: S, the IMEI that the network was shown, and by whom.

@@ -14,7 +14,7 @@ import (
 var steps = [...]string{
 	0: "exemptions", 1: "what the network was shown", 2: "evidence, manufacturer's statement and signature", 3: "challenge",
 	4: "comparison of IMEIs", 5: "subscriber", 6: "age", 7: "state of the storage", 8: "one IMEI, one device, one subscriber",
-	9: "storage, boot and firmware", 10: "known weaknesses", 11: "client",
+	9: "storage, boot and firmware", 10: "known weaknesses", 11: "client", 12: "decision kept",
 }
 
 // StepName names a step of the appraisal.

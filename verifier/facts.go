@@ -88,6 +88,12 @@ type Shown struct {
 // opens no challenge, claims no exemption and rests on no earlier result.
 func (s *Shown) byNetwork() bool { return s != nil && s.Front != FrontDevice }
 
+// isExempt is step 0: what is never judged. Emergencies are never refused, and a deregistration asks for nothing. The device's own
+// word for either does not count.
+func (f *Facts) isExempt() bool {
+	return f.Shown.byNetwork() && (f.Shown.Emergency || f.Shown.Ends)
+}
+
 // Verified is evidence that verified, with the Credential it verified under.
 type Verified struct {
 	Nonce attest.Nonce `json:"nonce"`

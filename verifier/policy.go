@@ -93,8 +93,10 @@ type Breaker struct {
 
 // BreakerCounter is the working of a Breaker. It is safe for use by many goroutines.
 type BreakerCounter interface {
-	// Count takes note of a registration that the policy would deny, or not, and reports whether the breaker is open, and
-	// whether it was before.
+	// Tripped reports whether the breaker is open: then nobody is refused.
+	Tripped() bool
+	// Count takes note of a registration that the policy would deny, or not, and reports whether the breaker is open from now
+	// on, and whether that is new.
 	Count(now time.Time, denied bool) (tripped, changed bool)
 }
 

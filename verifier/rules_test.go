@@ -209,6 +209,7 @@ func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 		{"holder", verifier.Input{Evidence: l.token(credential())}},
 		{"state", verifier.Input{Evidence: l.token(credential(unprotected))}},
 		{"commit", verifier.Input{Evidence: l.token(credential())}},
+		{"note", verifier.Input{Registration: registering(stranger)}},
 	} {
 		down.failing, c.in.Now = c.name, l.now
 		result, err := v.Appraise(context.Background(), c.in)
@@ -224,6 +225,48 @@ func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 
 var errDown = errors.New("the disk is gone")
 
+// TestAnEmergencyWaitsForNoStore: nor does it use up a nonce, or change the device whose token came with it.
+func TestAnEmergencyWaitsForNoStore(t *testing.T) {
+	l := newLab(t)
+	token := l.token(credential())
+	down := &downStore{Memory: l.store.(*store.Memory)}
+	v, err := verifier.New(verifier.Config{Store: down, Nonces: l.nonces, Trust: trusting(anchor())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, failing := range []string{"credential", "holder", "commit", "note", ""} {
+		for _, evidence := range [][]byte{nil, token} {
+			down.failing = failing
+			for edit, want := range map[string]func(*verifier.Registration){"registration none: emergency": emergency, "registration none:": expiring(0)} {
+				got, err := v.Appraise(context.Background(), verifier.Input{Evidence: evidence, Registration: registering(id1, want), Now: l.now})
+				if err != nil || summary(got.Result) != edit || got.Answer.SIPCode != 200 {
+					t.Errorf("failing %q: got %s, SIP %d, %v; want %s", failing, summary(got.Result), got.Answer.SIPCode, err, edit)
+				}
+			}
+		}
+	}
+	if h, _ := l.store.Holder(context.Background(), id1); h != (verifier.Holder{}) {
+		t.Error("an emergency changed what is known of a device")
+	}
+	if got := l.judge(token, nil); got != affirmed {
+		t.Errorf("the token after the emergency: %s, want %s", got, affirmed)
+	}
+}
+
+// TestWhatCouldNotBeJudgedIsNotAffirmed: the policy says what the network does meanwhile.
+func TestWhatCouldNotBeJudgedIsNotAffirmed(t *testing.T) {
+	l := newLab(t)
+	for action, sip := range map[verifier.Action]int{verifier.ActionObserve: 200, verifier.ActionWarn: 200, verifier.ActionChallenge: 401, verifier.ActionDeny: 403} {
+		p := verifier.ObservePolicy()
+		p.Affirming, p.Actions = verifier.ActionAccept, map[attest.Reason]verifier.Action{attest.ReasonNotJudged: action}
+		l.SetPolicy(p)
+		got := l.Unjudged(verifier.Input{Registration: registering(id1), Now: l.now})
+		if summary(got.Result) != "registration none: not-judged" || got.Answer.SIPCode != sip || got.Answer.Action != action.String() || got.Answer.Label != "none:not-judged" {
+			t.Errorf("%s: got %s, %+v", action, summary(got.Result), got.Answer)
+		}
+	}
+}
+
 // downStore fails in one method.
 type downStore struct {
 	*store.Memory
@@ -235,6 +278,13 @@ func (s *downStore) Credential(ctx context.Context, key attest.KeyID) ([]byte, b
 		return nil, false, errDown
 	}
 	return s.Memory.Credential(ctx, key)
+}
+
+func (s *downStore) Note(ctx context.Context, n verifier.Note) error {
+	if s.failing == "note" {
+		return errDown
+	}
+	return s.Memory.Note(ctx, n)
 }
 
 func (s *downStore) State(ctx context.Context, key attest.KeyID) (verifier.State, error) {

@@ -185,6 +185,9 @@ const maxConflicts = 100
 var errConflicts = errors.New("what the store keeps of the device never stays as it was read")
 
 func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdict, error) {
+	if q.facts.isExempt() {
+		return v.exempt(ctx, q, p)
+	}
 	if q.in.Evidence != nil {
 		if err := v.verify(ctx, q); err != nil {
 			return Verdict{}, err
@@ -205,6 +208,25 @@ func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdic
 	return Verdict{}, errConflicts
 }
 
+// exempt is step 0. Who calls for help waits for no store, and what came with the call uses no nonce up: that it is recorded is
+// tried, no more.
+func (v *Verifier) exempt(ctx context.Context, q *question, p *Policy) (Verdict, error) {
+	r, err := v.record(q, p, judge(&q.facts, &p.Rules))
+	if err != nil {
+		return Verdict{}, err
+	}
+	_ = v.store.Note(ctx, Note{Record: r})
+	return r.Verdict, nil
+}
+
+// Unjudged is the answer to a question that [Verifier.Appraise] failed on: nothing was found out, so nothing is affirmed, and the
+// policy says what the network does meanwhile. It is not recorded.
+func (v *Verifier) Unjudged(in Input) Verdict {
+	r := attest.Result{IssuedAt: in.Now.UTC(), ValidUntil: in.Now.UTC(), Submods: []attest.Submod{{Name: attest.RegistrationSubmod}}}
+	r.Submods[0].Add(attest.ReasonNotJudged)
+	return Verdict{Result: r, Answer: v.policy.Load().ActionOn(&r).Answer(&r)}
+}
+
 // note decides where no evidence speaks for a device: nothing about any device changes.
 func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, error) {
 	if err := v.recallShown(ctx, q); err != nil {
@@ -214,7 +236,11 @@ func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, e
 	if err != nil {
 		return Verdict{}, err
 	}
-	return r.Verdict, v.store.Note(ctx, Note{Record: r, Sighting: q.sighting()})
+	if err := v.store.Note(ctx, Note{Record: r, Sighting: q.sighting()}); err != nil {
+		return Verdict{}, err
+	}
+	v.count(q, p, r)
+	return r.Verdict, nil
 }
 
 // commit is step 12: nonce, device and decision in one durable step, then the answer. A nonce that was used for something
@@ -244,6 +270,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		q.facts.Reuse = attest.ReasonNonceReused
 	default:
 		v.endorsements.put(q.evidence.KeyID, q.endorsement)
+		v.count(q, p, r)
 		return r.Verdict, false, nil
 	}
 	verdict, err = v.note(ctx, q, p)
@@ -262,7 +289,7 @@ func (q *question) holds(holders []Holder) []Hold {
 // sighting is the subscriber who registers the IMEI that is shown.
 func (q *question) sighting() *Sighting {
 	s := q.facts.Shown
-	if !s.byNetwork() || !s.Subscribed || s.Emergency || s.Ends || q.signalled.IsZero() {
+	if !s.byNetwork() || !s.Subscribed || q.signalled.IsZero() {
 		return nil
 	}
 	return &Sighting{IMEI: q.signalled, Subscriber: q.in.Registration.Subscriber(), At: q.in.Now}

@@ -3,6 +3,7 @@ package policy
 import (
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imei-attest/verifier"
@@ -22,7 +23,7 @@ type Breaker struct {
 	current int64     // the number of the latest bucket
 	buckets [bucketCount]tally
 	sum     tally // of all buckets
-	tripped bool
+	tripped atomic.Bool
 	calm    time.Duration // after start: not before does it recover
 }
 
@@ -43,8 +44,10 @@ func NewBreaker(b verifier.Breaker) *Breaker {
 	return &Breaker{millionths: millionths, minimum: int64(b.Minimum), within: b.Within, width: max(b.Within/bucketCount, 1)}
 }
 
-// Count takes in a registration, and whether the policy denies it, tripped or not. While tripped is true nobody is to be
-// refused, this registration included. Changed is true for the one call that found it so.
+// Tripped implements verifier.BreakerCounter.
+func (b *Breaker) Tripped() bool { return b.tripped.Load() }
+
+// Count takes in a registration, and whether the policy denies it, tripped or not. Changed is true for the one call that found it so.
 func (b *Breaker) Count(now time.Time, denied bool) (tripped, changed bool) {
 	if b.millionths == 0 {
 		return false, false
@@ -53,15 +56,17 @@ func (b *Breaker) Count(now time.Time, denied bool) (tripped, changed bool) {
 	defer b.mu.Unlock()
 	at := b.advance(now)
 	b.add(denied)
+	tripped = b.tripped.Load()
 	switch tooMany := b.tooMany(); {
-	case tooMany && !b.tripped:
-		b.tripped, b.calm = true, at+b.within
+	case tooMany && !tripped:
+		b.tripped.Store(true)
+		b.calm = at + b.within
 		return true, true
-	case !tooMany && b.tripped && at >= b.calm:
-		b.tripped = false
+	case !tooMany && tripped && at >= b.calm:
+		b.tripped.Store(false)
 		return false, true
 	}
-	return b.tripped, false
+	return tripped, false
 }
 
 // advance empties the buckets that the window has left behind, and returns the time since the start. A clock that is set

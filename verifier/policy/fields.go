@@ -2,6 +2,8 @@ package policy
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -40,6 +42,12 @@ func (r *reader) policy(root *yaml.Node) *verifier.Policy {
 		}, "share", "within", "minimum"),
 	}, "name")
 	p.Actions = actions(listed, p)
+	for _, reason := range slices.Sorted(maps.Keys(p.Contraindicated)) {
+		if a := p.ReasonAction(reason); a < verifier.ActionDeny {
+			r.warnings = append(r.warnings, fmt.Sprintf("contraindicated: %s is told as contraindicated, but its action is %s, so nobody is refused for it: write %s: deny under reasons if you mean to",
+				reason, a, reason))
+		}
+	}
 	if p.Breaker.Share > 0 {
 		p.Counter = NewBreaker(p.Breaker)
 	}

@@ -53,7 +53,7 @@ func mustIMEI(t testing.TB, body string) imei.IMEI {
 
 func TestAFileIsReadAsWritten(t *testing.T) {
 	got, warnings, err := policy.Parse([]byte(full), now)
-	if err != nil || len(warnings) > 0 {
+	if err != nil || len(warnings) != 2 { // of the two that are raised and refuse nobody
 		t.Fatal(warnings, err)
 	}
 	want := &verifier.Policy{
@@ -267,6 +267,20 @@ func TestAnExceptionThatHasEndedIsAWarning(t *testing.T) {
 	}
 	if _, warnings, err = policy.Parse([]byte(text), now.Add(-time.Nanosecond)); err != nil || warnings != nil {
 		t.Errorf("before its end: %q, %v", warnings, err)
+	}
+}
+
+func TestAReasonThatIsRaisedAndRefusesNobodyIsAWarning(t *testing.T) {
+	for text, want := range map[string][]string{
+		"name: a\ncontraindicated: [weakness-unremedied]\nreasons: {weakness-unremedied: warn}\n": {
+			"contraindicated: weakness-unremedied is told as contraindicated, but its action is warn, so nobody is refused for it: " +
+				"write weakness-unremedied: deny under reasons if you mean to"},
+		"name: a\ncontraindicated: [weakness-unremedied]\nreasons: {weakness-unremedied: deny}\n": nil,
+		"name: a\ncontraindicated: [weakness-unremedied]\ndefault: deny\n":                        nil,
+	} {
+		if _, warnings, err := policy.Parse([]byte(text), now); err != nil || !slices.Equal(warnings, want) {
+			t.Errorf("%s: got %q, %v; want %q", text, warnings, err, want)
+		}
 	}
 }
 
