@@ -46,6 +46,8 @@ func New(c Config) (http.Handler, error) {
 	d.handle(RoleDevice, "GET /challenge-response/v1/session/{id}", a.getSession)
 	d.handle(RoleDevice, "DELETE /challenge-response/v1/session/{id}", a.deleteSession)
 	d.handle(RoleNetwork, "POST /v1/appraise", a.appraise)
+	d.handle(RoleNetwork, "POST /v1/registrations/check", a.checkRegistration)
+	d.handle(RoleNetwork, "GET /v1/results/{id}", a.result)
 	return http.MaxBytesHandler(d, maxBodyBytes), nil
 }
 
