@@ -33,6 +33,7 @@ const (
 type server struct {
 	t      *testing.T
 	url    string
+	admin  string // of the operator's own interface
 	log    *bytes.Buffer
 	store  *brokenStore
 	random *brokenReader
@@ -79,9 +80,14 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.url = s.listen(handler)
+	s.admin = s.listen(httpapi.NewAdmin(v, s.identify, slog.New(slog.DiscardHandler)))
+}
+
+func (s *server) listen(handler http.Handler) string {
 	loopback := httptest.NewServer(handler)
 	s.t.Cleanup(loopback.Close)
-	s.url = loopback.URL
+	return loopback.URL
 }
 
 func having(roles httpapi.Role) func() httpapi.Client {
@@ -149,10 +155,14 @@ type reply struct {
 	body   []byte
 }
 
-// do sends a request with headers in pairs.
+// do sends a request with headers in pairs, and holds the answer to openapi.yaml.
 func (s *server) do(method, path string, body io.Reader, headers ...string) reply {
 	s.t.Helper()
-	request, err := http.NewRequest(method, s.url+path, body)
+	address := s.url
+	if strings.HasPrefix(path, "/admin/") {
+		address = s.admin
+	}
+	request, err := http.NewRequest(method, address+path, body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -168,7 +178,11 @@ func (s *server) do(method, path string, body io.Reader, headers ...string) repl
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return reply{response.StatusCode, response.Header, raw}
+	r := reply{response.StatusCode, response.Header, raw}
+	if err := contract.check(request, r); err != nil {
+		s.t.Errorf("%s %s is not as openapi.yaml says: %v", method, path, err)
+	}
+	return r
 }
 
 // session is the object of challenge-response, as a client reads it.
