@@ -31,21 +31,23 @@ const (
 
 // server is the interface on loopback, with a log that tests can read and a store that they can fail.
 type server struct {
-	t      *testing.T
-	url    string
-	admin  string // of the operator's own interface
-	log    *bytes.Buffer
-	store  *brokenStore
-	random *brokenReader
-	now    time.Time
-	client func() httpapi.Client // who asks
+	t     testing.TB
+	url   string
+	admin string // of the operator's own interface
+
+	handler http.Handler
+	log     *bytes.Buffer
+	store   *brokenStore
+	random  *brokenReader
+	now     time.Time
+	client  func() httpapi.Client // who asks
 }
 
 func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
 
 var resultKey = attesttest.Key("results")
 
-func serve(t *testing.T) *server {
+func serve(t testing.TB) *server {
 	t.Helper()
 	s := &server{t: t, log: new(bytes.Buffer), store: &brokenStore{Memory: store.NewMemory()},
 		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now, client: having(httpapi.RoleDevice | httpapi.RoleNetwork)}
@@ -80,6 +82,7 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.handler = handler
 	s.url = s.listen(handler)
 	s.admin = s.listen(httpapi.NewAdmin(v, s.identify, slog.New(slog.DiscardHandler)))
 }

@@ -16,7 +16,7 @@ import (
 	"imei-attest/verifier/httpapi"
 )
 
-func nonceOf(t *testing.T, text string) attest.Nonce {
+func nonceOf(t testing.TB, text string) attest.Nonce {
 	t.Helper()
 	n, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
