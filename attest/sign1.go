@@ -210,25 +210,31 @@ func appendBytes(b, content []byte) []byte {
 // signMessage builds and signs a COSE_Sign1.
 func signMessage(rand io.Reader, signer Signer, header protectedHeader, unprotected map[any]cbor.RawMessage, payload any) ([]byte, error) {
 	header.Algorithm = signer.Algorithm()
-	want, err := signatureBytes(header.Algorithm)
-	if err != nil {
-		return nil, err
-	}
 	m := sign1{Unprotected: unprotected}
-	if m.Unprotected == nil {
-		m.Unprotected = map[any]cbor.RawMessage{}
-	}
+	var err error
 	if m.Protected, err = encMode.Marshal(header); err != nil {
 		return nil, fmt.Errorf("encoding the protected header: %w", err)
 	}
 	if m.Payload, err = encMode.Marshal(payload); err != nil {
 		return nil, fmt.Errorf("encoding the claims: %w", err)
 	}
+	return signFrame(rand, signer, m)
+}
+
+// signFrame signs a message that is complete but for its signature. The protected header names the signer's algorithm.
+func signFrame(rand io.Reader, signer Signer, m sign1) ([]byte, error) {
+	want, err := signatureBytes(signer.Algorithm())
+	if err != nil {
+		return nil, err
+	}
+	if m.Unprotected == nil {
+		m.Unprotected = map[any]cbor.RawMessage{}
+	}
 	if m.Signature, err = signer.Sign(rand, toBeSigned(m.Protected, m.Payload)); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	if len(m.Signature) != want {
-		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), header.Algorithm, want)
+		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), signer.Algorithm(), want)
 	}
 	raw, err := encMode.Marshal(m)
 	return append([]byte(sign1Head), raw...), err
