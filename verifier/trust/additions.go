@@ -116,6 +116,9 @@ func FormatKey(key *ecdsa.PublicKey) (string, error) {
 	return string(pem.EncodeToMemory(&pem.Block{Type: pemKey, Bytes: der})), err
 }
 
+// ParseKey reads what [FormatKey] writes, a key on P-256 or P-384.
+func ParseKey(text string) (*ecdsa.PublicKey, error) { return parseKey(text) }
+
 func canonicalKey(text string) (string, error) {
 	key, err := parseCredentialKey(text)
 	if err != nil {

@@ -147,6 +147,9 @@ func signed(t testing.TB, d *corim.Document, key *ecdsa.PrivateKey, name string)
 
 func TestAFileSurvivesTheRoundTrip(t *testing.T) {
 	raw := export(t, full(t), "first")
+	if !bytes.HasPrefix(raw, []byte{0xd2, 0x84}) || !bytes.Contains(raw, []byte{0xd9, 0x01, 0xf5}) { // draft-ietf-rats-corim-11 section 11.12
+		t.Errorf("the magic numbers are not in %x", raw)
+	}
 	dir := oem(t, bare(t, "first"))
 	added, err := corim.Import(dir, raw, corim.Options{Now: now, NewKeys: true})
 	if err != nil {
