@@ -120,6 +120,7 @@ var law = map[string]line{
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
 	},
+	"verifier/trust/corim": {may: []string{"verifier", "verifier/trust", "attest"}, modules: []string{cbor}}, // foreign bytes; files are trust's
 	"verifier/policy": {
 		may:     []string{"verifier", "verifier/reload", "attest", "attest/imei"},
 		modules: []string{yaml},
@@ -130,7 +131,8 @@ var law = map[string]line{
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/trust", "attest", "attest/imei"},
+		may: []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/trust",
+			"verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 
