@@ -29,6 +29,8 @@ func (a *api) discovery(w http.ResponseWriter, _ *http.Request) {
 		Endpoints: map[string]string{
 			"newChallengeResponseSession": "/challenge-response/v1/newSession",
 			"appraise":                    "/v1/appraise",
+			"checkRegistration":           "/v1/registrations/check",
+			"results":                     "/v1/results/:id",
 		},
 	})
 }

@@ -41,11 +41,14 @@ func New(c Config) (http.Handler, error) {
 	a := &api{c}
 	d := newDoor(c.Identify, c.Log)
 	d.handle(0, "GET /.well-known/veraison/verification", a.discovery)
+	d.handle(0, "GET /openapi.yaml", a.openAPI)
 	d.handle(RoleDevice, "POST /challenge-response/v1/newSession", a.newSession)
 	d.handle(RoleDevice, "POST /challenge-response/v1/session/{id}", a.submitEvidence)
 	d.handle(RoleDevice, "GET /challenge-response/v1/session/{id}", a.getSession)
 	d.handle(RoleDevice, "DELETE /challenge-response/v1/session/{id}", a.deleteSession)
 	d.handle(RoleNetwork, "POST /v1/appraise", a.appraise)
+	d.handle(RoleNetwork, "POST /v1/registrations/check", a.checkRegistration)
+	d.handle(RoleNetwork, "GET /v1/results/{id}", a.result)
 	return http.MaxBytesHandler(d, maxBodyBytes), nil
 }
 
