@@ -86,6 +86,13 @@ var attacks = []story{
 		p.registers(alice)
 		p.registersMute(alice)
 	}},
+	{title: "who sold the phone re-registers with a clone, on an earlier result", want: missing + " duplicate-subscriber", tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		s.passes(time.Hour)
+		p.registers(bob)
+		p.reregisters(alice)
+	}},
 	{title: "an EIR query for a clone, without a subscriber", want: missing, tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)

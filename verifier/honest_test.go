@@ -432,6 +432,7 @@ var honest = []story{
 	}},
 }
 
+// enforced is the shipped policy that does what the table of reasons says.
 func enforced() *verifier.Policy {
 	text, _ := policy.Shipped(policy.Enforce)
 	p, _, err := policy.Parse(text, attesttest.Now)

@@ -45,10 +45,11 @@ func TestStories(t *testing.T) {
 		for _, c := range table.stories {
 			t.Run(table.name+"/"+c.title, func(t *testing.T) { rows = append(rows, c.run(t, table.holds)) })
 		}
-		switch told := len(rows) - 1; {
-		case told < len(table.stories):
-			t.Skip("the tables are of all stories")
-		case told < table.floor:
+		told := len(rows) - 1
+		if told < len(table.stories) {
+			continue // not all were asked for
+		}
+		if told < table.floor {
 			t.Errorf("%s: %d stories, want at least %d", table.name, told, table.floor)
 		}
 		compareREADME(t, "stories: "+strings.ToLower(table.name), markdown(rows))
