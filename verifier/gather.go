@@ -320,10 +320,12 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 		return err
 	}
 	if found && prior.Generation != q.trust.Generation {
-		// The trust changed meanwhile: what was found stands as long as the Credential it rests on does.
-		if found, err = v.stands(ctx, q.trust, q.signalled, holder.Key); err != nil {
+		// The trust changed meanwhile: what was found stands if its Credential does, and nothing else was said of the device.
+		e, err := v.holding(ctx, q.trust, q.signalled, holder.Key)
+		if err != nil {
 			return err
 		}
+		found = e != nil && !e.anchor.saysMore(&e.credential.Credential)
 	}
 	if found {
 		q.facts.Prior = &prior

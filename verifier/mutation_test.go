@@ -7,6 +7,8 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"os"
+	"runtime"
+	"sync"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -34,36 +36,51 @@ func mutate(random *rand.Rand, token []byte) []byte {
 	return m
 }
 
-// TestOnlyWhatTheDeviceSignedIsAffirmed mutates good tokens of a device that the verifier knows. What a token carries
+// TestOnlyWhatTheDeviceSignedIsAffirmed mutates good tokens of devices that the verifier knows. What a token carries
 // unprotected may differ: a mutation that only spoils the label of the Credential leaves a token without one.
 func TestOnlyWhatTheDeviceSignedIsAffirmed(t *testing.T) {
-	mutations := 20_000
+	mutations := 100_000
 	switch {
 	case os.Getenv("IMEI_ATTEST_SOAK") == "1":
-		mutations = 1_000_000
+		mutations = 10_000_000
 	case testing.Short():
 		mutations = 2_000
 	}
-	l := newLab(t)
-	if got := l.judge(l.token(credential()), nil); got != affirmed {
-		t.Fatalf("first contact: %s", got)
+	var workers sync.WaitGroup
+	for seed := range runtime.GOMAXPROCS(0) {
+		workers.Go(func() { mutateAll(t, mutations/runtime.GOMAXPROCS(0), uint64(seed)) })
 	}
-	originals := [][]byte{l.token(credential()), l.token(nil)}
-	random := rand.New(rand.NewPCG(1, 2))
-	for i := range mutations {
-		original := originals[i%len(originals)]
-		m := mutate(random, original)
-		if bytes.Equal(m, original) {
-			continue
-		}
-		result := l.appraise(m, nil)
-		if result.Status() == attest.StatusAffirming && !isSignedAlike(m, original) {
-			t.Fatalf("mutation %d is affirmed: %x of %x", i, m, original)
+	workers.Wait()
+}
+
+// mutateAll judges mutations of tokens of profile A, with the Credential and without, and of profile B, by themselves and in the
+// name of a subscriber with an earlier result to rest on.
+func mutateAll(t *testing.T, mutations int, seed uint64) {
+	l, device, random := newLab(t), newTPM(), rand.New(rand.NewPCG(seed, 2))
+	originals := []func() []byte{
+		func() []byte { return l.token(credential()) },
+		func() []byte { return l.token(nil) },
+		func() []byte { return device.token(l.mint()) },
+	}
+	l.judge(originals[0](), registering(id1, by("alice@example")))
+	asked := []*verifier.Registration{nil, registering(id1, by("alice@example"), again)}
+	const ofOneToken = 500 // a mutation that is affirmed uses the nonce up, and the rest are replays
+	for done := 0; done < mutations && !t.Failed(); done += ofOneToken {
+		original := originals[done/ofOneToken%len(originals)]()
+		for i := range min(ofOneToken, mutations-done) {
+			m := mutate(random, original)
+			verdict, err := l.Appraise(context.Background(), verifier.Input{Evidence: m, Registration: asked[i%2], Now: l.now})
+			if err != nil {
+				t.Errorf("%v: %x", err, m)
+			}
+			if verdict.Status() == attest.StatusAffirming && !isSignedAlike(m, original) {
+				t.Errorf("affirmed: %x of %x", m, original)
+			}
 		}
 	}
-	for _, carried := range [][]byte{credential(), nil} {
-		if got := l.judge(l.token(carried), nil); got != affirmed {
-			t.Errorf("after all mutations an honest token got %s, want %s", got, affirmed)
+	for i, original := range originals {
+		if got := l.judge(original(), nil); got != affirmed {
+			t.Errorf("after all mutations honest token %d got %s, want %s", i, got, affirmed)
 		}
 	}
 }

@@ -68,6 +68,58 @@ var priors = []struct {
 	{"the PEI of the same IMEI rests on it", nil, both(again, showingIMEI(id1.Digits())), time.Hour, false, resting},
 }
 
+// TestAPriorAfterTheTrustChanged stands unless the change may say more of the device: then only evidence tells what would be
+// found now.
+func TestAPriorAfterTheTrustChanged(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		change func(*verifier.Anchor)
+		want   string
+	}{
+		{"nothing said of the device", func(a *verifier.Anchor) {}, resting},
+		{"another model's firmware", func(a *verifier.Anchor) { a.Models = []verifier.Model{{HWModel: "other", Firmware: []string{"R1"}}} }, resting},
+		{"another TAC's firmware", func(a *verifier.Anchor) {
+			a.Revoked.Firmware = []verifier.FirmwareRange{{TACs: verifier.TACRange{First: id2.TAC(), Last: id2.TAC()}, From: "R1", To: "R9"}}
+		}, resting},
+		{"its firmware revoked", func(a *verifier.Anchor) {
+			a.Revoked.Firmware = []verifier.FirmwareRange{{TACs: verifier.TACRange{First: id1.TAC(), Last: id1.TAC()}, From: "R1", To: "R9"}}
+		}, missing},
+		{"its model's firmware listed", approves("R1.9"), missing},
+		{"TPM firmware denied", func(a *verifier.Anchor) { a.DeniedTPMFirmware = []uint64{1} }, missing},
+		{"its key revoked", func(a *verifier.Anchor) { a.Revoked.DeviceKeys = map[attest.KeyID]bool{deviceKID: true} }, missing},
+	} {
+		l := newLab(t)
+		l.judge(l.token(credential()), registering(id1, by("alice@example")))
+		changed := anchor()
+		c.change(changed)
+		later := trusting(changed)
+		later.Generation = 2
+		l.SetTrust(later)
+		if got := l.judge(nil, registering(id1, by("alice@example"), again)); got != c.want {
+			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAPriorOfAnEmulationThatIsVouchedForNoLonger does not stand.
+func TestAPriorOfAnEmulationThatIsVouchedForNoLonger(t *testing.T) {
+	l, laboratory := newLab(t), anchor()
+	laboratory.StorageKinds = append(laboratory.StorageKinds, attest.StorageTPMEmulated)
+	l.SetTrust(trusting(laboratory))
+	l.judge(l.token(credential(kind(attest.StorageTPMEmulated))), registering(id1, by("alice@example")))
+	later := trusting(anchor())
+	later.Generation = 2
+	l.SetTrust(later)
+	if got := l.judge(nil, registering(id1, by("alice@example"), again)); got != missing {
+		t.Errorf("got %s, want %s", got, missing)
+	}
+}
+
+// approves lists what the manufacturer approves for the sample model.
+func approves(revisions ...string) func(*verifier.Anchor) {
+	return func(a *verifier.Anchor) { a.Models = []verifier.Model{{HWModel: "sample", Firmware: revisions}} }
+}
+
 func showingIMEI(digits string) func(*verifier.Registration) {
 	return func(r *verifier.Registration) { r.InstanceID, r.IMEI = "", digits }
 }

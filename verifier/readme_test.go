@@ -36,25 +36,7 @@ func TestTheExampleInTheREADMEIsTheCompiledOne(t *testing.T) {
 	if !found {
 		t.Fatal("ear/example_test.go has no region")
 	}
-	want := "```go\n" + strings.TrimSpace(region) + "\n```\n"
-	readme, err := os.ReadFile("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, _ := strings.Cut(string(readme), "<!-- region: relying party -->\n")
-	got, after, found := strings.Cut(rest, "<!-- end of region -->")
-	switch {
-	case !found:
-		t.Fatal("README.md has no region")
-	case got == want:
-	case *update:
-		text := before + "<!-- region: relying party -->\n" + want + "<!-- end of region -->" + after
-		if err := os.WriteFile("README.md", []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	default:
-		t.Errorf("README.md shows\n%s\nwant\n%s\nRun go test ./verifier -update", got, want)
-	}
+	compareREADME(t, "region: relying party", "```go\n"+strings.TrimSpace(region)+"\n```\n")
 }
 
 // TestTheCurlCommandsOfTheREADMEWork runs them one after the other, as a reader would.

@@ -191,6 +191,26 @@ func TestASlotThatLiesIsNotUnendorsed(t *testing.T) {
 	}
 }
 
+// TestRule3AnEIRPermitsNoIMEIAlone: without a subscriber, good evidence is tracked.
+func TestRule3AnEIRPermitsNoIMEIAlone(t *testing.T) {
+	for front, want := range map[verifier.Front]map[subscriber]attest.FrontAnswer{
+		verifier.Front5GEIR: {"": {SIP: 200, EIR: "GREYLISTED", S13: 2}, alice: attest.AnswerPermit},
+		verifier.FrontS13:   {"": {SIP: 200, EIR: "GREYLISTED", S13: 2}, alice: attest.AnswerPermit},
+	} {
+		for who, answer := range want {
+			s := newScene(t, enforced())
+			p := s.phone().claiming(names(alice))
+			r := p.eir(who)
+			r.Front = front
+			s.present(p.token(s.mint()), r)
+			a := s.last().Answer
+			if got := (attest.FrontAnswer{SIP: a.SIPCode, EIR: a.EIRStatus, S13: a.S13Status}); got != answer {
+				t.Errorf("%s, subscriber %q: got %+v, want %+v", front, who, got, answer)
+			}
+		}
+	}
+}
+
 // TestAStoreThatFailsGivesNoJudgement at each place where the store is asked.
 func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 	l := newLab(t)

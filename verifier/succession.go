@@ -86,10 +86,19 @@ func (a *appraisal) judgeSubscribers() {
 // stands reports that a holder is still endorsed: a manufacturer that is trusted no longer holds no IMEI from the grave,
 // nor does a device that was given another one, or was revoked.
 func (v *Verifier) stands(ctx context.Context, trust *Trust, id imei.IMEI, key attest.KeyID) (bool, error) {
+	e, err := v.holding(ctx, trust, id, key)
+	return e != nil, err
+}
+
+// holding is the endorsement that a holder has now; nil where it stands no longer.
+func (v *Verifier) holding(ctx context.Context, trust *Trust, id imei.IMEI, key attest.KeyID) (*endorsement, error) {
 	raw, found, err := v.store.Credential(ctx, key)
 	if err != nil || !found {
-		return false, err
+		return nil, err
 	}
 	e, refusal := trust.endorse(raw)
-	return refusal == "" && slices.Contains(e.credential.Slots, id), nil
+	if refusal != "" || !slices.Contains(e.credential.Slots, id) {
+		return nil, nil
+	}
+	return e, nil
 }

@@ -148,10 +148,21 @@ func (a *Anchor) judgeFirmware(c *attest.Credential, revision string) attest.Rea
 }
 
 func (r *FirmwareRange) covers(slots []imei.IMEI, revision string) bool {
-	return CompareRevisions(r.From, revision) <= 0 && CompareRevisions(revision, r.To) <= 0 &&
-		slices.ContainsFunc(slots, func(id imei.IMEI) bool { return r.TACs.Has(id.TAC()) })
+	return CompareRevisions(r.From, revision) <= 0 && CompareRevisions(revision, r.To) <= 0 && r.concerns(slots)
+}
+
+func (r *FirmwareRange) concerns(slots []imei.IMEI) bool {
+	return slices.ContainsFunc(slots, func(id imei.IMEI) bool { return r.TACs.Has(id.TAC()) })
 }
 
 func (a *Anchor) deniesTPM(firmware uint64) bool {
 	return slices.Contains(a.DeniedTPMFirmware, firmware)
+}
+
+// saysMore reports that the anchor says more of a device than its Credential does: of the firmware of its modem or TPM, or that
+// its emulated storage is not vouched for. Only evidence tells then what an earlier result would be now.
+func (a *Anchor) saysMore(c *attest.Credential) bool {
+	return len(a.DeniedTPMFirmware) > 0 || c.Storage.Kind == attest.StorageTPMEmulated && !a.vouches(c.Storage.Kind) ||
+		slices.ContainsFunc(a.Revoked.Firmware, func(r FirmwareRange) bool { return r.concerns(c.Slots) }) ||
+		slices.ContainsFunc(a.Models, func(m Model) bool { return m.HWModel == string(c.HWModel) })
 }

@@ -126,6 +126,15 @@ func TestTableOfTestsThatDoNotEnd(t *testing.T) {
 	}
 }
 
+// TestStoriesArePrinted before the table, also of a command that fails.
+func TestStoriesArePrinted(t *testing.T) {
+	command := exec.Command("../../.ci/peer-table", "sh", "-c", `echo "a story" >"$IMEI_ATTEST_STORY_TABLE"; exit 3`)
+	out, err := command.Output()
+	if want := "a story\n\nNo program of others was tried"; !strings.HasPrefix(string(out), want) || command.ProcessState.ExitCode() != 3 {
+		t.Errorf("%v\n%s\nwant %s..., exit status 3", err, out, want)
+	}
+}
+
 // failing is a test that may fail without failing the one that plays it.
 type failing struct {
 	testing.TB
