@@ -67,6 +67,19 @@ var honest = []story{
 		p.registers(alice)
 		p.tells(says(id2), says(id1)).registers(alice)
 	}, want: "slot1 affirming: imei-consistent slots-swapped" + good + " | slot2 affirming: imei-consistent slots-swapped" + good + " | " + boundReg},
+	{title: "slots that the modem swapped, one of which did not answer", tell: func(s *scene) {
+		p := s.phone(slots(id1, id2))
+		p.registers(alice)
+		p.tells(says(id2), saysNothing("timeout")).showing(id2).registers(alice)
+	}, want: "slot1 affirming: imei-consistent slots-swapped" + good + " | slot2 none: imei-not-read" + good + " | " + boundReg},
+	{title: "an emergency call while the verifier's store is down", tell: func(s *scene) {
+		p := s.phone()
+		s.storeFails(func() { p.registers(alice, emergency) })
+	}, want: "registration none: emergency"},
+	{title: "a registration while the verifier's store is down", tell: func(s *scene) {
+		p := s.phone()
+		s.storeFails(func() { p.registers(alice) })
+	}, want: "registration none: not-judged"},
 	{title: "a repair: a new board under the same IMEI, with a reissued Credential", want: superseding + " | " + boundReg, tell: func(s *scene) {
 		s.phone().registers(alice)
 		s.passes(72 * time.Hour)

@@ -290,6 +290,15 @@ var provocations = []struct {
 		s.weaknesses[firmware{id1.TAC(), "R2"}] = attest.ReasonWeaknessRemedied
 		s.phone().attests()
 	}},
+
+	{attest.ReasonNotJudged, "a store that is down", func(s *scene) {
+		p := s.phone()
+		s.storeFails(func() { p.registers(alice) })
+	}, "one that works again", func(s *scene) {
+		p := s.phone()
+		s.storeFails(func() { p.registers(alice) })
+		p.registers(alice)
+	}},
 }
 
 // TestEveryReasonIsProvoked, from the token to the result, and is spared what is close to it.

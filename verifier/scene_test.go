@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"crypto/ecdsa"
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -26,6 +27,7 @@ type scene struct {
 	weaknesses map[firmware]attest.Reason // of the sample model
 	phones     []*phone
 	challenges int
+	failing    bool // the store does
 	strangers  bool // who acts just now is no honest person
 	told       []answered
 }
@@ -100,6 +102,16 @@ func (s *scene) atNode(ahead time.Duration) {
 	s.reopen(time.Time{})
 }
 
+// storeFails lets something happen while the verifier's store is down.
+func (s *scene) storeFails(meanwhile func()) {
+	works := s.store
+	s.store, s.failing = &downStore{Memory: works.(*store.Memory), failing: "commit"}, true
+	s.reopen(time.Time{})
+	meanwhile()
+	s.store, s.failing = works, false
+	s.reopen(time.Time{})
+}
+
 // passes lets time go by; the clocks of the TPMs run on.
 func (s *scene) passes(d time.Duration) {
 	s.now = s.now.Add(d)
@@ -131,7 +143,19 @@ func (s *scene) byStranger(act func()) {
 // present asks the verifier, and sees that the decision explains itself and names nobody.
 func (s *scene) present(token []byte, r *verifier.Registration) {
 	s.t.Helper()
-	verdict := s.decide(verifier.Input{Evidence: token, Registration: r, Now: s.now})
+	in := verifier.Input{Evidence: token, Registration: r, Now: s.now}
+	if s.failing {
+		verdict, err := s.Appraise(context.Background(), in)
+		switch {
+		case errors.Is(err, errDown):
+			verdict = s.Unjudged(in)
+		case err != nil:
+			s.t.Fatal(err)
+		}
+		s.told = append(s.told, answered{verdict, s.strangers})
+		return
+	}
+	verdict := s.decide(in)
 	s.told = append(s.told, answered{verdict, s.strangers})
 	record, _, err := s.Record(context.Background(), verdict.ID)
 	if err != nil {
