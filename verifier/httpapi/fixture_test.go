@@ -265,15 +265,16 @@ func (s *server) wantProblem(r reply, status int, remedy string) {
 	s.t.Helper()
 	var got, want problem
 	s.read(r, &got)
-	want = problem{"about:blank", http.StatusText(status), status, got.Detail}
+	want = problem{Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: got.Detail, Answer: got.Answer}
 	if r.status != status || r.header.Get("Content-Type") != typeProblem || got != want || !strings.Contains(got.Detail, remedy) {
 		s.t.Errorf("got %d %s %s; want %d with %q", r.status, r.header.Get("Content-Type"), r.body, status, remedy)
 	}
 }
 
 type problem struct {
-	Type   string `json:"type"`
-	Title  string `json:"title"`
-	Status int    `json:"status"`
-	Detail string `json:"detail"`
+	Type   string          `json:"type"`
+	Title  string          `json:"title"`
+	Status int             `json:"status"`
+	Detail string          `json:"detail"`
+	Answer verifier.Answer `json:"answer"`
 }

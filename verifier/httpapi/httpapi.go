@@ -56,7 +56,12 @@ func New(c Config) (http.Handler, error) {
 func (a *api) judge(r *http.Request, w http.ResponseWriter, in verifier.Input) (verifier.Verdict, bool) {
 	result, err := a.Verifier.Appraise(r.Context(), in)
 	if err != nil {
-		a.unavailable(r.Context(), w, "no judgement", err)
+		var meanwhile *verifier.Answer
+		if in.Registration != nil && in.Registration.Front != verifier.FrontDevice {
+			unjudged := a.Verifier.Unjudged(in)
+			meanwhile = &unjudged.Answer
+		}
+		a.fail(r.Context(), w, "no judgement", err, meanwhile)
 		return result, false
 	}
 	a.logVerdict(r.Context(), a.Identify(r), result, in)

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+
+	"imei-attest/verifier"
 )
 
 // problem is an error as RFC 9457 writes it.
@@ -14,6 +16,8 @@ type problem struct {
 	Title  string `json:"title"`
 	Status int    `json:"status"`
 	Detail string `json:"detail"`
+	// Answer is what the operator's policy does with a registration that could not be judged.
+	Answer *verifier.Answer `json:"answer,omitempty"`
 }
 
 func refuse(w http.ResponseWriter, status int, format string, args ...any) {
@@ -23,9 +27,16 @@ func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 
 // unavailable answers a failure of ours.
 func (a *api) unavailable(ctx context.Context, w http.ResponseWriter, what string, err error) {
+	a.fail(ctx, w, what, err, nil)
+}
+
+// fail is unavailable to who asked about a registration: it goes on meanwhile as the policy says.
+func (a *api) fail(ctx context.Context, w http.ResponseWriter, what string, err error, meanwhile *verifier.Answer) {
 	a.Log.ErrorContext(ctx, what, "error", err)
 	w.Header().Set("Retry-After", "1") // seconds
-	refuse(w, http.StatusServiceUnavailable, "nothing was decided: try again")
+	const status = http.StatusServiceUnavailable
+	writeJSON(w, status, typeProblem, problem{Type: "about:blank", Title: http.StatusText(status), Status: status,
+		Detail: "nothing was decided: try again", Answer: meanwhile})
 }
 
 func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {

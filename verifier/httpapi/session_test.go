@@ -258,6 +258,11 @@ func TestOurFailuresDecideNothing(t *testing.T) {
 			if r.header.Get("Retry-After") != "1" || bytes.Contains(r.body, []byte(errBroken.Error())) {
 				t.Errorf("Retry-After %q, body %s", r.header.Get("Retry-After"), r.body)
 			}
+			var told problem
+			s.read(r, &told)
+			if asks := what == "appraising" || what == "checking"; (told.Answer.Label == "none:not-judged" && told.Answer.SIPCode == 200) != asks {
+				t.Errorf("what the policy does meanwhile: %+v", told.Answer)
+			}
 		})
 	}
 	if !strings.Contains(s.log.String(), errBroken.Error()) {
