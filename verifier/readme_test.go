@@ -69,7 +69,7 @@ func TestTheCurlCommandsOfTheREADMEWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: l.Verifier, Results: results, Rand: l.random,
+	handler, err := httpapi.New(httpapi.Config{Verifier: l.Verifier, Results: results, Identify: httpapi.Anybody(httpapi.RoleDevice | httpapi.RoleNetwork), Rand: l.random,
 		Now: func() time.Time { return l.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test"})
 	if err != nil {
 		t.Fatal(err)
@@ -101,6 +101,7 @@ func TestTheCurlCommandsOfTheREADMEWork(t *testing.T) {
 		"poll":             `"status":"complete"`,
 		"appraise":         `"label":"affirming:imei-consistent"`,
 		"without evidence": `"label":"none:not-endorsed"`,
+		"result":           `application/eat+cwt; eat_profile="tag:ietf.org,2026:rats/ear#03"`,
 		"delete":           "204",
 		"discovery":        `"service-state":"READY"`,
 	}

@@ -2,24 +2,25 @@ package layers
 
 // Third-party modules by the names the law uses. Each must be in go.mod. Where each is allowed, the lines below say.
 const (
-	cbor       = "github.com/fxamacker/cbor/v2"    // strict decoding of foreign bytes, canonical encoding
-	goTPM      = "github.com/google/go-tpm"        // TPM structures and commands
-	jwt        = "github.com/golang-jwt/jwt/v5"    // the attestation result as relying parties read it
-	cobra      = "github.com/spf13/cobra"          // command lines with sub-commands, where size is no matter
-	goInternal = "github.com/rogpeppe/go-internal" // testscript; tests only, as no line allows it
-	xsys       = "golang.org/x/sys"                // system calls that the standard library lacks
-	pkcs8      = "github.com/youmark/pkcs8"        // encrypted private keys of the manufacturer (PBES2)
-	pkcs11     = "github.com/miekg/pkcs11"         // keys in a token; needs cgo, so behind a build tag of its own
-	xterm      = "golang.org/x/term"               // a passphrase that is typed and not shown
-	yaml       = "go.yaml.in/yaml/v4"              // files that people write
-	fsnotify   = "github.com/fsnotify/fsnotify"    // events of a folder whose changes take effect while a program runs
-	sqlite     = "modernc.org/sqlite"              // a database in one file, without cgo
-	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
-	tpmLegacy  = goTPM + "/legacy"                 // the old API
-	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
+	cbor       = "github.com/fxamacker/cbor/v2"             // strict decoding of foreign bytes, canonical encoding
+	goTPM      = "github.com/google/go-tpm"                 // TPM structures and commands
+	jwt        = "github.com/golang-jwt/jwt/v5"             // the attestation result as relying parties read it
+	cobra      = "github.com/spf13/cobra"                   // command lines with sub-commands, where size is no matter
+	goInternal = "github.com/rogpeppe/go-internal"          // testscript; tests only, as no line allows it
+	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
+	xsys       = "golang.org/x/sys"                         // system calls that the standard library lacks
+	pkcs8      = "github.com/youmark/pkcs8"                 // encrypted private keys of the manufacturer (PBES2)
+	pkcs11     = "github.com/miekg/pkcs11"                  // keys in a token; needs cgo, so behind a build tag of its own
+	xterm      = "golang.org/x/term"                        // a passphrase that is typed and not shown
+	yaml       = "go.yaml.in/yaml/v4"                       // files that people write
+	fsnotify   = "github.com/fsnotify/fsnotify"             // events of a folder whose changes take effect while a program runs
+	sqlite     = "modernc.org/sqlite"                       // a database in one file, without cgo
+	transport  = goTPM + "/tpm2/transport"                  // the interface; what opens a device is in folders below it
+	tpmLegacy  = goTPM + "/legacy"                          // the old API
+	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify, sqlite}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, jsonschema, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify, sqlite}
 
 // line is the law for one folder.
 type line struct {
@@ -111,13 +112,18 @@ var law = map[string]line{
 	},
 
 	"verifier": {may: []string{"attest", "attest/imei", "attest/tpmprofile"}},
-	"verifier/trust": {
-		may:     []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
-		modules: []string{yaml, fsnotify},
-		opens:   map[outside]string{files: "the trust folder is files, and is watched; a main names it"},
+	"verifier/reload": {
+		modules: []string{fsnotify},
+		opens:   map[outside]string{files: "it watches the folders of a configuration; a main names them"},
 	},
+	"verifier/trust": {
+		may:     []string{"verifier", "verifier/reload", "attest", "attest/imei", "attest/tpmprofile"},
+		modules: []string{yaml},
+		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
+	},
+	"verifier/trust/corim": {may: []string{"verifier", "verifier/trust", "attest"}, modules: []string{cbor}}, // foreign bytes; files are trust's
 	"verifier/policy": {
-		may:     []string{"verifier", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/reload", "attest", "attest/imei"},
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the policy is a file; a main names it"},
 	},
@@ -128,10 +134,11 @@ var law = map[string]line{
 		modules: []string{cbor, sqlite},
 		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
 	},
-	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
+	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
 	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/store/sqlite", "verifier/trust", "attest", "attest/imei"},
+		may: []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/store/sqlite", "verifier/trust",
+			"verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 

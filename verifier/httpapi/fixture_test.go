@@ -31,41 +31,73 @@ const (
 
 // server is the interface on loopback, with a log that tests can read and a store that they can fail.
 type server struct {
-	t      *testing.T
-	url    string
-	log    *bytes.Buffer
-	store  *brokenStore
-	random *brokenReader
-	now    time.Time
+	t     testing.TB
+	url   string
+	admin string // of the operator's own interface
+
+	endorsements string // of the interface for manufacturers
+
+	handler http.Handler
+	log     *bytes.Buffer
+	store   *brokenStore
+	random  *brokenReader
+	now     time.Time
+	client  func() httpapi.Client // who asks
 }
+
+func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
 
 var resultKey = attesttest.Key("results")
 
-func serve(t *testing.T) *server {
+func serve(t testing.TB) *server {
 	t.Helper()
 	s := &server{t: t, log: new(bytes.Buffer), store: &brokenStore{Memory: store.NewMemory()},
-		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now}
+		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now, client: having(httpapi.RoleDevice | httpapi.RoleNetwork)}
+	s.start()
+	return s
+}
+
+// twin is another node with the same keys, the same store and the same time.
+func (s *server) twin() *server {
+	s.t.Helper()
+	other := *s
+	other.start()
+	return &other
+}
+
+func (s *server) start() {
+	s.t.Helper()
 	trust := &verifier.Trust{Generation: 1}
 	anchor := &verifier.Anchor{Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
 		StorageKinds: []attest.StorageKind{attest.StorageSoftware}}
 	nonces, err := attest.NewNonceKeys(0, make([]byte, 32), nil)
 	results, signerErr := ear.NewSigner(resultKey, "test")
 	if err := errors.Join(err, signerErr, trust.Keys.Add(&attesttest.OEMKey.PublicKey, anchor)); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	v, err := verifier.New(verifier.Config{Store: s.store, Nonces: nonces, Trust: trust})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: s.random, Now: func() time.Time { return s.now },
+	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Identify: s.identify, Rand: s.random, Now: func() time.Time { return s.now },
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test"})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
+	s.handler = handler
+	s.url = s.listen(handler)
+	s.endorsements = s.listen(httpapi.NewEndorsements(new(taker), s.identify, slog.New(slog.DiscardHandler)))
+	s.admin = s.listen(httpapi.NewAdmin(v, s.identify, slog.New(slog.DiscardHandler)))
+}
+
+func (s *server) listen(handler http.Handler) string {
 	loopback := httptest.NewServer(handler)
-	t.Cleanup(loopback.Close)
-	s.url = loopback.URL
-	return s
+	s.t.Cleanup(loopback.Close)
+	return loopback.URL
+}
+
+func having(roles httpapi.Role) func() httpapi.Client {
+	return func() httpapi.Client { return httpapi.Client{Roles: roles} }
 }
 
 var errBroken = errors.New("the disk is gone")
@@ -105,6 +137,11 @@ func (s *brokenStore) Commit(ctx context.Context, d verifier.Decision) (verifier
 	return s.Memory.Commit(ctx, d)
 }
 
+func (s *brokenStore) Record(ctx context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
+	r, found, err := s.Memory.Record(ctx, id)
+	return r, found, errors.Join(err, s.err())
+}
+
 type brokenReader struct {
 	io.Reader
 	broken bool
@@ -124,10 +161,17 @@ type reply struct {
 	body   []byte
 }
 
-// do sends a request with headers in pairs.
+// do sends a request with headers in pairs, and holds the answer to openapi.yaml.
 func (s *server) do(method, path string, body io.Reader, headers ...string) reply {
 	s.t.Helper()
-	request, err := http.NewRequest(method, s.url+path, body)
+	address := s.url
+	switch {
+	case strings.HasPrefix(path, "/admin/"):
+		address = s.admin
+	case path == submit:
+		address = s.endorsements
+	}
+	request, err := http.NewRequest(method, address+path, body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -143,7 +187,11 @@ func (s *server) do(method, path string, body io.Reader, headers ...string) repl
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return reply{response.StatusCode, response.Header, raw}
+	r := reply{response.StatusCode, response.Header, raw}
+	if err := contract.check(request, r); err != nil {
+		s.t.Errorf("%s %s is not as openapi.yaml says: %v", method, path, err)
+	}
+	return r
 }
 
 // session is the object of challenge-response, as a client reads it.
