@@ -92,11 +92,11 @@ func (v *Verifier) stands(ctx context.Context, trust *Trust, id imei.IMEI, key a
 
 // holding is the endorsement that a holder has now; nil where it stands no longer.
 func (v *Verifier) holding(ctx context.Context, trust *Trust, id imei.IMEI, key attest.KeyID) (*endorsement, error) {
-	raw, found, err := v.store.Credential(ctx, key)
+	kept, found, err := v.store.Credential(ctx, key)
 	if err != nil || !found {
 		return nil, err
 	}
-	e, refusal := trust.endorse(raw)
+	e, refusal := trust.uphold(kept)
 	if refusal != "" || !slices.Contains(e.credential.Slots, id) {
 		return nil, nil
 	}

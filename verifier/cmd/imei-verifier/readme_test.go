@@ -33,7 +33,8 @@ func matches(pattern, text string) (found []string) {
 
 // TestTheManPageListsTheFlags: each once, and no others.
 func TestTheManPageListsTheFlags(t *testing.T) {
-	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try", "corim import", "corim export"} {
+	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try", "corim import", "corim export",
+		"store check", "store stats", "store backup", "store restore", "store sweep", "store export", "store rotate", "audit verify", "audit checkpoint"} {
 		want := matches(`(?m)^ +(?:-h, )?--([a-z-]+)`, execute("", append(strings.Fields(command), "-h")...).stdout)
 		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 		got := matches("(?m)^\\| `--([a-z-]+)`", section(t, "OPTIONS of "+command))
@@ -67,7 +68,7 @@ func TestTheManPageListsTheKeysOfAPolicy(t *testing.T) {
 
 // TestTheManPageListsTheFiles of the state folder.
 func TestTheManPageListsTheFiles(t *testing.T) {
-	for _, name := range []string{resultKeyFile, nonceKeyFile} {
+	for _, name := range []string{resultKeyFile, nonceKeyFile, storeFile, deviceKeyFile, subscriberKeyFile} {
 		if !strings.Contains(section(t, "FILES"), "`STATE/"+name+"`") {
 			t.Errorf("the man page has no %s", name)
 		}
