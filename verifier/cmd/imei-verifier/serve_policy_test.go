@@ -80,12 +80,12 @@ func TestTheBreakerIsAnAlarmInTheLog(t *testing.T) {
 	s := start(t, trustFolder(t), t.TempDir(), "--policy", write(t, "policy.yaml", policyOf("deny", breaker)))
 	defer s.stop()
 	var actions []string
-	for range 3 {
+	for range 4 {
 		_, action := s.ask()
 		actions = append(actions, action)
 	}
-	if got := strings.Join(actions, " "); got != "deny deny observe" {
-		t.Errorf("got %s, want deny deny observe", got)
+	if got := strings.Join(actions, " "); got != "deny deny deny observe" {
+		t.Errorf("got %s, want deny deny deny observe", got)
 	}
 	const opened = "the policy's breaker has opened, because too many registrations would be refused: nobody is refused any more"
 	if e := s.until(opened); e.Level != "ERROR" {
