@@ -140,18 +140,18 @@ func FuzzCandidates(f *testing.F) {
 		if g.ask > askReport {
 			return
 		}
-		values, ambiguous := candidates(g, lines)
+		found, ambiguous := candidates(g, lines)
 		numbers := make(map[string]bool)
 		for _, line := range lines {
 			if isIdentityNumber(line) && decodeHexDigits(decodeUCS2(line, minIdentityUCS2)) == line {
 				numbers[line] = true
 			}
 		}
-		if g.ask != askReport && len(numbers) > 1 && len(values) < 2 && !ambiguous {
-			t.Errorf("%q answered %q: one candidate %q", command, lines, values)
+		if g.ask != askReport && len(numbers) > 1 && len(found) < 2 && !ambiguous {
+			t.Errorf("%q answered %q: one candidate %+v", command, lines, found)
 		}
-		if len(values) > len(lines) {
-			t.Errorf("%q answered %q: candidates %q", command, lines, values)
+		if len(found) > len(lines) {
+			t.Errorf("%q answered %q: candidates %+v", command, lines, found)
 		}
 		var a Answer
 		a.judge(g, lines)
