@@ -65,6 +65,7 @@ var variations = map[string][]variation{
 	"words alone": {
 		{"AT+CGSN", "SIM not ready", "", malformed},
 		{"AT+CGSN", "NO IMEI", "", malformed},
+		{"AT+CGSN", "+490154203237518", "", malformed},
 	},
 	"two identities in one line": {
 		{"AT+CGSN", "490154203237518/352656105937836", "", modem.WordAmbiguous},
@@ -100,6 +101,18 @@ var variations = map[string][]variation{
 		{"ATI", "Model: EC169|IMSI: 262011234567890|MEID: 99000012345678", "", notIMEI},
 		{"AT+CGSN=2", "ESN: 80D9BBCA", "", notIMEI},
 	},
+	"echoes": {
+		{"AT+CGSN", "\xfe\x80AT+CGSN|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "\x01\x80\x80\x80\x80\x80\x80\x80\x80AT+CGSN|490154203237518", goodIMEI, ""}, // the splitter takes off the first
+		{"AT+CGSN", "\x80\x80\x80\x80\x80\x80\x80\x80\x80AT+CGSN|490154203237518", "", modem.WordAmbiguous},
+		{"AT+CGSN", "ATE1|OK|AT+CGSN|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "ATE1V1Q0|OK|ATI|Foxconn|OK|AT+CGSN|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "\xfeATZ|OK|AT+CGSN|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "ATI|352656105937836", "", modem.WordTimeout}, // its answer, and not ours
+		{"AT+CGSN", "ATE1234567", "", notIMEI},
+		{"ATI", "ATMEL|IMEI: 490154203237518", goodIMEI, ""},
+		{"ATI", "AT&T|IMEI: 490154203237518", goodIMEI, ""},
+	},
 	"fields": {
 		{"AT+DEVCONINFO", "+DEVCONINFO: MN(GT-I9300);BASE(I9300XX);SN(R21C10ABCDE);IMEI(490154203237518);UN(4df00e5f8fa2);CON(AT,MTP);LOCK(NONE);", goodIMEI, ""},
 		{"AT+DEVCONINFO", "+DEVCONINFO: MN(GT-I9300);IMEI(490154203237518/352656105937836);", "", modem.WordAmbiguous},
@@ -107,6 +120,11 @@ var variations = map[string][]variation{
 		{"AT+EGMR=0,7", "+EGMR: \"\x00\x00\x00\x00\"", "", string(imei.WordBlank)},
 		{"AT+EGMR=0,7", "+EGMR: \"490154203237518\x00\x00\"", goodIMEI, ""},
 		{"AT+EGMR=0,7", "+EGMR: \"4901542\x0003237518\"", "", malformed},
+	},
+	"results": {
+		{"AT+CGSN", "BLOCKED", "", modem.WordError},
+		{"AT+CGSN", "CME ERROR: 14", "", modem.WordError},
+		{"AT+CGSN", "CMS ERROR: 302", "", modem.WordError},
 	},
 }
 
