@@ -93,7 +93,7 @@ func (a answered) isCandidate(t text) bool {
 	switch {
 	case t.label == a.wanted:
 		return true
-	case t.label != labelNone && a.isLabelled, t.label == labelSVN && a.hasNumber:
+	case t.label != labelNone && a.isLabelled, t.label == labelSVN && a.hasNumber && !t.isNumber():
 		return false
 	case t.label == labelOther && (a.hasIMEI || a.isReport || a.hasOwn && !t.own):
 		return false

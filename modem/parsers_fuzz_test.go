@@ -161,6 +161,36 @@ func FuzzCandidates(f *testing.F) {
 	})
 }
 
+// FuzzWords: a line beside the IMEI never makes another one of it, and where the line holds other digits, as many as an identity
+// in one piece, there is none.
+func FuzzWords(f *testing.F) {
+	for _, line := range []string{"SIM not ready", "0, CLOSED", "RECV FROM:10.0.0.1:80", "TR19A8P11R", "IMSI: 262011234567890", "SVN: 352656105937836",
+		"Number 352656105937836", "a352656105937836b", "IMEI(352656105937836)", "\x80\xc0", "NITZ: 26/11/21,10:00:00+04", "xxxxxxxxxxxxxxx"} {
+		f.Add(line, true)
+		f.Add(line, false)
+	}
+	const number = "490154203237518"
+	f.Fuzz(func(t *testing.T, line string, before bool) {
+		lines, _ := linesOf(line)
+		if len(lines) != 1 || line != lines[0] || isUnsolicited(line) {
+			return
+		}
+		if lines = append(lines, number); !before {
+			lines[0], lines[1] = lines[1], lines[0]
+		}
+		var a Answer
+		a.judge(grammarOf("AT+CGSN"), lines)
+		for _, run := range longDigits.FindAllString(line, -1) {
+			if run != number[:identityDigits] && !a.IMEI.IsZero() && line[0] != '+' {
+				t.Errorf("%q: IMEI %s, want none", lines, a.IMEI.Digits())
+			}
+		}
+		if !a.IMEI.IsZero() && a.IMEI.Digits() != number && !strings.Contains(line, a.IMEI.Body()) {
+			t.Errorf("%q: IMEI %s, which it does not hold", lines, a.IMEI.Digits())
+		}
+	})
+}
+
 // readForm is what a question looks like, said in another way than checkReads does: V.250 clause 5.4.1 for the names; arguments
 // are an item number, or operation 0 and an item.
 var readForm = regexp.MustCompile(`^[Aa][Tt](|[Qq]0[Vv]1|[Ii][0-9]{0,3}|[-+#^*$%!@_][-A-Za-z0-9!%./:_]+(\?|=\?|=[0-9]{1,4}|=0,[0-9]{0,2})?|[+][Ee][Gg][Mm][Rr]=2,[0-9]{0,2}|[*][Mm][Rr][Dd]_[Ii][Mm][Ee][Ii]=[Rr])$`)
