@@ -77,18 +77,25 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// FuzzValue: a value taken out of its wrapping stood in the text, as it is or in hex; two identities are never one.
+// FuzzValue: a value taken out of its wrapping stood in the text, as it is or in hex, and so did each field of an ambiguous one;
+// two identities are never one.
 func FuzzValue(f *testing.F) {
 	for _, text := range []string{`"490154203237518"`, "IMEI490154203237518", "490154203237518,TR19A8P11R", `1,"490154203237518"`, `"49,01`,
-		"003400390030003100350034003200300033003200330037003500310038", "343930313534323033323337353138", "490154203237518,352656105937836", "IMEI SV: 06"} {
+		"003400390030003100350034003200300033003200330037003500310038", "343930313534323033323337353138", "490154203237518,352656105937836", "IMEI SV: 06", "490154203237518/352656105937836;1", "IMEI(490154203237518);SN(1)", inHex("00%02X", "IMEI490154203237518,AB12"),
+		"\"490154203237518\x00\""} {
 		f.Add(text, false)
 		f.Add(text, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, own bool) {
 		value, ambiguous := bareValue(text, own)
-		upper := strings.ToUpper(text)
-		if !strings.Contains(text, value) && !strings.Contains(upper, inHex("00%02X", value)) && !strings.Contains(text, inHex("%02x", value)) {
-			t.Errorf("%q gives the value %q, which it does not hold", text, value)
+		upper, fields := strings.ToUpper(text), []string{value}
+		if ambiguous {
+			fields = strings.Split(value, ",")
+		}
+		for _, f := range fields {
+			if !strings.Contains(text, f) && !strings.Contains(upper, inHex("00%02X", f)) && !strings.Contains(text, inHex("%02x", f)) {
+				t.Errorf("%q gives the value %q, which it does not hold", text, f)
+			}
 		}
 		numbers := make(map[string]bool)
 		for _, part := range splitQuoted(text) {

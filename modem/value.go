@@ -58,7 +58,8 @@ func dropBlanks(r rune) rune {
 
 // bareValue takes a value out of its wrapping: quotes, the letters IMEI glued before the digits (Motorola), a serial
 // number after a comma (Option), small numbers before one, or, where the line has the command's own name, any fields; the
-// hex of a left-on UCS2 character set. Two identities on one line are ambiguous: which slot is which is not for us to guess.
+// hex of a left-on UCS2 character set. Two identities on one line are ambiguous, and the value is all fields: which slot is which is not
+// for us to guess.
 func bareValue(text string, own bool) (value string, ambiguous bool) {
 	parts := fieldsOf(text)
 	if holdsTwo(parts) {
