@@ -15,6 +15,9 @@ func candidates(g grammar, lines []string) (found []text, ambiguous bool) {
 			continue
 		}
 		value, two := bareValue(t.value, t.own)
+		if value == "" && t.label == a.wanted && len(found) > 0 {
+			continue // `IMEI2:` of a modem whose second slot holds nothing
+		}
 		ambiguous = ambiguous || two
 		if t.value = value; !slices.ContainsFunc(found, func(f text) bool { return f.value == value }) {
 			found = append(found, t)
@@ -56,13 +59,14 @@ func (t text) isNumber() bool {
 // isTold: the value has the command's own name before it, or is an identifier of some kind.
 func (t text) isTold() bool {
 	value, _ := bareValue(t.value, t.own)
-	return t.own || isIdentifier(value) && !isWords(value)
+	return t.own || isIdentifier(value) && !isTelephoneNumber(value)
 }
 
 // answered is what the lines of one answer are like, all together.
 type answered struct {
 	wanted     label // of the value that the command asks for
 	isReport   bool  // the command asks for several lines
+	isOnly     bool  // there is one line
 	hasIMEI    bool  // one is labelled IMEI: a report to whatever command
 	isLabelled bool  // one has the wanted label
 	ownLabel   bool  // and the command's name before it
@@ -72,7 +76,7 @@ type answered struct {
 }
 
 func survey(g grammar, texts []text) answered {
-	a := answered{wanted: labelIMEI, isReport: g.ask == askReport}
+	a := answered{wanted: labelIMEI, isReport: g.ask == askReport, isOnly: len(texts) == 1}
 	if g.ask == askIMEISV {
 		a.wanted = labelIMEISV
 	}
@@ -95,7 +99,9 @@ func (a answered) isCandidate(t text) bool {
 		return true
 	case t.label != labelNone && a.isLabelled, t.label == labelSVN && a.hasNumber && !t.isNumber():
 		return false
-	case t.label == labelOther && (a.hasIMEI || a.isReport || a.hasOwn && !t.own):
+	case t.label == labelOther && (a.hasIMEI || a.isReport || a.hasOwn && !t.own || a.isTold && !t.isTold()):
+		return false
+	case isTelephoneNumber(t.value) && !a.isOnly:
 		return false
 	case a.isReport:
 		return !a.isLabelled && t.isNumber()

@@ -36,6 +36,8 @@ var variations = map[string][]variation{
 		{"AT+CGSN", "\x80\xc0|490154203237518|---", goodIMEI, ""},
 		{"AT+CGSN", "+491701234567890|490154203237518", goodIMEI, ""},
 		{"AT+CGSN", "SVN: 07|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "PSN: 1|490154203237518", goodIMEI, ""},
+		{"AT+CGSN=3", "+491701234567890|01", "", ""},
 		{"AT+CGSN=3", "Neul|+CGSN: 07", "", ""},
 	},
 	"words beside a module serial": {
@@ -120,6 +122,12 @@ var variations = map[string][]variation{
 		{"AT+EGMR=0,7", "+EGMR: \"\x00\x00\x00\x00\"", "", string(imei.WordBlank)},
 		{"AT+EGMR=0,7", "+EGMR: \"490154203237518\x00\x00\"", goodIMEI, ""},
 		{"AT+EGMR=0,7", "+EGMR: \"4901542\x0003237518\"", "", malformed},
+	},
+	"reports": {
+		{"ATI", "Model: X|IMEI1: 490154203237518|IMEI2:", goodIMEI, ""},
+		{"ATI", "Model: X|IMEI1:|IMEI2: 490154203237518", "", modem.WordAmbiguous},
+		{"ATI", "Model: X|IMEI1:|IMEI2:", "", string(imei.WordBlank)},
+		{"ATI", "Model: X|IMEI1: 490154203237518|IMEI2: 000000000000000", "", modem.WordAmbiguous},
 	},
 	"results": {
 		{"AT+CGSN", "BLOCKED", "", modem.WordError},

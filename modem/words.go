@@ -10,10 +10,10 @@ const (
 	maxNoise           = 8 // bytes of noise that are taken for nothing else
 )
 
-// isWords tells such a report: a word, and beside it only numbers and names that are too short for an identifier. A
-// telephone number with its + counts as one, and so do some bytes of noise.
+// isWords tells such a report: a word, and beside it only numbers and names that are too short for an identifier. Some
+// bytes of noise count as one.
 func isWords(line string) bool {
-	if isNoise(line) || line[0] == '+' && strings.Trim(line[1:], "0123456789") == "" {
+	if isNoise(line) {
 		return true
 	}
 	hasWord := false
@@ -34,6 +34,11 @@ func isWords(line string) bool {
 // isNoise: neither a letter nor a digit, and too short to be an identity whose digits were damaged.
 func isNoise(line string) bool {
 	return len(line) <= maxNoise && !strings.ContainsFunc(line, func(r rune) bool { return r <= '~' && isAlnum(byte(r)) })
+}
+
+// isTelephoneNumber: with its +, which no identifier has.
+func isTelephoneNumber(line string) bool {
+	return line != "" && line[0] == '+' && strings.Trim(line[1:], "0123456789") == ""
 }
 
 // isWord: letters, not all of them hex digits.
