@@ -97,7 +97,7 @@ func (a answered) isCandidate(t text) bool {
 	switch {
 	case t.label == a.wanted:
 		return true
-	case t.label != labelNone && a.isLabelled, t.label == labelSVN && a.hasNumber && !t.isNumber():
+	case t.label != labelNone && a.isLabelled, t.label == labelSVN && a.hasNumber && !t.isTold():
 		return false
 	case t.label == labelOther && (a.hasIMEI || a.isReport || a.hasOwn && !t.own || a.isTold && !t.isTold()):
 		return false
