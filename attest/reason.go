@@ -64,6 +64,7 @@ const (
 	ReasonFirmwareApproved  Reason = "firmware-approved"
 	ReasonFirmwareUnlisted  Reason = "firmware-unlisted"
 	ReasonFirmwareRevoked   Reason = "firmware-revoked"
+	ReasonFirmwareUnknown   Reason = "firmware-unknown"
 	ReasonTPMFirmwareDenied Reason = "tpm-firmware-denied"
 
 	ReasonWeaknessOpen       Reason = "weakness-open"
@@ -230,6 +231,7 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonFirmwareApproved:  {9, "The modem's firmware is one that the manufacturer lists for the model.", "RFC 9334 section 8.3", []Effect{{Configuration, ClaimAffirming}}, noFloor, mayWarn},
 	ReasonFirmwareUnlisted:  {9, "The modem's firmware is not one that the manufacturer lists for the model.", "RFC 9334 section 8.3", []Effect{{Configuration, ClaimWarning}}, StatusWarning, mayDeny},
 	ReasonFirmwareRevoked:   {9, "The manufacturer vouches no longer for the modem's firmware on this model.", "RFC 9334 section 8.3", []Effect{{Configuration, ClaimContraindicated}}, StatusContraindicated, mayDeny},
+	ReasonFirmwareUnknown:   {9, "The manufacturer vouches no longer for some firmware of this model, and the device never told which it runs.", "RFC 9334 section 8.3", []Effect{{Configuration, ClaimWarning}}, StatusWarning, mayDeny},
 	ReasonTPMFirmwareDenied: {9, "The TPM's own firmware has a known fault.", "TPM 2.0 Part 2 section 10.12.12", []Effect{{Hardware, ClaimWarning}}, StatusWarning, mayDeny},
 
 	ReasonWeaknessOpen:       {10, "A weakness of this model and firmware is being dealt with.", "GSMA IMEI weakness process clause 2", []Effect{{Configuration, ClaimWarning}}, StatusWarning, mayDeny},

@@ -75,6 +75,7 @@ var effects = func() map[attest.Reason]struct {
 		attest.ReasonFirmwareApproved:  entry(attest.Configuration, 2, none, affirm),
 		attest.ReasonFirmwareUnlisted:  entry(attest.Configuration, 32, warn, warn),
 		attest.ReasonFirmwareRevoked:   entry(attest.Configuration, 96, contra, contra),
+		attest.ReasonFirmwareUnknown:   entry(attest.Configuration, 32, warn, warn),
 		attest.ReasonTPMFirmwareDenied: entry(attest.Hardware, 32, warn, warn),
 
 		attest.ReasonWeaknessOpen:       entry(attest.Configuration, 32, warn, warn),

@@ -185,6 +185,32 @@ var attacks = []story{
 		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
 		p.reregisters(thief)
 	}},
+	{title: "a firmware that was revoked meanwhile, in a token that no longer tells it", want: "slot1 contraindicated: imei-consistent" + good + " firmware-revoked | " + boundReg, tell: func(s *scene) {
+		p := s.phone().running("R1.4")
+		p.registers(thief)
+		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
+		p.running("").registers(thief)
+	}},
+	{title: "a phone that never tells its firmware, of a model of which some was revoked", want: "slot1 warning: imei-consistent" + good + " firmware-unknown | " + boundReg, tell: func(s *scene) {
+		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
+		s.phone().registers(thief)
+	}},
+	{title: "a token is shown once more after its firmware was revoked", want: nonceExpired + " | " + missing, tell: func(s *scene) {
+		p := s.phone().running("R1.4")
+		r := s.ims(id1, thief)
+		token := p.answering(r)
+		s.present(token, r)
+		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
+		s.present(token, r)
+	}},
+	{title: "an earlier Credential, of better storage than the one that replaced it", want: "slot1 warning: imei-consistent software-vault rollback-unknown | " + boundReg, tell: func(s *scene) {
+		p := s.phone(serial(1))
+		better := p.carried
+		p.endorse(serial(2), kind(attest.StorageSoftware))
+		p.registers(thief)
+		p.carried = better
+		p.registers(thief)
+	}},
 	{title: "a firmware that the manufacturer does not list", want: "slot1 warning: imei-consistent" + good + " firmware-unlisted | " + boundReg, tell: func(s *scene) {
 		s.trusts(approves("R1.9"))
 		s.phone().running("unlocked").registers(thief)
@@ -211,6 +237,13 @@ var attacks = []story{
 		p.registers(thief)
 	}},
 
+	{title: "a TPM whose firmware has a known fault, and which proves nothing any more", want: "slot1 warning: imei-consistent" + good + " tpm-firmware-denied | " + boundReg, tell: func(s *scene) {
+		p := s.phone(unprotected).proving()
+		p.registers(thief)
+		s.trusts(func(a *verifier.Anchor) { a.DeniedTPMFirmware = []uint64{p.tpm.Firmware} })
+		p.tpm = nil
+		p.registers(thief)
+	}},
 	{title: "a TPM whose state was set back", want: regressed + withConsistent, tell: func(s *scene) {
 		p := s.phone(unprotected).proving()
 		p.registers(alice)
@@ -246,7 +279,7 @@ var attacks = []story{
 		s.present(p.answering(r), r)
 		s.present(p.answering(r), s.ims(id1, thief))
 	}},
-	{title: "a second token for a nonce that was answered", want: nonceReused, tell: func(s *scene) {
+	{title: "a second token for a nonce that was answered", want: nonceExpired, tell: func(s *scene) {
 		p, n := s.phone(), s.mint()
 		s.present(p.token(n), nil)
 		s.present(p.claiming(aged(time.Second)).token(n), nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"imei-attest/attest"
@@ -14,7 +15,8 @@ type endorsement struct {
 	credential *attest.SignedCredential
 	anchor     *Anchor
 	generation uint64
-	kept       bool // by the store, with the generation
+	software   Software // that the device told of before
+	kept       bool     // by the store, with the generation
 }
 
 // endorse is step 2: find the Credential of the key that signed and see that its manufacturer may vouch for it. The
@@ -27,40 +29,75 @@ func (v *Verifier) endorse(ctx context.Context, q *question) (*endorsement, atte
 		return known, "", nil
 	}
 	kept, found, err := v.store.Credential(ctx, q.evidence.KeyID)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, "", err
-	}
-	if carried == nil && !found {
+	case carried == nil && !found:
 		return nil, attest.ReasonKeyUnknown, nil
+	case carried == nil || bytes.Equal(carried, kept.Credential):
+		e, refusal := q.trust.uphold(kept)
+		return e, refusal, nil
 	}
-	if carried != nil && !bytes.Equal(carried, kept.Credential) {
-		kept = Endorsed{Credential: carried}
+	e, refusal := q.trust.endorse(carried)
+	switch {
+	case refusal != "":
+		return nil, refusal, nil
+	case attest.KeyIDOf(e.credential.Key) != q.evidence.KeyID:
+		return nil, attest.ReasonSignatureInvalid, nil // the Credential is of another key than the one that says it signed
 	}
-	e, refusal := q.trust.uphold(kept)
-	if refusal == "" && attest.KeyIDOf(e.credential.Key) != q.evidence.KeyID {
-		refusal = attest.ReasonSignatureInvalid // the Credential is of another key than the one that says it signed
+	e.software = kept.Software
+	if newer, refusal := q.trust.uphold(kept); found && refusal == "" && newer.supersedes(e) {
+		return newer, "", nil
 	}
-	return e, refusal, nil
+	return e, "", nil
 }
 
-// asKept is the endorsement once the store has it.
-func (e *endorsement) asKept() *endorsement {
-	if e.kept {
+// supersedes reports a later Credential of the same manufacturer: what an earlier one says counts no longer.
+func (e *endorsement) supersedes(o *endorsement) bool {
+	return e.credential.Issuer == o.credential.Issuer && e.credential.Serial > o.credential.Serial
+}
+
+// asKept is the endorsement once the store has it, and what the device told of.
+func (e *endorsement) asKept(told Software) *endorsement {
+	if e.kept && e.software == told {
 		return e
 	}
 	kept := *e
-	kept.kept = true
+	kept.kept, kept.software = true, told
 	return &kept
+}
+
+// stillFinds reports that the trust says of the device's firmware and storage what it said for an earlier result.
+func (e *endorsement) stillFinds(earlier *attest.Result) bool {
+	c := &e.credential.Credential
+	firmware := e.anchor.judgeFirmware(c, e.software.Revision)
+	for reason, finds := range map[attest.Reason]bool{
+		attest.ReasonFirmwareApproved:  firmware == attest.ReasonFirmwareApproved,
+		attest.ReasonFirmwareUnlisted:  firmware == attest.ReasonFirmwareUnlisted,
+		attest.ReasonFirmwareRevoked:   firmware == attest.ReasonFirmwareRevoked,
+		attest.ReasonFirmwareUnknown:   firmware == attest.ReasonFirmwareUnknown,
+		attest.ReasonTPMFirmwareDenied: e.anchor.deniesTPM(e.software.TPM),
+		attest.ReasonEmulatedVault:     c.Storage.Kind == attest.StorageTPMEmulated && !e.anchor.vouches(c.Storage.Kind),
+	} {
+		if slices.Contains(earlier.Reasons(), reason) != finds {
+			return false
+		}
+	}
+	return true
 }
 
 // uphold is endorse of what a store keeps: what verified under the same trust before does not have to again.
 func (t *Trust) uphold(kept Endorsed) (*endorsement, attest.Reason) {
 	if kept.Generation == t.Generation {
 		if c, anchor, err := t.Keys.RecallCredential(kept.Credential); err == nil {
-			return &endorsement{credential: c, anchor: anchor, generation: t.Generation, kept: true}, ""
+			return &endorsement{credential: c, anchor: anchor, generation: t.Generation, software: kept.Software, kept: true}, ""
 		}
 	}
-	return t.endorse(kept.Credential)
+	e, refusal := t.endorse(kept.Credential)
+	if refusal == "" {
+		e.software = kept.Software
+	}
+	return e, refusal
 }
 
 func (t *Trust) endorse(raw []byte) (*endorsement, attest.Reason) {

@@ -225,7 +225,10 @@ func (e *Verified) deviceInput() string {
 		boot = "measured boot"
 	}
 	text := fmt.Sprintf("%s says of model %q: %s, %s", e.Issuer, e.Model, e.Kind, boot)
-	if e.Revision != "" {
+	switch {
+	case e.Revision != "" && e.Untold:
+		text += fmt.Sprintf("; the token tells no firmware of the modem, an earlier one told %q", e.Revision)
+	case e.Revision != "":
 		text += fmt.Sprintf("; the modem tells firmware %q", e.Revision)
 	}
 	return text

@@ -104,7 +104,8 @@ type Verified struct {
 	// Outdated: the token tells other provisioned IMEIs than the Credential.
 	Outdated   bool          `json:"outdated,omitempty" cbor:"5,keyasint,omitempty"`
 	ReadingAge time.Duration `json:"reading_age_ns,omitempty" cbor:"6,keyasint,omitempty"`
-	Revision   string        `json:"modem_revision,omitempty" cbor:"7,keyasint,omitempty"` // of the modem's firmware, as the agent read it
+	Revision   string        `json:"modem_revision,omitempty" cbor:"7,keyasint,omitempty"`         // of the modem's firmware, as the agent read it now or earlier
+	Untold     bool          `json:"modem_revision_untold,omitempty" cbor:"23,keyasint,omitempty"` // not now
 
 	Issuer      string             `json:"issuer" cbor:"8,keyasint"`
 	Model       string             `json:"hwmodel" cbor:"9,keyasint"`

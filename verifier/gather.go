@@ -2,6 +2,7 @@ package verifier
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"slices"
@@ -23,6 +24,7 @@ type question struct {
 	signalled   imei.IMEI // S, zero when the registration shows none
 	evidence    *attest.Evidence
 	endorsement *endorsement // set once the evidence verified
+	software    Software     // of the device: what the evidence tells, or else what it told before
 	expiry      time.Time    // of the nonce
 }
 
@@ -167,9 +169,16 @@ func (q *question) readEndorsement(found *Verified, tpmFirmware uint64) {
 	found.Key, found.Issuer, found.Model, found.Serial, found.ClientClass = q.evidence.KeyID, c.Issuer, string(c.HWModel), c.Serial, c.ClientClass
 	found.Kind, found.NV, found.Boot, found.Protected = c.Storage.Kind, c.Storage.NV, c.Storage.Boot, c.Storage.RollbackProtected
 	found.Lifted = anchor.vouches(attest.StorageTPMEmulated)
-	found.Revision = q.evidence.Claims.Modem.Revision
+	q.software = Software{q.evidence.Claims.Modem.Revision, tpmFirmware}.orElse(q.endorsement.software)
+	found.Revision = q.software.Revision
+	found.Untold = found.Revision != "" && q.evidence.Claims.Modem.Revision == ""
 	found.Firmware = anchor.judgeFirmware(c, found.Revision)
-	found.TPMDenied = found.Proved != nil && anchor.deniesTPM(tpmFirmware)
+	found.TPMDenied = anchor.deniesTPM(q.software.TPM)
+}
+
+// orElse is what was told, and what was told before of the rest.
+func (s Software) orElse(before Software) Software {
+	return Software{cmp.Or(s.Revision, before.Revision), cmp.Or(s.TPM, before.TPM)}
 }
 
 // readClaims puts what the device says beside what its manufacturer provisioned, slot by slot.
@@ -320,12 +329,12 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 		return err
 	}
 	if found && prior.Generation != q.trust.Generation {
-		// The trust changed meanwhile: what was found stands if its Credential does, and nothing else was said of the device.
+		// The trust changed meanwhile: what was found stands if its Credential does, and all else that the trust says of the device.
 		e, err := v.holding(ctx, q.trust, q.signalled, holder.Key)
 		if err != nil {
 			return err
 		}
-		found = e != nil && !e.anchor.saysMore(&e.credential.Credential)
+		found = e != nil && e.stillFinds(&prior.Answer)
 	}
 	if found {
 		q.facts.Prior = &prior

@@ -334,11 +334,23 @@ var honest = []story{
 		})
 		p.reregisters(alice)
 	}},
-	{title: "the trust folder is read again, and lists the model's firmware: the phone must attest again", want: missing, tell: func(s *scene) {
-		p := s.phone()
+	{title: "the trust folder is read again, and revokes another firmware of the model", want: bound, tell: func(s *scene) {
+		p := s.phone().running("R3")
+		p.registers(alice)
+		s.trusts(revokesFirmware("R1", "R2"))
+		p.reregisters(alice)
+	}},
+	{title: "the trust folder is read again, and lists the phone's firmware: the phone must attest again", want: missing, tell: func(s *scene) {
+		p := s.phone().running("R1.9")
 		p.registers(alice)
 		s.trusts(approves("R1.9"))
 		p.reregisters(alice)
+	}},
+	{title: "a modem that was busy answers while the challenge is open: a second try gets a new challenge", want: nonceExpired + " | " + missing, tell: func(s *scene) {
+		p := s.phone()
+		r := s.ims(id1, alice)
+		s.present(p.tells(saysNothing("busy")).answering(r), r)
+		s.present(p.tells(says(id1)).answering(r), r)
 	}},
 	{title: "the verifier restarts and has forgotten the challenge", want: nonceExpired, tell: func(s *scene) {
 		token := s.phone().token(s.mint())

@@ -110,7 +110,8 @@ var reuses = []struct {
 	registration *verifier.Registration
 	want         string
 }{
-	{"another token is refused", nil, registering(id1, by("alice@example")), registrationReused},
+	{"another token of the same device is its second try, and needs a new challenge", nil, registering(id1, by("alice@example")),
+		"slot1 none: nonce-expired | registration warning: evidence-missing"},
 	{"another subscriber is refused", credential(), registering(id1, by("mallory@example")), registrationReused},
 	{"another IMEI is refused", credential(), registering(stranger, by("alice@example")), registrationReused},
 	{"another front is refused", credential(), registering(id1, by("alice@example"), fromDevice), registrationReused},

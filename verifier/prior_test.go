@@ -68,8 +68,7 @@ var priors = []struct {
 	{"the PEI of the same IMEI rests on it", nil, both(again, showingIMEI(id1.Digits())), time.Hour, false, resting},
 }
 
-// TestAPriorAfterTheTrustChanged stands unless the change may say more of the device: then only evidence tells what would be
-// found now.
+// TestAPriorAfterTheTrustChanged stands unless the trust says something else of the device than it did: then the device is asked.
 func TestAPriorAfterTheTrustChanged(t *testing.T) {
 	for _, c := range []struct {
 		name   string
@@ -77,19 +76,20 @@ func TestAPriorAfterTheTrustChanged(t *testing.T) {
 		want   string
 	}{
 		{"nothing said of the device", func(a *verifier.Anchor) {}, resting},
+		{"another firmware of its model revoked", revokesFirmware("R2", "R9"), resting},
 		{"another model's firmware", func(a *verifier.Anchor) { a.Models = []verifier.Model{{HWModel: "other", Firmware: []string{"R1"}}} }, resting},
 		{"another TAC's firmware", func(a *verifier.Anchor) {
 			a.Revoked.Firmware = []verifier.FirmwareRange{{TACs: verifier.TACRange{First: id2.TAC(), Last: id2.TAC()}, From: "R1", To: "R9"}}
 		}, resting},
-		{"its firmware revoked", func(a *verifier.Anchor) {
-			a.Revoked.Firmware = []verifier.FirmwareRange{{TACs: verifier.TACRange{First: id1.TAC(), Last: id1.TAC()}, From: "R1", To: "R9"}}
-		}, missing},
-		{"its model's firmware listed", approves("R1.9"), missing},
-		{"TPM firmware denied", func(a *verifier.Anchor) { a.DeniedTPMFirmware = []uint64{1} }, missing},
+		{"its firmware revoked", revokesFirmware("R1", "R2"), missing},
+		{"its firmware listed", approves("R1.9"), missing},
+		{"its firmware not listed", approves("R2"), missing},
+		{"other TPM firmware denied", func(a *verifier.Anchor) { a.DeniedTPMFirmware = []uint64{1} }, resting},
 		{"its key revoked", func(a *verifier.Anchor) { a.Revoked.DeviceKeys = map[attest.KeyID]bool{deviceKID: true} }, missing},
 	} {
 		l := newLab(t)
-		l.judge(l.token(credential()), registering(id1, by("alice@example")))
+		l.judge(l.token(credential(), revision("R1.9")), registering(id1, by("alice@example")))
+		l.judge(l.token(nil), registering(id1, by("alice@example"))) // tells none, and so the same
 		changed := anchor()
 		c.change(changed)
 		later := trusting(changed)
@@ -99,6 +99,12 @@ func TestAPriorAfterTheTrustChanged(t *testing.T) {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
 		}
 	}
+}
+
+func revision(r string) func(*attest.Claims) { return func(c *attest.Claims) { c.Modem.Revision = r } }
+
+func revokesFirmware(from, to string) func(*verifier.Anchor) {
+	return func(a *verifier.Anchor) { a.Revoked.Firmware = revisions(from, to) }
 }
 
 // TestAPriorOfAnEmulationThatIsVouchedForNoLonger does not stand.

@@ -261,6 +261,15 @@ var provocations = []struct {
 		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
 		s.phone().running("R1.10").attests()
 	}},
+	{attest.ReasonFirmwareUnknown, "a modem that never told its firmware, of a model of which some is revoked", func(s *scene) {
+		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
+		s.phone().attests()
+	}, "one that told another before", func(s *scene) {
+		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
+		p := s.phone().running("R2")
+		p.attests()
+		p.running("").attests()
+	}},
 	{attest.ReasonTPMFirmwareDenied, "a TPM's firmware that is denied", func(s *scene) {
 		s.trusts(func(a *verifier.Anchor) { a.DeniedTPMFirmware = []uint64{attesttest.Proof().Firmware} })
 		s.phone(unprotected).proving().attests()

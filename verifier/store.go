@@ -53,7 +53,12 @@ type Presentation struct {
 // Same reports the same token for the same subscriber and the same IMEI. A network may ask again through another of its fronts; what
 // a device hands in itself is another question.
 func (p *Presentation) Same(o *Presentation) bool {
-	return bytes.Equal(p.Nonce, o.Nonce) && p.Token == o.Token && p.Subscriber == o.Subscriber && p.Signalled == o.Signalled &&
+	return p.Token == o.Token && p.Asks(o)
+}
+
+// Asks reports that both answer one challenge for the same subscriber and the same IMEI, be it by two tokens.
+func (p *Presentation) Asks(o *Presentation) bool {
+	return bytes.Equal(p.Nonce, o.Nonce) && p.Subscriber == o.Subscriber && p.Signalled == o.Signalled &&
 		(p.Front == FrontDevice) == (o.Front == FrontDevice)
 }
 
@@ -104,13 +109,21 @@ type Endorsed struct {
 	Credential []byte
 	// Generation is that of the trust which the Credential verified under: under the same one it is not verified again.
 	Generation uint64
+	Software   Software
+}
+
+// Software is the firmware that a device last told of. Later evidence may leave it out: what it leaves out has not changed.
+type Software struct {
+	Revision string // of the modem's firmware, at most 32 bytes; empty if it never told
+	TPM      uint64 // the version of the TPM's firmware (TPM 2.0 Part 2 section 10.12.12); 0 if no proof ever told
 }
 
 // Device is what is known of a device after evidence under its endorsed key.
 type Device struct {
 	Key attest.KeyID
-	// Credential, with the Generation below, replaces the one that is kept; nil where that one is the same.
+	// Credential, with Software and the Generation below, replaces what is kept; nil where that is the same.
 	Credential []byte
+	Software   Software
 	// State is what the evidence proves of the storage; nil in profile A, and then what is kept stays.
 	State *StateChange
 	// Holds are the IMEIs of its slots. Empty for a device that another one's IMEI was refused to: none of it is then touched.
@@ -161,8 +174,9 @@ type Commitment struct {
 	Repeat bool
 	// Replay: the nonce was used for something else.
 	Replay bool
-	// Closed: the nonce is used up, and nothing is answered for it any more: it was given up, or its answer has run out,
-	// or the device was convicted since; or it expired before another decision's time, so that its use may be forgotten.
+	// Closed: the nonce is used up, and nothing is answered for it any more: it was given up, or its answer has run out, or the
+	// device was convicted or the trust changed since; or the same device signed another token for it, as one does that reads
+	// its modem once more; or it expired before another decision's time, so that its use may be forgotten.
 	Closed bool
 	// Conflict: the device's state, or the holder of one of its IMEIs, is no longer what the decision was judged by.
 	Conflict bool

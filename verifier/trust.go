@@ -124,16 +124,20 @@ func (a *Anchor) isOurKey(c *attest.Credential) bool {
 	return err == nil && slices.Equal(name, c.Storage.KeyName)
 }
 
-// judgeFirmware compares the revision that the modem tells with the reference values. Nothing is said where the modem told none,
-// or none are known of the model.
+// judgeFirmware compares the revision of the modem's firmware, empty where the device never told it, with what is revoked and with the
+// reference values. Nothing is said of a model that has neither.
 func (a *Anchor) judgeFirmware(c *attest.Credential, revision string) attest.Reason {
-	if revision == "" {
-		return ""
-	}
 	for _, r := range a.Revoked.Firmware {
-		if r.covers(c.Slots, revision) {
+		switch {
+		case !r.concerns(c.Slots):
+		case revision == "":
+			return attest.ReasonFirmwareUnknown
+		case r.has(revision):
 			return attest.ReasonFirmwareRevoked
 		}
+	}
+	if revision == "" {
+		return ""
 	}
 	for _, m := range a.Models {
 		if m.HWModel != string(c.HWModel) {
@@ -147,22 +151,15 @@ func (a *Anchor) judgeFirmware(c *attest.Credential, revision string) attest.Rea
 	return ""
 }
 
-func (r *FirmwareRange) covers(slots []imei.IMEI, revision string) bool {
-	return CompareRevisions(r.From, revision) <= 0 && CompareRevisions(revision, r.To) <= 0 && r.concerns(slots)
-}
-
 func (r *FirmwareRange) concerns(slots []imei.IMEI) bool {
 	return slices.ContainsFunc(slots, func(id imei.IMEI) bool { return r.TACs.Has(id.TAC()) })
 }
 
-func (a *Anchor) deniesTPM(firmware uint64) bool {
-	return slices.Contains(a.DeniedTPMFirmware, firmware)
+func (r *FirmwareRange) has(revision string) bool {
+	return CompareRevisions(r.From, revision) <= 0 && CompareRevisions(revision, r.To) <= 0
 }
 
-// saysMore reports that the anchor says more of a device than its Credential does: of the firmware of its modem or TPM, or that
-// its emulated storage is not vouched for. Only evidence tells then what an earlier result would be now.
-func (a *Anchor) saysMore(c *attest.Credential) bool {
-	return len(a.DeniedTPMFirmware) > 0 || c.Storage.Kind == attest.StorageTPMEmulated && !a.vouches(c.Storage.Kind) ||
-		slices.ContainsFunc(a.Revoked.Firmware, func(r FirmwareRange) bool { return r.concerns(c.Slots) }) ||
-		slices.ContainsFunc(a.Models, func(m Model) bool { return m.HWModel == string(c.HWModel) })
+// deniesTPM judges the version of a TPM's firmware; 0 is of a device that never told it.
+func (a *Anchor) deniesTPM(firmware uint64) bool {
+	return firmware != 0 && slices.Contains(a.DeniedTPMFirmware, firmware)
 }

@@ -281,8 +281,8 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(),
 		Device: &Device{Key: q.evidence.KeyID, State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
 	}
-	if !q.endorsement.kept {
-		d.Device.Credential = q.endorsement.credential.Raw
+	if !q.endorsement.kept || q.endorsement.software != q.software {
+		d.Device.Credential, d.Device.Software = q.endorsement.credential.Raw, q.software
 	}
 	if a.holdsShown() {
 		d.Sighting = q.sighting()
@@ -298,7 +298,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	case done.Replay:
 		q.facts.Reuse = attest.ReasonNonceReused
 	default:
-		v.endorsements.put(q.evidence.KeyID, q.endorsement.asKept())
+		v.endorsements.put(q.evidence.KeyID, q.endorsement.asKept(q.software))
 		v.count(q, p, r)
 		return r.Verdict, false, nil
 	}

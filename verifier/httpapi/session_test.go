@@ -112,7 +112,7 @@ func TestASessionIsCompletedByEvidence(t *testing.T) {
 	}
 }
 
-func TestTheSameTokenGetsTheSameAnswerAndAnotherIsAReplay(t *testing.T) {
+func TestTheSameTokenGetsTheSameAnswerAndAnotherNeedsANewSession(t *testing.T) {
 	s := serve(t)
 	path, n := s.open()
 	var answers [2]session
@@ -124,13 +124,17 @@ func TestTheSameTokenGetsTheSameAnswerAndAnotherIsAReplay(t *testing.T) {
 	}
 	var other session
 	s.read(s.submit(path, attesttest.Token(claims(n), nil)), &other)
+	if v := s.verdict(other.Result); v != "none: nonce-expired" {
+		t.Errorf("another token of the device: %s", v)
+	}
+	s.read(s.submit(path+"?signalled=urn:gsma:imei:49015420-323751-0", token(n)), &other)
 	if v := s.verdict(other.Result); v != "contraindicated: nonce-reused" {
-		t.Errorf("another token: %s", v)
+		t.Errorf("the token for another question: %s", v)
 	}
 	var kept session
 	s.read(s.do("GET", path, nil), &kept)
 	if v := s.verdict(kept.Result); v != good {
-		t.Errorf("GET after the replay: %s, want %s", v, good)
+		t.Errorf("GET after the replays: %s, want %s", v, good)
 	}
 }
 

@@ -50,6 +50,7 @@ type use struct {
 	expiry       time.Time
 	answer       verifier.Verdict
 	device       *attest.KeyID // nil when the nonce was given up
+	generation   uint64        // of the trust
 	decision     uint64
 }
 
@@ -220,7 +221,7 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	m.record(d.Record)
 	m.see(d.Sighting)
 	if d.Device != nil {
-		u.device = &d.Device.Key
+		u.device, u.generation = &d.Device.Key, d.Device.Generation
 		m.keep(d)
 	}
 	return verifier.Commitment{}, nil
@@ -238,7 +239,7 @@ func (m *Memory) conflicts(d *verifier.Device) bool {
 func (m *Memory) keep(d verifier.Decision) {
 	key := d.Device.Key
 	if d.Device.Credential != nil {
-		m.credentials[key] = verifier.Endorsed{Credential: d.Device.Credential, Generation: d.Device.Generation}
+		m.credentials[key] = verifier.Endorsed{Credential: d.Device.Credential, Generation: d.Device.Generation, Software: d.Device.Software}
 	}
 	if d.Device.State != nil {
 		m.states[key] = d.Device.State.Is
@@ -265,14 +266,16 @@ func (m *Memory) keep(d verifier.Decision) {
 // Close implements verifier.Store.
 func (m *Memory) Close() error { return nil }
 
-// again answers a nonce that was used. An answer is repeated only while it is valid and its device was not convicted since.
+// again answers a nonce that was used. An answer is repeated only while it is valid, under the same trust, and while its device was
+// not convicted since.
 func (m *Memory) again(u *use, d verifier.Decision) verifier.Commitment {
 	switch {
 	case u.device == nil:
 		return verifier.Commitment{Closed: true}
 	case !u.presentation.Same(&d.Presentation):
-		return verifier.Commitment{Replay: true}
-	case !d.Now.Before(u.answer.ValidUntil), m.convicted[*u.device] > u.decision:
+		isSecondTry := d.Device != nil && d.Device.Key == *u.device && u.presentation.Asks(&d.Presentation)
+		return verifier.Commitment{Closed: isSecondTry, Replay: !isSecondTry}
+	case d.Device == nil || d.Device.Generation != u.generation, !d.Now.Before(u.answer.ValidUntil), m.convicted[*u.device] > u.decision:
 		return verifier.Commitment{Closed: true}
 	}
 	return verifier.Commitment{Repeat: true, Answer: u.answer}

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"strings"
@@ -13,7 +14,8 @@ import (
 // decision is one to commit, with all that can be computed beforehand, by those who wait and not by the one who writes.
 type decision struct {
 	verifier.Decision
-	presented verifier.Alias
+	presented verifier.Alias // the presentation, and the same by any token
+	asked     verifier.Alias
 	record    preparedRecord
 	sealed    []byte           // the Credential, nil where it stays
 	held      []verifier.Alias // the IMEIs of Device.Holds
@@ -51,11 +53,14 @@ func (s *Store) prepareSighting(of *verifier.Sighting) *preparedSighting {
 
 func (s *Store) prepare(d verifier.Decision) (p *decision, err error) {
 	p = &decision{Decision: d, presented: s.names.Presentation(&d.Presentation), sighting: s.prepareSighting(d.Sighting)}
+	byAnyToken := d.Presentation
+	byAnyToken.Token = [32]byte{}
+	p.asked = s.names.Presentation(&byAnyToken)
 	if p.record, err = prepareRecord(d.Record); err != nil || d.Device == nil {
 		return p, err
 	}
 	if d.Device.Credential != nil {
-		p.sealed = s.seals.seal(d.Device.Key, verifier.Endorsed{Credential: d.Device.Credential, Generation: d.Device.Generation})
+		p.sealed = s.seals.seal(d.Device.Key, verifier.Endorsed{Credential: d.Device.Credential, Generation: d.Device.Generation, Software: d.Device.Software})
 	}
 	for _, h := range d.Device.Holds {
 		p.held = append(p.held, s.names.Device(h.IMEI))
@@ -115,9 +120,9 @@ func (d *decision) guard(seq int64) (text string, args []any) {
 	if d.record.body != nil {
 		record = d.record.id[:]
 	}
-	args = append(make([]any, 0, 24), []byte(d.Presentation.Nonce), nanos(d.Expiry), d.presented.Current[:], kid, record, seq)
+	args = append(make([]any, 0, 24), []byte(d.Presentation.Nonce), nanos(d.Expiry), d.presented.Current[:], d.asked.Current[:], kid, record, seq)
 	var b strings.Builder
-	b.WriteString(`INSERT INTO nonces (nonce, expiry, presented, kid, record, seq) SELECT ?, ?, ?, ?, ?, ? WHERE true`)
+	b.WriteString(`INSERT INTO nonces (nonce, expiry, presented, asked, kid, record, seq) SELECT ?, ?, ?, ?, ?, ?, ? WHERE true`)
 	if d.Device != nil {
 		args = guardState(&b, args, d.Device)
 		for i, h := range d.Device.Holds {
@@ -150,11 +155,13 @@ func guardHolder(b *strings.Builder, args []any, device *verifier.Alias, was ver
 	return append(args, device.Current[:], was.Key[:], was.Issuer, int64(was.Serial))
 }
 
-// refuse says why the nonce was not taken. An answer is repeated only while it is valid and its device was not convicted since.
+// refuse says why the nonce was not taken. An answer is repeated only while it is valid, under the same trust, and while its device
+// was not convicted since.
 func (w *writer) refuse(d *decision) (done verifier.Commitment, err error) {
-	var presented, kid, record []byte
+	var presented, asked, kid, record []byte
 	var seq, convicted int64
-	found, err := w.row(`SELECT presented, kid, record, seq FROM nonces WHERE nonce = ?`, []any{[]byte(d.Presentation.Nonce)}, &presented, &kid, &record, &seq)
+	found, err := w.row(`SELECT presented, asked, kid, record, seq FROM nonces WHERE nonce = ?`, []any{[]byte(d.Presentation.Nonce)},
+		&presented, &asked, &kid, &record, &seq)
 	switch {
 	case err != nil:
 		return done, err
@@ -163,13 +170,14 @@ func (w *writer) refuse(d *decision) (done verifier.Commitment, err error) {
 	case !found, kid == nil:
 		return verifier.Commitment{Closed: true}, nil
 	case !d.presented.Is(verifier.Pseudonym(presented)):
-		return verifier.Commitment{Replay: true}, nil
+		isSecondTry := d.Device != nil && bytes.Equal(d.Device.Key[:], kid) && d.asked.Is(verifier.Pseudonym(asked))
+		return verifier.Commitment{Closed: isSecondTry, Replay: !isSecondTry}, nil
 	}
 	answer, found, err := findRecord(&w.statements, record)
 	if err == nil && found {
 		_, err = w.row(`SELECT convicted FROM devices WHERE kid = ?`, []any{kid}, &convicted)
 	}
-	if err != nil || !found || !d.Now.Before(answer.Verdict.ValidUntil) || convicted > seq {
+	if err != nil || !found || d.Device == nil || d.Device.Generation != answer.Generation || !d.Now.Before(answer.Verdict.ValidUntil) || convicted > seq {
 		return verifier.Commitment{Closed: true}, err
 	}
 	return verifier.Commitment{Repeat: true, Answer: answer.Verdict}, nil

@@ -64,6 +64,7 @@ CREATE TABLE nonces (         -- the used ones
 	nonce     BLOB PRIMARY KEY,
 	expiry    INTEGER NOT NULL,
 	presented BLOB NOT NULL,    -- pseudonym of the presentation
+	asked     BLOB NOT NULL,    -- the same by any token
 	kid       BLOB,             -- NULL where it was given up
 	record    BLOB,
 	seq       INTEGER NOT NULL  -- the decision's audit entry

@@ -8,12 +8,13 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"math"
 
 	"imei-attest/attest"
 	"imei-attest/verifier"
 )
 
-// seals hide Credentials, which hold IMEIs: AES-256-GCM under a key that follows from that of the IMEIs' pseudonyms (HKDF, RFC 5869).
+// seals hide Credentials, which hold IMEIs, and the firmware that devices told of: AES-256-GCM under a key that follows from that of the IMEIs' pseudonyms (HKDF, RFC 5869).
 // The seal covers whose Credential it is and which trust it verified under, so that neither can be changed in the file.
 type seals struct {
 	id              uint32 // of the current key
@@ -44,8 +45,25 @@ func sealed(key attest.KeyID, generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(key[:len(key):len(key)], generation)
 }
 
+// seal writes the version of the TPM's firmware, the length of the modem's revision and it, and the Credential.
 func (s *seals) seal(key attest.KeyID, kept verifier.Endorsed) []byte {
-	return s.current.Seal(nil, nil, kept.Credential, sealed(key, kept.Generation))
+	revision := kept.Software.Revision[:min(len(kept.Software.Revision), math.MaxUint8)]
+	content := binary.BigEndian.AppendUint64(make([]byte, 0, softwareLen+len(revision)+len(kept.Credential)), kept.Software.TPM)
+	content = append(append(append(content, byte(len(revision))), revision...), kept.Credential...)
+	return s.current.Seal(nil, nil, content, sealed(key, kept.Generation))
+}
+
+// softwareLen is what stands before the revision.
+const softwareLen = 8 + 1
+
+func unseal(content []byte) (kept verifier.Endorsed, err error) {
+	if len(content) < softwareLen || len(content) < softwareLen+int(content[softwareLen-1]) {
+		return kept, errSeal
+	}
+	end := softwareLen + int(content[softwareLen-1])
+	kept.Software = verifier.Software{TPM: binary.BigEndian.Uint64(content), Revision: string(content[softwareLen:end])}
+	kept.Credential = content[end:]
+	return kept, nil
 }
 
 var errSeal = errors.New("the seal of a Credential is broken: the file was altered, or its key is another")
@@ -58,13 +76,14 @@ func (s *seals) open(key attest.KeyID, id uint32, generation uint64, content []b
 			return kept, errSeal
 		}
 	}
-	if kept.Credential, err = aead.Open(nil, nil, content, sealed(key, generation)); err != nil {
-		return verifier.Endorsed{}, errSeal
+	opened, err := aead.Open(nil, nil, content, sealed(key, generation))
+	if err != nil {
+		return kept, errSeal
 	}
-	if id == s.id {
+	if kept, err = unseal(opened); err == nil && id == s.id {
 		kept.Generation = generation
 	}
-	return kept, nil
+	return kept, err
 }
 
 // randomID names a backup or another thing of which there is one.

@@ -38,7 +38,7 @@ func decision(n byte) verifier.Decision {
 	d := verifier.Decision{
 		Presentation: verifier.Presentation{Nonce: append(attest.Nonce{n}, attesttest.Nonce()...), Token: [32]byte{n}, Subscriber: alice, Signalled: device},
 		Expiry:       attesttest.Now.Add(attest.NonceLife), Now: attesttest.Now, Lasting: true,
-		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{n}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}},
+		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{n}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}, Generation: 7},
 		Sighting: &verifier.Sighting{IMEI: device, Subscriber: alice, At: attesttest.Now},
 	}
 	credential := attesttest.Credential()
@@ -129,6 +129,10 @@ func TestARotationFindsWhatWasKept(t *testing.T) {
 	}
 	again := decision(1)
 	again.Presentation.Token[0]++
+	if got := commit(t, s, again); !got.Closed {
+		t.Errorf("another token for a nonce used before the rotation: %+v, want closed", got)
+	}
+	again.Presentation.Subscriber = "mallory@example"
 	if got := commit(t, s, again); !got.Replay {
 		t.Errorf("a nonce used before the rotation: %+v, want a replay", got)
 	}

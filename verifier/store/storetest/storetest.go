@@ -26,7 +26,9 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"the same presentation gets the same answer", testRepeat},
 		{"an answer is not repeated after its time", testNoRepeatAfterValidity},
 		{"an answer is not repeated after the device's conviction", testNoRepeatAfterConviction},
+		{"an answer is not repeated under another trust", testNoRepeatUnderAnotherTrust},
 		{"another presentation of the nonce is a replay and changes nothing", testReplay},
+		{"another token of the same device for the nonce is no replay, and changes nothing", testSecondTry},
 		{"a used nonce without a device keeps no device", testNoDevice},
 		{"only a lasting answer is found again", testLasting},
 		{"a damning decision ends what lasted, for every subscriber", testDamning},
@@ -83,7 +85,7 @@ func decision() verifier.Decision {
 	return verifier.Decision{
 		Presentation: verifier.Presentation{Nonce: attesttest.Nonce(), Token: [32]byte{1}, Subscriber: "alice", Signalled: device, Front: verifier.FrontHTTP},
 		Expiry:       attesttest.Now.Add(attest.NonceLife), Now: attesttest.Now, Lasting: true,
-		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{1}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}},
+		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{1}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}, Generation: 7},
 		Sighting: &verifier.Sighting{IMEI: device, Subscriber: "alice", At: attesttest.Now},
 		Device:   &verifier.Device{Key: key, Credential: []byte("credential"), Holds: []verifier.Hold{{IMEI: device, Is: holder}}, Generation: 7},
 	}
@@ -183,6 +185,36 @@ func testNoRepeatAfterConviction(t *testing.T, s verifier.Store) {
 	}
 }
 
+func testNoRepeatUnderAnotherTrust(t *testing.T, s verifier.Store) {
+	d := decision()
+	commit(t, s, d)
+	later := decision()
+	later.Device.Generation, later.Record.Generation = 8, 8
+	if c := commit(t, s, later); !c.Closed || c.Repeat || c.Replay {
+		t.Errorf("under another trust: %+v, want closed", c)
+	}
+	if c := commit(t, s, d); !c.Repeat {
+		t.Errorf("under the same: %+v, want repeated", c)
+	}
+}
+
+func testSecondTry(t *testing.T, s verifier.Store) {
+	commit(t, s, decision())
+	second := decision()
+	second.Presentation.Token[0] = 2
+	second.Device.Credential, second.Device.Holds = []byte("x"), []verifier.Hold{{IMEI: other, Is: holder}}
+	if c := commit(t, s, second); !c.Closed || c.Repeat || c.Replay {
+		t.Errorf("another token of the device: %+v, want closed", c)
+	}
+	if kept, _, _ := s.Credential(context.Background(), key); string(kept.Credential) != "credential" {
+		t.Errorf("it replaced the Credential by %q", kept.Credential)
+	}
+	second.Presentation.Subscriber = "mallory"
+	if c := commit(t, s, second); !c.Replay || c.Closed {
+		t.Errorf("for another subscriber: %+v, want a replay", c)
+	}
+}
+
 func testReplay(t *testing.T, s verifier.Store) {
 	d := decision()
 	commit(t, s, d)
@@ -246,8 +278,9 @@ func testNewCredential(t *testing.T, s verifier.Store) {
 	commit(t, s, decision())
 	d := next(1)
 	d.Device.Credential, d.Device.Generation = []byte("reissued"), 8
+	d.Device.Software = verifier.Software{Revision: "RG650VEUAAR03A01", TPM: 0x2019003300000000}
 	commit(t, s, d)
-	wantCredential := verifier.Endorsed{Credential: []byte("reissued"), Generation: 8}
+	wantCredential := verifier.Endorsed{Credential: []byte("reissued"), Generation: 8, Software: d.Device.Software}
 	if kept, _, _ := s.Credential(context.Background(), key); !reflect.DeepEqual(kept, wantCredential) {
 		t.Errorf("Credential = %+v, want %+v", kept, wantCredential)
 	}
