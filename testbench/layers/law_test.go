@@ -115,8 +115,9 @@ var law = map[string]line{
 		modules: []string{yaml, fsnotify},
 		opens:   map[outside]string{files: "the trust folder is files, and is watched; a main names it"},
 	},
+	"verifier/strictyaml": {may: []string{"attest/imei"}, modules: []string{yaml}},
 	"verifier/policy": {
-		may:     []string{"verifier", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/strictyaml", "attest", "attest/imei"},
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the policy is a file; a main names it"},
 	},
@@ -125,7 +126,8 @@ var law = map[string]line{
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/trust", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",
+			"attest/imei"},
 		modules: []string{cobra},
 	},
 
