@@ -116,6 +116,7 @@ var law = map[string]line{
 		opens:   map[outside]string{files: "the trust folder is files, and is watched; a main names it"},
 	},
 	"verifier/strictyaml": {may: []string{"attest/imei"}, modules: []string{yaml}},
+	"verifier/config":     {may: []string{"verifier/strictyaml"}, modules: []string{yaml}},
 	"verifier/policy": {
 		may:     []string{"verifier", "verifier/strictyaml", "attest", "attest/imei"},
 		modules: []string{yaml},
@@ -126,7 +127,7 @@ var law = map[string]line{
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",
+		may:     []string{"verifier", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",
 			"attest/imei"},
 		modules: []string{cobra},
 	},

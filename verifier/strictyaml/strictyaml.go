@@ -83,7 +83,7 @@ func (r *Reader) Fields(n *yaml.Node, key string, known map[string]Field, requir
 	r.Each(n, key, func(name, value *yaml.Node) {
 		read, ok := known[name.Value]
 		if !ok {
-			r.Wrong(name.Line, key, "unknown key %q%s", name.Value, meant(name.Value, names))
+			r.Wrong(name.Line, key, "unknown key %q%s", name.Value, Meant(name.Value, names))
 			return
 		}
 		given[name.Value] = true

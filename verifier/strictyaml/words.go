@@ -51,8 +51,8 @@ func Count(text string) (int, error) {
 	return int(n), nil
 }
 
-// meant completes a message about a word that is none of the names.
-func meant(word string, names []string) string {
+// Meant completes a message about a word that is none of the names.
+func Meant(word string, names []string) string {
 	if near := Closest(word, names); near != "" {
 		return ": did you mean " + near + "?"
 	}
