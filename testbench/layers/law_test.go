@@ -110,15 +110,19 @@ var law = map[string]line{
 	},
 
 	"verifier": {may: []string{"attest", "attest/imei", "attest/tpmprofile"}},
+	"verifier/reload": {
+		modules: []string{fsnotify},
+		opens:   map[outside]string{files: "it watches the folders of a configuration; a main names them"},
+	},
 	"verifier/trust": {
-		may:     []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
-		modules: []string{yaml, fsnotify},
-		opens:   map[outside]string{files: "the trust folder is files, and is watched; a main names it"},
+		may:     []string{"verifier", "verifier/reload", "attest", "attest/imei", "attest/tpmprofile"},
+		modules: []string{yaml},
+		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
 	},
 	"verifier/strictyaml": {may: []string{"attest/imei"}, modules: []string{yaml}},
 	"verifier/config":     {may: []string{"verifier/strictyaml"}, modules: []string{yaml}},
 	"verifier/policy": {
-		may:     []string{"verifier", "verifier/strictyaml", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/reload", "verifier/strictyaml", "attest", "attest/imei"},
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the policy is a file; a main names it"},
 	},

@@ -45,10 +45,22 @@ func mustParse(name string) *verifier.Policy {
 
 // Load reads the policy in a file. The warnings say what has come to an end by now.
 func Load(path string, now time.Time) (p *verifier.Policy, warnings []string, err error) {
+	text, err := read(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return parseFile(path, text, now)
+}
+
+func read(path string) ([]byte, error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the policy: %w: imei-verifier policy show prints one to start from", err)
+		return nil, fmt.Errorf("reading the policy: %w: imei-verifier policy show prints one to start from", err)
 	}
+	return text, nil
+}
+
+func parseFile(path string, text []byte, now time.Time) (p *verifier.Policy, warnings []string, err error) {
 	if p, warnings, err = Parse(text, now); err != nil {
 		return nil, nil, fmt.Errorf("policy file %s: %w", path, err)
 	}
@@ -64,6 +76,8 @@ func Parse(text []byte, now time.Time) (p *verifier.Policy, warnings []string, e
 	if err := r.Err(); err != nil {
 		return nil, nil, err
 	}
-	p.Digest = sha256.Sum256(text)
+	p.Digest = digest(text)
 	return p, r.warnings, nil
 }
+
+func digest(text []byte) [32]byte { return sha256.Sum256(text) }

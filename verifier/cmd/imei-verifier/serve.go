@@ -2,13 +2,9 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
-	"net"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -18,38 +14,30 @@ import (
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
 	"imei-attest/verifier"
-	"imei-attest/verifier/ear"
-	"imei-attest/verifier/httpapi"
+	"imei-attest/verifier/policy"
 	"imei-attest/verifier/store"
 	"imei-attest/verifier/trust"
-)
-
-// Bounds on a client of the server: a registration is small and hurried.
-const (
-	readHeaderTime = 5 * time.Second
-	readTime       = 10 * time.Second
-	writeTime      = 10 * time.Second
-	idleTime       = 2 * time.Minute
-	drainTime      = 10 * time.Second
-	maxHeaderBytes = 16 << 10
 )
 
 func newServe() *cobra.Command {
 	var s server
 	c := &cobra.Command{
-		Use:   "serve --trust DIR --state DIR --listen ADDR",
+		Use:   "serve --trust DIR --state DIR --listen ADDR [--policy FILE] [--admin ADDR]",
 		Short: "Judge over HTTP",
 		Long: `Serve challenge-response and one-shot appraisal over HTTP until interrupted.
 
 The state folder keeps the key that signs results and the key that makes nonces; both are made at the first start.
 What was seen of devices and nonces is kept in memory and ends with the process.`,
-		Example: "  imei-verifier serve --trust trust/ --state state/ --listen 127.0.0.1:8080",
-		Args:    cobra.NoArgs,
-		RunE:    func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.ErrOrStderr()) },
+		Example: `  imei-verifier serve --trust trust/ --state state/ --listen 127.0.0.1:8080
+  imei-verifier serve --trust trust/ --state state/ --listen 127.0.0.1:8080 --policy policy.yaml --admin :8081`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return s.run(c.Context(), c.ErrOrStderr()) },
 	}
 	c.Flags().StringVar(&s.trust, "trust", "", "`folder` of manufacturers' anchors, one YAML file each; changes take effect within a second")
+	c.Flags().StringVar(&s.policy, "policy", "", "`file` of the appraisal policy; changes take effect within a second (default: the shipped policy observe)")
 	c.Flags().StringVar(&s.state, "state", "", "`folder` of the server's own keys")
 	c.Flags().StringVar(&s.listen, "listen", "", "`address` to listen on, such as 127.0.0.1:8080; port 0 takes a free one")
+	c.Flags().StringVar(&s.admin, "admin", "", "`address` for the operator alone, such as :8081; without a host it is of this machine only (default: none)")
 	for _, name := range []string{"trust", "state", "listen"} {
 		if err := c.MarkFlagRequired(name); err != nil {
 			panic(err) // a misspelt name in the line above
@@ -58,42 +46,51 @@ What was seen of devices and nonces is kept in memory and ends with the process.
 	return c
 }
 
-type server struct{ trust, state, listen string }
+type server struct{ trust, policy, state, listen, admin string }
 
 func (s *server) run(ctx context.Context, stderr io.Writer) error {
 	log := slog.New(slog.NewJSONHandler(stderr, nil))
-	// What the store knew ended with the last process: nonces of before are refused, and the second that both could
+	// What the store knew ends with the last process: nonces of before are refused, and the second that both could
 	// have minted in is waited out.
 	since := time.Now().Truncate(time.Second).Add(time.Second)
-	handler, watch, err := s.handler(log, since)
+	v, watch, err := s.verifier(log, since)
 	if err != nil {
 		return fail(exitUsage, err)
 	}
-	listener, err := net.Listen("tcp", s.listen)
+	doors, err := s.doors(v, log)
 	if err != nil {
-		return fail(exitUsage, fmt.Errorf("--listen: %w", err))
+		return fail(exitUsage, err)
 	}
 	ctx, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stop()
-	watching.Go(func() { watch(ctx) })
-	log.Info("listening", "address", listener.Addr().String(), "version", versionText())
+	for _, w := range watch {
+		watching.Go(func() { w(ctx) })
+	}
 	waitUntil(ctx, since)
-	if err := serveUntil(ctx, listener, handler, log); err != nil {
+	if err := serveUntil(ctx, stop, doors, log); err != nil {
 		return fail(exitFailed, err)
 	}
 	log.Info("stopped")
 	return nil
 }
 
-// handler comes with what keeps its trust as the folder is, until a context is done.
-func (s *server) handler(log *slog.Logger, since time.Time) (_ http.Handler, watch func(context.Context), err error) {
+// verifier comes with what keeps its trust and its policy as the files are, until a context is done.
+func (s *server) verifier(log *slog.Logger, since time.Time) (*judge, []func(context.Context), error) {
 	anchors, list, err := trust.Load(s.trust)
 	if err != nil {
 		return nil, nil, err
 	}
 	warn(log, list)
+	rules := policy.Default()
+	if s.policy != "" {
+		var warnings []string
+		if rules, warnings, err = policy.Load(s.policy, time.Now()); err != nil {
+			return nil, nil, err
+		}
+		logPolicy(log, "the policy is in force", rules, warnings)
+	}
 	keys, err := openState(s.state)
 	if err != nil {
 		return nil, nil, err
@@ -102,16 +99,21 @@ func (s *server) handler(log *slog.Logger, since time.Time) (_ http.Handler, wat
 	if err != nil {
 		return nil, nil, err
 	}
-	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors, Since: since})
+	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors, Policy: rules, Alarm: alarm(log), Since: since})
 	if err != nil {
 		return nil, nil, err
 	}
-	results, err := ear.NewSigner(keys.result, versionText())
-	if err != nil {
-		return nil, nil, err
+	watch := []func(context.Context){func(ctx context.Context) { trust.Watch(ctx, s.trust, anchors, exchange(v, log)) }}
+	if s.policy != "" {
+		watch = append(watch, func(ctx context.Context) { policy.Watch(ctx, s.policy, rules, time.Now, exchangePolicy(v, log)) })
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
-	return handler, func(ctx context.Context) { trust.Watch(ctx, s.trust, anchors, exchange(v, log)) }, err
+	return &judge{v, keys}, watch, nil
+}
+
+// judge is the verifier with the server's keys.
+type judge struct {
+	*verifier.Verifier
+	keys *serverKeys
 }
 
 // exchange puts a changed trust folder into force, or says that it does not.
@@ -128,6 +130,36 @@ func exchange(v *verifier.Verifier, log *slog.Logger) func(*verifier.Trust, []*v
 		}
 		log.Info("the trust folder was read again", "issuers", issuers, "generation", fmt.Sprintf("%016x", t.Generation))
 		warn(log, anchors)
+	}
+}
+
+// exchangePolicy puts a changed policy into force, or says that it does not.
+func exchangePolicy(v *verifier.Verifier, log *slog.Logger) func(*verifier.Policy, []string, error) {
+	return func(p *verifier.Policy, warnings []string, err error) {
+		if err != nil {
+			log.Error("the policy was refused: the one of before still holds", "error", imei.RedactAll(err.Error()))
+			return
+		}
+		v.SetPolicy(p)
+		logPolicy(log, "the policy was read again", p, warnings)
+	}
+}
+
+func logPolicy(log *slog.Logger, message string, p *verifier.Policy, warnings []string) {
+	log.Info(message, "name", p.Name, "sha256", fmt.Sprintf("%x", p.Digest))
+	for _, w := range warnings {
+		log.Warn("the policy has something that no longer counts", "warning", w)
+	}
+}
+
+// alarm is for the operator, whose policy, trust folder or network is in disorder.
+func alarm(log *slog.Logger) func(open bool) {
+	return func(open bool) {
+		if open {
+			log.Error("the policy's breaker has opened, because too many registrations would be refused: nobody is refused any more")
+			return
+		}
+		log.Info("the policy's breaker has closed: the policy refuses again")
 	}
 }
 
@@ -149,25 +181,4 @@ func waitUntil(ctx context.Context, t time.Time) {
 	case <-time.After(time.Until(t)):
 	case <-ctx.Done():
 	}
-}
-
-// serveUntil serves until ctx is done, then lets requests under way finish.
-func serveUntil(ctx context.Context, listener net.Listener, handler http.Handler, log *slog.Logger) error {
-	server := &http.Server{
-		Handler: handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
-	}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
-	select {
-	case err := <-failed:
-		return fmt.Errorf("serving: %w", err)
-	case <-ctx.Done():
-	}
-	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
-	defer cancel()
-	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return fmt.Errorf("stopping: %w", err)
-	}
-	return nil
 }

@@ -29,6 +29,7 @@ type event struct {
 	Version string `json:"version"`
 	Issuer  string `json:"issuer"`
 	Status  string `json:"status"`
+	Error   string `json:"error"`
 }
 
 // service is a server under way.
@@ -36,6 +37,7 @@ type service struct {
 	t       *testing.T
 	cancel  context.CancelFunc
 	address string
+	admin   string
 	warning []event // logged before the address
 	code    chan int
 	log     lines
@@ -49,13 +51,14 @@ func (l lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// start runs serve on a free port and waits until it says which.
-func start(t *testing.T, trust, state string) *service {
+// start runs serve on a free port, with more flags, and waits until it says which.
+func start(t *testing.T, trust, state string, more ...string) *service {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &service{t: t, cancel: cancel, code: make(chan int, 1), log: make(lines, 100)}
 	go func() {
-		s.code <- run(ctx, []string{"serve", "--trust", trust, "--state", state, "--listen", "127.0.0.1:0"}, strings.NewReader(""), s.log, s.log)
+		args := append([]string{"serve", "--trust", trust, "--state", state, "--listen", "127.0.0.1:0"}, more...)
+		s.code <- run(ctx, args, strings.NewReader(""), s.log, s.log)
 		close(s.log)
 	}()
 	t.Cleanup(cancel)
@@ -64,6 +67,10 @@ func start(t *testing.T, trust, state string) *service {
 		if e.Message == "listening" {
 			s.address = e.Address
 			return s
+		}
+		if e.Message == "listening for the operator" {
+			s.admin = e.Address
+			continue
 		}
 		s.warning = append(s.warning, e)
 	}
@@ -208,12 +215,16 @@ func TestServeRefusesWhatItCannotUse(t *testing.T) {
 		{"a state folder that is a file", folder, filepath.Join(state("file", "", 0o600), "file"), "127.0.0.1:0", "state folder"},
 		{"a port that is taken", folder, t.TempDir(), serving.address, "--listen"},
 		{"an address that is none", folder, t.TempDir(), "nowhere", "--listen"},
+		{"a policy that is missing", folder, t.TempDir(), "127.0.0.1:0 --policy " + filepath.Join(folder, "absent"), "policy show"},
+		{"a policy with a mistake", folder, t.TempDir(), "127.0.0.1:0 --policy " + write(t, "p.yaml", []byte("name: x\nnonsense: 1\n")), "unknown key"},
+		{"an admin port that is taken", folder, t.TempDir(), "127.0.0.1:0 --admin " + serving.address, "--admin"},
+		{"an admin address without a port", folder, t.TempDir(), "127.0.0.1:0 --admin 127.0.0.1", "--admin"},
 	} {
 		t.Run(c.name+" ends with 3", func(t *testing.T) {
-			got := execute("", "serve", "--trust", c.trust, "--state", c.state, "--listen", c.listen)
-			last := got.stderr[strings.LastIndex(strings.TrimSpace(got.stderr), "\n")+1:]
-			if got.code != exitUsage || got.stdout != "" || !strings.HasPrefix(last, "imei-verifier: ") || !strings.Contains(last, c.want) {
-				t.Errorf("got %d %s, want %q", got.code, last, c.want)
+			got := execute("", append([]string{"serve", "--trust", c.trust, "--state", c.state, "--listen"}, strings.Fields(c.listen)...)...)
+			_, message, found := strings.Cut(got.stderr, "imei-verifier: ")
+			if got.code != exitUsage || got.stdout != "" || !found || !strings.Contains(message, c.want) {
+				t.Errorf("got %d %s, want %q", got.code, got.stderr, c.want)
 			}
 		})
 	}
