@@ -131,7 +131,7 @@ var law = map[string]line{
 	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",
+		may: []string{"verifier", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",
 			"attest/imei"},
 		modules: []string{cobra},
 	},
