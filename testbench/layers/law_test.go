@@ -12,13 +12,14 @@ const (
 	pkcs11     = "github.com/miekg/pkcs11"         // keys in a token; needs cgo, so behind a build tag of its own
 	xterm      = "golang.org/x/term"               // a passphrase that is typed and not shown
 	yaml       = "go.yaml.in/yaml/v4"              // files that people write
+	xtime      = "golang.org/x/time"               // token buckets of the service's callers
 	fsnotify   = "github.com/fsnotify/fsnotify"    // events of a folder whose changes take effect while a program runs
 	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                 // the old API
 	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify}
 
 // line is the law for one folder.
 type line struct {
@@ -120,6 +121,7 @@ var law = map[string]line{
 		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
 	},
 	"verifier/strictyaml": {may: []string{"attest/imei"}, modules: []string{yaml}},
+	"verifier/access":     {modules: []string{xtime}},
 	"verifier/config":     {may: []string{"verifier/strictyaml"}, modules: []string{yaml}},
 	"verifier/policy": {
 		may:     []string{"verifier", "verifier/reload", "verifier/strictyaml", "attest", "attest/imei"},
