@@ -27,16 +27,22 @@ const (
 	MaxMintedNonce    = maxNonceBytes
 	NonceLife         = 120 * time.Second
 
+	// MinNonce and MaxNonce bound those that somebody else chose (RFC 9711 section 4.1).
+	MinNonce = minNonceBytes
+	MaxNonce = maxNonceBytes
+
 	nonceHeadBytes   = 1
 	nonceExpiryBytes = 4
 	nonceTagBytes    = 16
 	nonceFixedBytes  = nonceHeadBytes + nonceExpiryBytes + nonceTagBytes
 	nonceVersion     = 1 << 4 // the head's high half; the key id is its low half
+	enclosedVersion  = 2 << 4 // of a nonce that somebody else chose, enclosed
 	nonceKeyIDs      = 1 << 4
 	nonceKeyBytes    = 32
-	// mintDraws bounds the search for a nonce of the default size without the letters that base64 and base64url
-	// write differently. Each draw succeeds with (62/64)^44, one half in two: 256 failures in a row do not happen.
-	mintDraws = 256
+	// mintDraws bounds the search for a nonce without the letters that base64 and base64url write differently. Each draw
+	// succeeds with (62/64)^44, one in four, at the default size and with (62/64)^85, one in fifteen, at the longest: 1024
+	// failures in a row do not happen.
+	mintDraws = 1024
 )
 
 // Errors of [NonceKeys.Check].
@@ -89,8 +95,8 @@ func NewNonceKeys(generation uint, current, earlier []byte) (*NonceKeys, error) 
 	return k, nil
 }
 
-// Mint makes a nonce of size bytes, 29 to 64, that expires [NonceLife] after now. One of the default size reads the
-// same in base64 and base64url, so that clients of either kind can send it back.
+// Mint makes a nonce of size bytes, 29 to 64, that expires [NonceLife] after now. It reads the same in base64 and
+// base64url, padding apart, so that clients of either kind can read it; one of the default size has no padding either.
 func (k *NonceKeys) Mint(rand io.Reader, now time.Time, size int) (Nonce, error) {
 	if size < MinMintedNonce || size > MaxMintedNonce {
 		return nil, fmt.Errorf("a nonce of %d bytes: want %d to %d, because it carries its own proof", size, MinMintedNonce, MaxMintedNonce)
@@ -100,7 +106,7 @@ func (k *NonceKeys) Mint(rand io.Reader, now time.Time, size int) (Nonce, error)
 		if err != nil {
 			return nil, err
 		}
-		if size != DefaultNonceBytes || !hasAmbiguousLetter(n) {
+		if !hasAmbiguousLetter(n) {
 			return n, nil
 		}
 	}
@@ -124,23 +130,53 @@ func (k *NonceKeys) draw(rand io.Reader, expiry time.Time, size int) (Nonce, err
 
 // Check tells whether a nonce is ours and when it expires. The error is [ErrNonceForeign] or [ErrNonceExpired].
 func (k *NonceKeys) Check(n Nonce, now time.Time) (expiry time.Time, err error) {
-	if len(n) < MinMintedNonce || len(n) > MaxMintedNonce || n[0]&^(nonceKeyIDs-1) != nonceVersion {
+	if len(n) < MinMintedNonce || len(n) > MaxMintedNonce || !k.made(n, nonceVersion) {
 		return time.Time{}, ErrNonceForeign
 	}
-	key, found := k.keys[n[0]%nonceKeyIDs]
 	tagAt := len(n) - nonceTagBytes
-	if !found {
-		return time.Time{}, ErrNonceForeign
-	}
-	if tag := key.tag(n[:tagAt]); !hmac.Equal(tag[:], n[tagAt:]) {
-		return time.Time{}, ErrNonceForeign
-	}
 	mask := binary.BigEndian.Uint32(n[nonceHeadBytes:])
-	expiry = time.Unix(int64(binary.BigEndian.Uint32(n[tagAt-nonceExpiryBytes:])^mask), 0).UTC()
-	if !now.Before(expiry) {
-		return expiry, ErrNonceExpired
+	return expires(binary.BigEndian.Uint32(n[tagAt-nonceExpiryBytes:])^mask, now)
+}
+
+// made reports that these keys made something of a version, at least as long as its tag and head.
+func (k *NonceKeys) made(b []byte, version byte) bool {
+	key, found := k.keys[b[0]%nonceKeyIDs]
+	if !found || b[0]&^(nonceKeyIDs-1) != version {
+		return false
 	}
-	return expiry, nil
+	tagAt := len(b) - nonceTagBytes
+	tag := key.tag(b[:tagAt])
+	return hmac.Equal(tag[:], b[tagAt:])
+}
+
+func expires(seconds uint32, now time.Time) (expiry time.Time, err error) {
+	if expiry = time.Unix(int64(seconds), 0).UTC(); !now.Before(expiry) {
+		err = ErrNonceExpired
+	}
+	return expiry, err
+}
+
+// Enclose makes of a nonce that somebody else chose, 8 to 64 bytes, what any node with the keys knows for its own and takes the
+// nonce out of: head (version, key id) 1 || expiry 4 || nonce || HMAC-SHA-256 truncated to 16. It expires [NonceLife] after now,
+// and is no nonce itself.
+func (k *NonceKeys) Enclose(n Nonce, now time.Time) ([]byte, error) {
+	if len(n) < MinNonce || len(n) > MaxNonce {
+		return nil, fmt.Errorf("a nonce of %d bytes: want %d to %d (RFC 9711 section 4.1)", len(n), MinNonce, MaxNonce)
+	}
+	b := append(make([]byte, 0, nonceFixedBytes+len(n)), enclosedVersion|k.current)
+	b = append(binary.BigEndian.AppendUint32(b, uint32(now.Add(NonceLife).Unix())), n...)
+	tag := k.keys[k.current].tag(b)
+	return append(b, tag[:]...), nil
+}
+
+// Disclose takes the nonce out of what Enclose made. The error is [ErrNonceForeign] or [ErrNonceExpired].
+func (k *NonceKeys) Disclose(enclosed []byte, now time.Time) (n Nonce, expiry time.Time, err error) {
+	if len(enclosed) < nonceFixedBytes+MinNonce || len(enclosed) > nonceFixedBytes+MaxNonce || !k.made(enclosed, enclosedVersion) {
+		return nil, time.Time{}, ErrNonceForeign
+	}
+	const nonceAt = nonceHeadBytes + nonceExpiryBytes
+	expiry, err = expires(binary.BigEndian.Uint32(enclosed[nonceHeadBytes:]), now)
+	return enclosed[nonceAt : len(enclosed)-nonceTagBytes], expiry, err
 }
 
 // hasAmbiguousLetter finds a 6-bit group of 62 or 63, which base64 and base64url write differently.

@@ -145,22 +145,24 @@ type counter struct {
 
 func (c *counter) Read(b []byte) (int, error) { c.reads++; return c.Reader.Read(b) }
 
-func TestDefaultNoncesReadTheSameInBase64(t *testing.T) {
-	const bound = 256
+func TestNoncesReadTheSameInBase64(t *testing.T) {
+	const bound = 1024
 	k := nonceKeys(t, 1, nonceKey(1), nil)
-	draws, minted, most := &counter{Reader: seeded()}, 0, 0
-	for after := time.Duration(0); after < 60*24*time.Hour; after += 421 * time.Second {
-		before := draws.reads
-		n := mint(t, k, draws, attesttest.Now.Add(after), attest.DefaultNonceBytes)
-		minted, most = minted+1, max(most, draws.reads-before)
-		padded := base64.StdEncoding.EncodeToString(n)
-		if n.String() != padded || base64.RawURLEncoding.EncodeToString(n) != padded {
-			t.Fatalf("after %v: base64 %s, base64url %s", after, padded, n)
+	for _, size := range []int{29, 32, 33, 48, 64} {
+		draws, minted, most := &counter{Reader: seeded()}, 0, 0
+		for after := time.Duration(0); after < 60*24*time.Hour; after += 421 * time.Second {
+			before := draws.reads
+			n := mint(t, k, draws, attesttest.Now.Add(after), size)
+			minted, most = minted+1, max(most, draws.reads-before)
+			padded := base64.StdEncoding.EncodeToString(n)
+			if base64.URLEncoding.EncodeToString(n) != padded || size == attest.DefaultNonceBytes && n.String() != padded {
+				t.Fatalf("after %v: base64 %s, base64url %s", after, padded, n)
+			}
 		}
-	}
-	t.Logf("%d nonces, %.1f draws on average, %d at most", minted, float64(draws.reads)/float64(minted), most)
-	if most >= bound/2 {
-		t.Errorf("%d draws are too near the bound of %d", most, bound)
+		t.Logf("%d nonces of %d bytes, %.1f draws on average, %d at most", minted, size, float64(draws.reads)/float64(minted), most)
+		if most >= bound/2 {
+			t.Errorf("%d draws are too near the bound of %d", most, bound)
+		}
 	}
 	broken := &counter{Reader: ones{}}
 	if n, err := k.Mint(broken, attesttest.Now, attest.DefaultNonceBytes); err == nil || broken.reads != bound {
@@ -168,6 +170,57 @@ func TestDefaultNoncesReadTheSameInBase64(t *testing.T) {
 	}
 	if n, err := k.Mint(bytes.NewReader(nil), attesttest.Now, 64); err == nil {
 		t.Errorf("an empty source: got %v", n)
+	}
+}
+
+func TestAnEnclosedNonceComesOutAgain(t *testing.T) {
+	first := nonceKeys(t, 15, nonceKey(1), nil)
+	second := nonceKeys(t, 16, nonceKey(2), nonceKey(1))
+	third := nonceKeys(t, 17, nonceKey(3), nonceKey(2))
+	want := attesttest.Now.Add(120 * time.Second)
+	for size := range 70 {
+		n := attest.Nonce(bytes.Repeat([]byte{0x11}, size))
+		enclosed, err := first.Enclose(n, attesttest.Now.Add(999*time.Millisecond))
+		if ok := size >= 8 && size <= 64; (err == nil) != ok {
+			t.Errorf("%d bytes: %v, want enclosed %v", size, err, ok)
+		}
+		if err != nil {
+			continue
+		}
+		for name, c := range map[string]struct {
+			keys  *attest.NonceKeys
+			after time.Duration
+			want  error
+		}{
+			"at once":              {first, 0, nil},
+			"the key that follows": {second, 120*time.Second - 1, nil},
+			"the key after that":   {third, 0, attest.ErrNonceForeign},
+			"too late":             {first, 120 * time.Second, attest.ErrNonceExpired},
+			"another key, same id": {nonceKeys(t, 15, nonceKey(9), nil), 0, attest.ErrNonceForeign},
+		} {
+			got, expiry, err := c.keys.Disclose(enclosed, attesttest.Now.Add(c.after))
+			if !errors.Is(err, c.want) || err != attest.ErrNonceForeign && (!bytes.Equal(got, n) || !expiry.Equal(want)) {
+				t.Errorf("%d bytes, %s: %x until %v, %v", size, name, []byte(got), expiry, err)
+			}
+		}
+		if _, err := first.Check(enclosed, attesttest.Now); !errors.Is(err, attest.ErrNonceForeign) {
+			t.Errorf("%d bytes: enclosed, it passes for a nonce: %v", size, err)
+		}
+		for bit := range 8 * len(enclosed) {
+			flipped := slices.Clone(enclosed)
+			flipped[bit/8] ^= 1 << (bit % 8)
+			if _, _, err := first.Disclose(flipped, attesttest.Now); !errors.Is(err, attest.ErrNonceForeign) {
+				t.Fatalf("%d bytes, bit %d: %v", size, bit, err)
+			}
+		}
+	}
+	for _, size := range []int{29, 33, 64} {
+		if _, _, err := first.Disclose(mint(t, first, seeded(), attesttest.Now, size), attesttest.Now); !errors.Is(err, attest.ErrNonceForeign) {
+			t.Errorf("a minted nonce of %d bytes passes for an enclosed one: %v", size, err)
+		}
+	}
+	if _, _, err := first.Disclose(nil, attesttest.Now); !errors.Is(err, attest.ErrNonceForeign) {
+		t.Errorf("nothing: %v", err)
 	}
 }
 

@@ -136,14 +136,19 @@ func TestARevokedNonceIsUsedUp(t *testing.T) {
 	l := newLab(t)
 	n := l.mint()
 	for range 2 {
-		if err := l.Revoke(context.Background(), n, l.now); err != nil {
-			t.Fatal(err)
+		for _, e := range []verifier.Expectation{{Session: n}, {Exact: own}} {
+			if err := l.Revoke(context.Background(), e, l.now); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if got := l.judge(answering(n, credential()), nil); got != nonceExpired { // nobody replayed anything
 		t.Errorf("got %s, want %s", got, nonceExpired)
 	}
-	if err := l.Revoke(context.Background(), attest.Nonce("not ours"), l.now); err != attest.ErrNonceForeign {
+	if got := summary(l.ask(verifier.Input{Evidence: answersOwn(l), Nonce: verifier.Expectation{Exact: own}, Now: l.now})); got != nonceExpired {
+		t.Errorf("a chosen nonce: got %s, want %s", got, nonceExpired)
+	}
+	if err := l.Revoke(context.Background(), verifier.Expectation{Session: attest.Nonce("not ours")}, l.now); err != attest.ErrNonceForeign {
 		t.Errorf("a foreign nonce: %v, want %v", err, attest.ErrNonceForeign)
 	}
 }
@@ -178,5 +183,24 @@ func TestAStoreThatForgotTakesNoEarlierNonce(t *testing.T) {
 	}
 	if _, _, err := restarted.MintNonce(l.random, now, attest.DefaultNonceBytes); err != nil {
 		t.Errorf("MintNonce: %v", err)
+	}
+}
+
+// TestAnEnclosedNonceIsKnownAgain, but not by a verifier that forgot whether it was used.
+func TestAnEnclosedNonceIsKnownAgain(t *testing.T) {
+	l := newLab(t)
+	enclosed, promised, err := l.EncloseNonce(own, l.now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, expiry, err := l.DiscloseNonce(enclosed, l.now); err != nil || !bytes.Equal(n, own) || !expiry.Equal(promised) {
+		t.Errorf("%x until %v, %v; want %x until %v", []byte(n), expiry, err, own, promised)
+	}
+	restarted, err := verifier.New(verifier.Config{Store: l.store, Nonces: l.nonces, Trust: trusting(anchor()), Since: attesttest.Now.Add(time.Second)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := restarted.DiscloseNonce(enclosed, l.now); !errors.Is(err, attest.ErrNonceExpired) {
+		t.Errorf("after a restart: %v", err)
 	}
 }

@@ -140,7 +140,7 @@ func TestOldEvidenceIsNoBetterThanNone(t *testing.T) {
 	l := newLab(t)
 	l.judge(l.token(credential()), nil)
 	old, closed := l.token(nil), l.mint()
-	if err := l.Revoke(context.Background(), closed, l.now); err != nil {
+	if err := l.Revoke(context.Background(), verifier.Expectation{Session: closed}, l.now); err != nil {
 		t.Fatal(err)
 	}
 	const want = nonceExpired + " | " + missing

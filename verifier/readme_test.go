@@ -69,7 +69,7 @@ func TestTheCurlCommandsOfTheREADMEWork(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: l.Verifier, Results: results, Rand: l.random,
+	handler, err := httpapi.New(httpapi.Config{Verifier: l.Verifier, Results: results, Identify: httpapi.Anybody(httpapi.RoleDevice | httpapi.RoleNetwork), Rand: l.random,
 		Now: func() time.Time { return l.now }, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Version: "test"})
 	if err != nil {
 		t.Fatal(err)

@@ -115,6 +115,25 @@ func (v *Verifier) CheckNonce(n attest.Nonce, now time.Time) (expiry time.Time, 
 	return expiry, err
 }
 
+// EncloseNonce makes of a nonce that a caller chose what any verifier with the same keys takes it out of until expiry; the caller
+// answers for the nonce's being new.
+func (v *Verifier) EncloseNonce(n attest.Nonce, now time.Time) (enclosed []byte, expiry time.Time, err error) {
+	if enclosed, err = v.nonces.Enclose(n, now); err != nil {
+		return nil, time.Time{}, err
+	}
+	_, expiry, err = v.DiscloseNonce(enclosed, now) // whole seconds, as it carries them
+	return enclosed, expiry, err
+}
+
+// DiscloseNonce takes the nonce out of what EncloseNonce made. The error is attest.ErrNonceForeign or attest.ErrNonceExpired.
+func (v *Verifier) DiscloseNonce(enclosed []byte, now time.Time) (n attest.Nonce, expiry time.Time, err error) {
+	n, expiry, err = v.nonces.Disclose(enclosed, now)
+	if err == nil && expiry.Add(-attest.NonceLife).Before(v.since) {
+		err = attest.ErrNonceExpired
+	}
+	return n, expiry, err
+}
+
 // Presented returns the verdict that was given when evidence with this nonce was presented, if it was. It is zero for a nonce that
 // was given up.
 func (v *Verifier) Presented(ctx context.Context, n attest.Nonce) (Verdict, bool, error) {
@@ -131,13 +150,18 @@ func (v *Verifier) Records(ctx context.Context, since time.Time, yield func(*Rec
 	return v.store.Records(ctx, since, yield)
 }
 
-// Revoke uses a nonce up: evidence that carries it will be refused as reused.
-func (v *Verifier) Revoke(ctx context.Context, n attest.Nonce, now time.Time) error {
-	expiry, err := v.CheckNonce(n, now)
-	if err != nil {
-		return err
+// Revoke uses a nonce up, Session or Exact: evidence that carries it is answered no more. The error is attest.ErrNonceForeign or
+// attest.ErrNonceExpired for a Session that is none, or the store's.
+func (v *Verifier) Revoke(ctx context.Context, e Expectation, now time.Time) error {
+	n, expiry := e.Exact, now.Add(challengeLife)
+	if n == nil {
+		var err error
+		if expiry, err = v.CheckNonce(e.Session, now); err != nil {
+			return err
+		}
+		n = e.Session
 	}
-	_, err = v.store.Commit(ctx, Decision{Presentation: Presentation{Nonce: n}, Expiry: expiry, Now: now})
+	_, err := v.store.Commit(ctx, Decision{Presentation: Presentation{Nonce: n}, Expiry: expiry, Now: now})
 	return err
 }
 

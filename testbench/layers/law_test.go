@@ -130,7 +130,7 @@ var law = map[string]line{
 	},
 	"verifier/store":           {may: []string{"verifier", "attest", "attest/imei"}},
 	"verifier/store/storetest": {may: []string{"verifier", "verifier/store", "attest", "attest/imei", "attest/attesttest"}},
-	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
+	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
 	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
 		may: []string{"verifier", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",

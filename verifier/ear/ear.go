@@ -1,5 +1,5 @@
-// Package ear writes attestation results as EAR, the EAT Attestation Result (draft-ietf-rats-ear), in a JWT signed
-// with ES256. Start with [NewSigner]; a Relying Party reads one with [Verify].
+// Package ear writes attestation results as EAR, the EAT Attestation Result (draft-ietf-rats-ear), in a JWT or a CWT signed
+// with ES256. Start with [NewSigner]; a Relying Party reads one with [Verify] or [VerifyCWT].
 package ear
 
 import (
@@ -8,7 +8,6 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/golang-jwt/jwt/v5"
 
@@ -28,18 +27,29 @@ const (
 type names struct{ profile, status, vector, verifierID, reasons string }
 
 var dialects = map[Dialect]names{
-	IETF:     {"tag:ietf.org,2026:rats/ear#03", "ear_status", "ear_trustworthiness_vector", "ear_verifier_id", "imei_attest_reasons"},
+	IETF:     {ietfProfile, "ear_status", "ear_trustworthiness_vector", "ear_verifier_id", "imei_attest_reasons"},
 	Veraison: {"tag:github.com,2023:veraison/ear", "ear.status", "ear.trustworthiness-vector", "ear.verifier-id", "imei-attest.reasons"},
 }
+
+// ietfProfile is the eat_profile of the working group's dialect.
+const ietfProfile = "tag:ietf.org,2026:rats/ear#03"
+
+// Media types of results in the IETF dialect (RFC 9782).
+const (
+	MediaTypeJWT = `application/eat+jwt; eat_profile="` + ietfProfile + `"`
+	MediaTypeCWT = `application/eat+cwt; eat_profile="` + ietfProfile + `"`
+)
 
 // developer names who made the verifier (draft-ietf-rats-ear, ear.verifier-id).
 const developer = "https://imei-attest.example"
 
-// Signer signs results.
+// Signer signs results. The same result is signed to the same bytes, at whatever node and however often: the signatures are
+// deterministic (RFC 6979).
 type Signer struct {
-	key   *ecdsa.PrivateKey
-	kid   string
-	build string
+	public *ecdsa.PublicKey
+	signer attest.Signer
+	kid    attest.KeyID
+	build  string
 }
 
 // NewSigner takes the verifier's result key, on P-256, and the build that results name as their origin.
@@ -47,7 +57,8 @@ func NewSigner(key *ecdsa.PrivateKey, build string) (*Signer, error) {
 	if key == nil || key.Curve != elliptic.P256() {
 		return nil, errors.New("results are signed with ES256: the key must be on P-256")
 	}
-	return &Signer{key: key, kid: attest.KeyIDOf(&key.PublicKey).String(), build: build}, nil
+	signer, err := attest.NewSigner(key)
+	return &Signer{public: &key.PublicKey, signer: signer, kid: attest.KeyIDOf(&key.PublicKey), build: build}, err
 }
 
 // JWT writes a result in a dialect and signs it.
@@ -55,7 +66,11 @@ func (s *Signer) JWT(r attest.Result, d Dialect) (string, error) {
 	n := dialects[d]
 	submods := make(map[string]any, len(r.Submods))
 	for _, sub := range r.Submods {
-		submods[sub.Name] = map[string]any{n.status: sub.Status.String(), n.vector: vector(sub.Vector), n.reasons: reasons(sub.Reasons)}
+		fields := map[string]any{n.status: sub.Status.String(), n.reasons: reasons(sub.Reasons)}
+		if sub.Vector != (attest.TrustVector{}) { // an empty one is left out (draft-ietf-rats-ear section 3)
+			fields[n.vector] = vector(sub.Vector)
+		}
+		submods[sub.Name] = fields
 	}
 	claims := jwt.MapClaims{
 		"eat_profile": n.profile, "iat": r.IssuedAt.Unix(), "exp": r.ValidUntil.Unix(), "submods": submods,
@@ -65,8 +80,13 @@ func (s *Signer) JWT(r attest.Result, d Dialect) (string, error) {
 		claims["eat_nonce"] = r.Nonce.String()
 	}
 	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
-	token.Header["kid"] = s.kid
-	return token.SignedString(s.key)
+	token.Header["kid"] = s.kid.String()
+	text, err := token.SigningString()
+	if err != nil {
+		return "", fmt.Errorf("encoding a result: %w", err)
+	}
+	signature, err := s.signer.Sign(nil, []byte(text)) // R||S, as JWS wants it too (RFC 7518 section 3.4)
+	return text + "." + token.EncodeSegment(signature), err
 }
 
 // vector leaves out the entries that claim nothing.
@@ -100,67 +120,11 @@ type JWK struct {
 
 // JWK returns the public key.
 func (s *Signer) JWK() (JWK, error) {
-	point, err := s.key.PublicKey.Bytes()
+	point, err := s.public.Bytes()
 	if err != nil {
 		return JWK{}, fmt.Errorf("result key: %w", err)
 	}
 	half := (len(point) - 1) / 2
 	b64 := base64.RawURLEncoding.EncodeToString
-	return JWK{KeyType: "EC", Curve: "P-256", X: b64(point[1 : 1+half]), Y: b64(point[1+half:]), Algorithm: "ES256", KeyID: s.kid, Use: "sig"}, nil
-}
-
-// Result is what a Relying Party reads in an EAR.
-type Result struct {
-	Status  attest.Status
-	Nonce   string // base64url, empty when the result rests on no evidence
-	Submods map[string]Submod
-}
-
-// Submod is one part of a Result.
-type Submod struct {
-	Status  attest.Status
-	Reasons []attest.Reason
-}
-
-// Verify checks an EAR of either dialect under the verifier's key and reads it. A result that has expired at now is
-// refused.
-func Verify(token string, key *ecdsa.PublicKey, now time.Time) (*Result, error) {
-	claims := jwt.MapClaims{}
-	_, err := jwt.ParseWithClaims(token, claims, func(*jwt.Token) (any, error) { return key, nil },
-		jwt.WithValidMethods([]string{"ES256"}), jwt.WithExpirationRequired(), jwt.WithTimeFunc(func() time.Time { return now }))
-	if err != nil {
-		return nil, fmt.Errorf("attestation result: %w", err)
-	}
-	for _, n := range dialects {
-		if claims["eat_profile"] == n.profile {
-			return n.read(claims)
-		}
-	}
-	return nil, fmt.Errorf("attestation result: unknown eat_profile %v", claims["eat_profile"])
-}
-
-func (n names) read(claims jwt.MapClaims) (*Result, error) {
-	r := &Result{Status: attest.StatusAffirming, Submods: make(map[string]Submod)}
-	r.Nonce, _ = claims["eat_nonce"].(string)
-	submods, _ := claims["submods"].(map[string]any)
-	for name, value := range submods {
-		fields, ok := value.(map[string]any)
-		if !ok {
-			return nil, fmt.Errorf("attestation result: submod %q is no object", name)
-		}
-		status, _ := fields[n.status].(string)
-		sub := Submod{Status: attest.ParseStatus(status)}
-		codes, _ := fields[n.reasons].([]any)
-		for _, code := range codes {
-			if text, ok := code.(string); ok {
-				sub.Reasons = append(sub.Reasons, attest.Reason(text))
-			}
-		}
-		r.Submods[name] = sub
-		r.Status = r.Status.Worse(sub.Status)
-	}
-	if len(submods) == 0 {
-		r.Status = attest.StatusNone
-	}
-	return r, nil
+	return JWK{KeyType: "EC", Curve: "P-256", X: b64(point[1 : 1+half]), Y: b64(point[1+half:]), Algorithm: "ES256", KeyID: s.kid.String(), Use: "sig"}, nil
 }

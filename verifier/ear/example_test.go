@@ -28,6 +28,12 @@ func admit(token string, key *ecdsa.PublicKey, nonce attest.Nonce, now time.Time
 	return result.Status == attest.StatusAffirming, nil // the worst of all parts
 }
 
+// admitCWT is the same for a result in CBOR.
+func admitCWT(token []byte, key *ecdsa.PublicKey, nonce attest.Nonce, now time.Time) (bool, error) {
+	result, err := ear.VerifyCWT(token, key, now)
+	return err == nil && result.Nonce == nonce.String() && result.Status == attest.StatusAffirming, err
+}
+
 // end of region
 
 // A Relying Party checks who signed the result and what it answers before it reads the status.
@@ -40,16 +46,24 @@ func ExampleVerify() {
 	}
 	slot := attest.Submod{Name: attest.SlotName(1)}
 	slot.Add(attest.ReasonIMEIConsistent, attest.ReasonHardwareVault, attest.ReasonBootApproved)
-	token, err := verifier.JWT(attest.Result{IssuedAt: now, ValidUntil: now.Add(time.Minute), Nonce: nonce, Submods: []attest.Submod{slot}}, ear.IETF)
+	result := attest.Result{IssuedAt: now, ValidUntil: now.Add(time.Minute), Nonce: nonce, Submods: []attest.Submod{slot}}
+	token, err := verifier.JWT(result, ear.IETF)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	inCBOR, err := verifier.CWT(result)
 	if err != nil {
 		fmt.Println(err)
 		return
 	}
 
 	fmt.Println(admit(token, &key.PublicKey, nonce, now))
+	fmt.Println(admitCWT(inCBOR, &key.PublicKey, nonce, now))
 	fmt.Println(admit(token, &key.PublicKey, attest.Nonce("another question"), now))
 	// Output:
 	// slot1 affirming [imei-consistent hardware-vault boot-approved]
+	// true <nil>
 	// true <nil>
 	// false the result answers another question
 }

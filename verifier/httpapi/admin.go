@@ -10,21 +10,18 @@ import (
 	"imei-attest/verifier"
 )
 
-// typeRecords is one JSON object a line.
-const typeRecords = "application/jsonl"
-
 type admin struct {
 	verifier *verifier.Verifier
 	log      *slog.Logger
 }
 
-// NewAdmin returns the handler of the operator's own interface: recorded decisions. It must not be within reach of anybody else.
-func NewAdmin(v *verifier.Verifier, log *slog.Logger) http.Handler {
+// NewAdmin returns the handler of the operator's own interface: recorded decisions. Identify says who has [RoleAdmin].
+func NewAdmin(v *verifier.Verifier, identify func(*http.Request) Client, log *slog.Logger) http.Handler {
 	a := &admin{v, log}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /admin/v1/decisions", a.decisions)
-	mux.HandleFunc("GET /admin/v1/decisions/{id}", a.decision)
-	return mux
+	d := newDoor(identify, log)
+	d.handle(RoleAdmin, "GET /admin/v1/decisions", a.decisions)
+	d.handle(RoleAdmin, "GET /admin/v1/decisions/{id}", a.decision)
+	return d
 }
 
 func (a *admin) decision(w http.ResponseWriter, r *http.Request) {
@@ -37,6 +34,7 @@ func (a *admin) decision(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case err != nil:
 		a.log.ErrorContext(r.Context(), "reading a decision", "id", id, "error", err)
+		w.Header().Set("Retry-After", "1") // seconds
 		refuse(w, http.StatusServiceUnavailable, "the decision could not be read: try again")
 	case !found:
 		refuse(w, http.StatusNotFound, "no decision with this identifier is kept here: it may be too old, or another server's")

@@ -1,69 +1,41 @@
 package httpapi
 
 import (
-	"bytes"
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
-	"io"
-	"mime"
+	"errors"
 	"net/http"
-	"strings"
-	"time"
 
 	"imei-attest/attest"
 	"imei-attest/verifier"
-	"imei-attest/verifier/ear"
 )
 
-// maxTextBytes bounds each text of a registration, some of which are kept.
-const maxTextBytes = 512
-
-// question is the body of POST /v1/appraise.
-type question struct {
-	Evidence     *base64Bytes           `json:"evidence"`
-	Registration *verifier.Registration `json:"registration"`
-}
-
-// base64Bytes takes base64 and base64url, padded or not (RFC 4648): people paste what they have.
-type base64Bytes []byte
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (b *base64Bytes) UnmarshalJSON(raw []byte) error {
-	var text string
-	if err := json.Unmarshal(raw, &text); err != nil {
-		return err
-	}
-	text = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return fmt.Errorf("evidence is not base64")
-	}
-	*b = decoded
-	return nil
-}
-
-// answer is the body of the reply.
-type answer struct {
-	ID     verifier.DecisionID `json:"id"`
-	Status string              `json:"status"`
-	Tier   string              `json:"tier"`
-	verifier.Answer
-	Reasons    []reason  `json:"reasons"`
-	ValidUntil time.Time `json:"valid_until"`
-	Result     string    `json:"result"` // EAR, a JWT
-}
-
-type reason struct {
-	Code   attest.Reason `json:"code"`
-	Text   string        `json:"text"`
-	Clause string        `json:"clause"`
-}
-
+// appraise judges evidence, a registration, or both.
 func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != typeJSON {
-		w.Header().Set("Accept", typeJSON)
-		refuse(w, http.StatusUnsupportedMediaType, "this takes %s", typeJSON)
+	a.answerQuestion(w, r, func(question) error { return nil })
+}
+
+var (
+	errNoRegistration = errors.New("there is no registration to check: give one, or ask POST /v1/appraise about evidence alone")
+	errNonceHere      = errors.New("a nonce is not taken here: ask POST /v1/appraise")
+)
+
+// checkRegistration judges a registration, which must be there.
+func (a *api) checkRegistration(w http.ResponseWriter, r *http.Request) {
+	a.answerQuestion(w, r, func(q question) error {
+		switch {
+		case q.Registration == nil:
+			return errNoRegistration
+		case q.Nonce != nil:
+			return errNonceHere
+		}
+		return nil
+	})
+}
+
+// answerQuestion answers a question that is fit. What would be refused is refused before anything is judged: a judgement uses
+// the evidence up.
+func (a *api) answerQuestion(w http.ResponseWriter, r *http.Request, fit func(question) error) {
+	form, ok := negotiateAnswer(w, r)
+	if !ok || !takes(w, r, typeJSON) {
 		return
 	}
 	body, ok := readBody(w, r)
@@ -71,6 +43,9 @@ func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	q, err := readQuestion(body)
+	if err == nil {
+		err = fit(q)
+	}
 	if err != nil {
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return
@@ -79,57 +54,34 @@ func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
 	if q.Evidence != nil {
 		in.Evidence = *q.Evidence
 	}
-	result, ok := a.judge(r.Context(), w, in)
-	if !ok {
-		return
-	}
-	token, err := a.Results.JWT(result.Result, ear.IETF)
-	if err != nil {
-		a.Log.Error("signing a result", "error", err)
-		refuse(w, http.StatusInternalServerError, "the result could not be signed")
-		return
-	}
-	writeJSON(w, http.StatusOK, typeJSON, newAnswer(result, token))
-}
-
-// readQuestion is strict: a misspelt field would silently weaken the question.
-func readQuestion(body []byte) (question, error) {
-	var q question
-	if err := checkJSON(body); err != nil {
-		return q, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&q); err != nil {
-		return q, fmt.Errorf("the body is not the JSON this takes, {evidence, registration}: %s", strings.TrimPrefix(err.Error(), "json: "))
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return q, fmt.Errorf("something follows the JSON object")
-	}
-	if q.Evidence == nil && q.Registration == nil {
-		return q, fmt.Errorf("there is nothing to judge: give evidence, a registration, or both")
-	}
-	if q.Registration != nil {
-		if n := q.Registration.LongestText(); n > maxTextBytes {
-			return q, fmt.Errorf("a text of the registration has %d bytes: at most %d are taken", n, maxTextBytes)
-		}
-		switch q.Registration.Front {
-		case "":
-			q.Registration.Front = verifier.FrontHTTP
-		case verifier.FrontHTTP, verifier.FrontDevice:
-		default:
-			return q, fmt.Errorf("front must be %q or %q here", verifier.FrontHTTP, verifier.FrontDevice)
+	if q.Nonce != nil {
+		if in.Nonce, ok = a.expectation(w, r, attest.Nonce(*q.Nonce)); !ok {
+			return
 		}
 	}
-	return q, nil
+	if verdict, ok := a.judge(r, w, in); ok {
+		a.tell(w, form, verdict)
+	}
 }
 
-func newAnswer(result verifier.Verdict, token string) answer {
-	a := answer{ID: result.ID, Status: result.Status().String(), Tier: result.Tier.String(), Answer: result.Answer,
-		Reasons: []reason{}, ValidUntil: result.ValidUntil, Result: token}
-	for _, code := range result.Reasons() {
-		info := code.Info()
-		a.Reasons = append(a.Reasons, reason{code, info.Sentence, info.Clause})
+// expectation is what evidence must answer whose nonce the caller names: one of this verifier's, under the rules for those, or
+// one that he chose. He then answers for its being new, so he must be one whom the operator trusts with that.
+func (a *api) expectation(w http.ResponseWriter, r *http.Request, n attest.Nonce) (verifier.Expectation, bool) {
+	if _, err := a.Verifier.CheckNonce(n, a.Now()); !errors.Is(err, attest.ErrNonceForeign) {
+		return verifier.Expectation{Session: n}, true
 	}
-	return a
+	return verifier.Expectation{Exact: n}, a.mayChoose(w, r, n)
+}
+
+// mayChoose refuses a nonce of the caller's own choosing: from who may not, and of a size that no evidence carries.
+func (a *api) mayChoose(w http.ResponseWriter, r *http.Request, n attest.Nonce) bool {
+	switch {
+	case a.Identify(r).Roles&RoleChooseNonce == 0:
+		refuse(w, http.StatusForbidden, "this server chooses the nonce: leave it out, or ask for a nonceSize; a nonce of your own needs the role %s", RoleChooseNonce)
+	case len(n) < attest.MinNonce || len(n) > attest.MaxNonce:
+		refuse(w, http.StatusBadRequest, "a nonce has %d to %d bytes (RFC 9711 section 4.1)", attest.MinNonce, attest.MaxNonce)
+	default:
+		return true
+	}
+	return false
 }

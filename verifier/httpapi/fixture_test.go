@@ -37,35 +37,55 @@ type server struct {
 	store  *brokenStore
 	random *brokenReader
 	now    time.Time
+	client func() httpapi.Client // who asks
 }
+
+func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
 
 var resultKey = attesttest.Key("results")
 
 func serve(t *testing.T) *server {
 	t.Helper()
 	s := &server{t: t, log: new(bytes.Buffer), store: &brokenStore{Memory: store.NewMemory()},
-		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now}
+		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now, client: having(httpapi.RoleDevice | httpapi.RoleNetwork)}
+	s.start()
+	return s
+}
+
+// twin is another node with the same keys, the same store and the same time.
+func (s *server) twin() *server {
+	s.t.Helper()
+	other := *s
+	other.start()
+	return &other
+}
+
+func (s *server) start() {
+	s.t.Helper()
 	trust := &verifier.Trust{Generation: 1}
 	anchor := &verifier.Anchor{Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
 		StorageKinds: []attest.StorageKind{attest.StorageSoftware}}
 	nonces, err := attest.NewNonceKeys(0, make([]byte, 32), nil)
 	results, signerErr := ear.NewSigner(resultKey, "test")
 	if err := errors.Join(err, signerErr, trust.Keys.Add(&attesttest.OEMKey.PublicKey, anchor)); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	v, err := verifier.New(verifier.Config{Store: s.store, Nonces: nonces, Trust: trust})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Rand: s.random, Now: func() time.Time { return s.now },
+	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Identify: s.identify, Rand: s.random, Now: func() time.Time { return s.now },
 		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test"})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
 	loopback := httptest.NewServer(handler)
-	t.Cleanup(loopback.Close)
+	s.t.Cleanup(loopback.Close)
 	s.url = loopback.URL
-	return s
+}
+
+func having(roles httpapi.Role) func() httpapi.Client {
+	return func() httpapi.Client { return httpapi.Client{Roles: roles} }
 }
 
 var errBroken = errors.New("the disk is gone")
@@ -103,6 +123,11 @@ func (s *brokenStore) Commit(ctx context.Context, d verifier.Decision) (verifier
 		return verifier.Commitment{}, errBroken
 	}
 	return s.Memory.Commit(ctx, d)
+}
+
+func (s *brokenStore) Record(ctx context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
+	r, found, err := s.Memory.Record(ctx, id)
+	return r, found, errors.Join(err, s.err())
 }
 
 type brokenReader struct {

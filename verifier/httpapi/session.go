@@ -1,14 +1,8 @@
 package httpapi
 
 import (
-	"encoding/base64"
-	"errors"
-	"fmt"
-	"mime"
 	"net/http"
 	"net/url"
-	"strconv"
-	"strings"
 	"time"
 
 	"imei-attest/attest"
@@ -16,8 +10,7 @@ import (
 	"imei-attest/verifier/ear"
 )
 
-// session is the challenge-response session object. A session is its nonce: the server keeps nothing until evidence
-// comes, so any node of a cluster answers for it.
+// session is the challenge-response session object.
 type session struct {
 	Status   string        `json:"status"` // waiting or complete
 	Nonce    string        `json:"nonce"`
@@ -32,150 +25,96 @@ type evidenceBlob struct {
 	Value []byte `json:"value"` // base64
 }
 
-func newSessionObject(status string, n attest.Nonce, expiry time.Time) session {
-	return session{Status: status, Nonce: n.String(), Expiry: expiry.UTC(), Accept: []string{attest.EvidenceMediaType}}
+func newSessionObject(status string, c *challenge) session {
+	return session{Status: status, Nonce: c.text(), Expiry: c.expiry.UTC(), Accept: []string{attest.EvidenceMediaType}}
 }
 
 func (a *api) newSession(w http.ResponseWriter, r *http.Request) {
-	if !accepts(r.Header.Get("Accept"), typeSession) {
-		refuse(w, http.StatusNotAcceptable, "this answers with %s", typeSession)
+	if _, ok := negotiate(w, r, typeSession); !ok {
 		return
 	}
-	size, status, detail := nonceSize(r.URL.Query())
-	if detail != "" {
-		refuse(w, status, "%s", detail)
-		return
-	}
-	n, expiry, err := a.Verifier.MintNonce(a.Rand, a.Now(), size)
-	if err != nil {
-		a.unavailable(r.Context(), w, "no nonce", err)
-		return
-	}
-	w.Header().Set("Location", "session/"+n.String())
-	writeJSON(w, http.StatusCreated, typeSession, newSessionObject("waiting", n, expiry))
-}
-
-// accepts reports whether a list of media ranges (RFC 9110 section 12.5.1) has the type; no list takes all.
-func accepts(list, mediaType string) bool {
-	if list == "" {
-		return true
-	}
-	for part := range strings.SplitSeq(list, ",") {
-		kind, params, err := mime.ParseMediaType(part)
-		if err == nil && params["q"] != "0" && (kind == mediaType || kind == "*/*" || kind == "application/*") {
-			return true
-		}
-	}
-	return false
-}
-
-// nonceSize reads the query of newSession. A nonce of the caller's own choosing would let old evidence pass for fresh.
-func nonceSize(query url.Values) (size, status int, detail string) {
-	switch asked := query.Get("nonceSize"); {
-	case query.Has("nonce") && query.Has("nonceSize"):
-		return 0, http.StatusBadRequest, "nonce and nonceSize exclude each other: leave nonce out"
-	case query.Has("nonce"):
-		return 0, http.StatusForbidden, "this server chooses the nonce: leave it out, or ask for a nonceSize"
-	case asked == "":
-		return attest.DefaultNonceBytes, 0, ""
-	default:
-		size, err := strconv.Atoi(asked)
-		if err != nil || size < attest.MinMintedNonce || size > attest.MaxMintedNonce {
-			return 0, http.StatusBadRequest, fmt.Sprintf("nonceSize must be %d to %d bytes, because a nonce carries its own proof",
-				attest.MinMintedNonce, attest.MaxMintedNonce)
-		}
-		return size, 0, ""
+	if c, ok := a.newChallenge(w, r); ok {
+		w.Header().Set("Location", "session/"+c.id())
+		writeJSON(w, http.StatusCreated, typeSession, newSessionObject("waiting", c))
 	}
 }
 
 const closedSession = "the session was closed: open a new one"
 
-const noSession = "no such session here: open one with POST /challenge-response/v1/newSession"
-
-// openSession finds the nonce of a session, or refuses: 404 for one that is not ours, 410 for one that has expired.
-func (a *api) openSession(w http.ResponseWriter, r *http.Request) (attest.Nonce, time.Time, bool) {
-	n, err := base64.RawURLEncoding.DecodeString(r.PathValue("id"))
-	if err != nil {
-		refuse(w, http.StatusNotFound, noSession)
-		return nil, time.Time{}, false
-	}
-	expiry, err := a.Verifier.CheckNonce(n, a.Now())
-	switch {
-	case errors.Is(err, attest.ErrNonceExpired):
-		refuse(w, http.StatusGone, "the session expired at %s: open a new one", expiry.Format(time.RFC3339))
-	case err != nil:
-		refuse(w, http.StatusNotFound, noSession)
-	default:
-		return n, expiry, true
-	}
-	return nil, time.Time{}, false
-}
-
 // submitEvidence judges the evidence of a session. The device may add, as the query parameter signalled, the IMEI URN that
 // it shows to the network: its own word, which can only make the result worse.
 func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
-	n, expiry, ok := a.openSession(w, r)
+	c, ok := a.findChallenge(w, r)
 	if !ok {
 		return
 	}
-	if !isEvidence(r.Header.Get("Content-Type")) {
-		w.Header().Set("Accept", attest.EvidenceMediaType)
-		refuse(w, http.StatusUnsupportedMediaType, "this takes %s", attest.EvidenceMediaType)
+	if _, ok := negotiate(w, r, typeSession); !ok {
 		return
 	}
-	body, ok := readBody(w, r)
+	shown, ok := shownByDevice(w, r)
+	if !ok {
+		return
+	}
+	token, ok := readEvidence(w, r)
 	if !ok {
 		return
 	}
 	// Whoever gave the session up accused nobody: evidence that comes all the same is turned away, not called a replay.
-	if given, found, err := a.Verifier.Presented(r.Context(), n); err != nil {
+	if given, found, err := a.Verifier.Presented(r.Context(), c.nonce); err != nil {
 		a.unavailable(r.Context(), w, "session", err)
 		return
 	} else if found && len(given.Submods) == 0 {
 		refuse(w, http.StatusGone, closedSession)
 		return
 	}
-	in := verifier.Input{Evidence: body, Nonce: verifier.Expectation{Session: n}, Now: a.Now()}
-	query, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil || len(query["signalled"]) > 1 {
-		refuse(w, http.StatusBadRequest, "the query is not one signalled=URN: escape what is in the URN")
-		return
-	}
-	if query.Has("signalled") {
-		in.Registration = &verifier.Registration{InstanceID: query.Get("signalled"), Front: verifier.FrontDevice}
-	}
-	result, ok := a.judge(r.Context(), w, in)
+	verdict, ok := a.judge(r, w, verifier.Input{Evidence: token, Nonce: c.expect, Registration: shown, Now: a.Now()})
 	if !ok {
 		return
 	}
-	s := newSessionObject("complete", n, expiry)
-	s.Evidence = &evidenceBlob{Type: attest.EvidenceMediaType, Value: body}
-	a.writeSession(w, s, result.Result)
+	s := newSessionObject("complete", c)
+	s.Evidence = &evidenceBlob{Type: attest.EvidenceMediaType, Value: token}
+	a.writeSession(w, s, verdict.Result)
+}
+
+// shownByDevice reads what the device says that it shows to the network, nil if it says nothing.
+func shownByDevice(w http.ResponseWriter, r *http.Request) (*verifier.Registration, bool) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	signalled := query["signalled"]
+	switch {
+	case err != nil || len(signalled) > 1 || len(query.Get("signalled")) > maxTextBytes:
+		refuse(w, http.StatusBadRequest, "the query is not one signalled=URN of at most %d bytes: escape what is in the URN", maxTextBytes)
+		return nil, false
+	case len(signalled) == 0:
+		return nil, true
+	}
+	return &verifier.Registration{InstanceID: signalled[0], Front: verifier.FrontDevice}, true
 }
 
 func (a *api) getSession(w http.ResponseWriter, r *http.Request) {
-	n, expiry, ok := a.openSession(w, r)
+	c, ok := a.findChallenge(w, r)
 	if !ok {
 		return
 	}
-	result, found, err := a.Verifier.Presented(r.Context(), n)
+	if _, ok := negotiate(w, r, typeSession); !ok {
+		return
+	}
+	verdict, found, err := a.Verifier.Presented(r.Context(), c.nonce)
 	switch {
 	case err != nil:
 		a.unavailable(r.Context(), w, "session", err)
 	case !found:
-		writeJSON(w, http.StatusOK, typeSession, newSessionObject("waiting", n, expiry))
-	case len(result.Submods) == 0: // used up by DELETE, and nothing was judged
+		writeJSON(w, http.StatusOK, typeSession, newSessionObject("waiting", c))
+	case len(verdict.Submods) == 0: // used up by DELETE, and nothing was judged
 		refuse(w, http.StatusGone, closedSession)
 	default:
-		a.writeSession(w, newSessionObject("complete", n, expiry), result.Result)
+		a.writeSession(w, newSessionObject("complete", c), verdict.Result)
 	}
 }
 
 func (a *api) writeSession(w http.ResponseWriter, s session, result attest.Result) {
 	token, err := a.Results.JWT(result, ear.Veraison)
 	if err != nil {
-		a.Log.Error("signing a result", "error", err)
-		refuse(w, http.StatusInternalServerError, "the result could not be signed")
+		a.unsigned(w, err)
 		return
 	}
 	s.Result = token
@@ -184,11 +123,11 @@ func (a *api) writeSession(w http.ResponseWriter, s session, result attest.Resul
 
 // deleteSession uses the nonce up, so that no evidence is accepted for it any more.
 func (a *api) deleteSession(w http.ResponseWriter, r *http.Request) {
-	n, _, ok := a.openSession(w, r)
+	c, ok := a.findChallenge(w, r)
 	if !ok {
 		return
 	}
-	if err := a.Verifier.Revoke(r.Context(), n, a.Now()); err != nil {
+	if err := a.Verifier.Revoke(r.Context(), c.expect, a.Now()); err != nil {
 		a.unavailable(r.Context(), w, "session", err)
 		return
 	}

@@ -17,7 +17,7 @@ import (
 
 func nonceOf(t *testing.T, text string) attest.Nonce {
 	t.Helper()
-	n, err := base64.RawURLEncoding.DecodeString(text)
+	n, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
 		t.Fatalf("nonce %q: %v", text, err)
 	}
@@ -59,6 +59,8 @@ func TestNonceSizeAndAccept(t *testing.T) {
 		{"nonceSize=64", typeSession, 64, 201, ""},
 		{"nonceSize=28", "", 0, 400, "29 to 64"},
 		{"nonceSize=65", "", 0, 400, "29 to 64"},
+		{"nonceSize=29&nonceSize=64", "", 0, 400, "one nonceSize"},
+		{"nonceSize=%zz", "", 0, 400, "one nonceSize"},
 		{"nonceSize=-1", "", 0, 400, "29 to 64"},
 		{"nonceSize=many", "", 0, 400, "29 to 64"},
 		{"nonceSize=99999999999999999999", "", 0, 400, "29 to 64"},
@@ -196,7 +198,7 @@ func TestMediaTypesOfEvidence(t *testing.T) {
 			continue
 		}
 		s.wantProblem(r, http.StatusUnsupportedMediaType, attest.EvidenceMediaType)
-		if accept := r.header.Get("Accept"); accept != attest.EvidenceMediaType {
+		if accept := r.header.Get("Accept"); accept != attest.EvidenceMediaType+", application/cmw+json, application/cmw+cbor" {
 			t.Errorf("%q: Accept %q", contentType, accept)
 		}
 	}

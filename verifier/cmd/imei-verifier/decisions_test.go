@@ -44,7 +44,7 @@ func judgedOnce(t *testing.T) (*verifier.Verifier, verifier.Verdict) {
 
 func TestDecisionsAreExportedExplainedAndReplayed(t *testing.T) {
 	v, verdict := judgedOnce(t)
-	server := httptest.NewServer(httpapi.NewAdmin(v, slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(httpapi.NewAdmin(v, httpapi.Anybody(httpapi.RoleAdmin), slog.New(slog.DiscardHandler)))
 	defer server.Close()
 	exported := execute("", "decisions", "--admin", server.URL)
 	if exported.code != exitYes || exported.stderr != "" || strings.Count(exported.stdout, "\n") != 1 {
@@ -82,7 +82,7 @@ func TestDecisionsAreExportedExplainedAndReplayed(t *testing.T) {
 
 func TestDecisionsRefuseWhatTheyCannotUse(t *testing.T) {
 	v, _ := judgedOnce(t)
-	server := httptest.NewServer(httpapi.NewAdmin(v, slog.New(slog.DiscardHandler)))
+	server := httptest.NewServer(httpapi.NewAdmin(v, httpapi.Anybody(httpapi.RoleAdmin), slog.New(slog.DiscardHandler)))
 	defer server.Close()
 	const absent = "019ca945-0a00-7d9c-b2cb-84d42dae6fa3"
 	garbage := write(t, "garbage", []byte("{}\n[]\n"))

@@ -36,7 +36,8 @@ func (s *server) doors(v *judge, log *slog.Logger) ([]door, error) {
 	if err != nil {
 		return nil, err
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: v.Verifier, Results: results, Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
+	handler, err := httpapi.New(httpapi.Config{Verifier: v.Verifier, Results: results,
+		Identify: httpapi.Anybody(httpapi.RoleDevice | httpapi.RoleNetwork), Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
 	if err != nil {
 		return nil, err
 	}
@@ -51,7 +52,7 @@ func (s *server) doors(v *judge, log *slog.Logger) ([]door, error) {
 			public.Close()
 			return nil, err
 		}
-		doors = append(doors, door{listener, httpapi.NewAdmin(v.Verifier, log)})
+		doors = append(doors, door{listener, httpapi.NewAdmin(v.Verifier, httpapi.Anybody(httpapi.RoleAdmin), log)})
 		log.Info("listening for the operator", "address", listener.Addr().String())
 	}
 	log.Info("listening", "address", public.Addr().String(), "version", versionText())

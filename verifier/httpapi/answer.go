@@ -1,0 +1,96 @@
+package httpapi
+
+import (
+	"net/http"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/verifier"
+	"imei-attest/verifier/ear"
+)
+
+// answer is a verdict with all that was found.
+type answer struct {
+	ID     verifier.DecisionID `json:"id"`
+	Status string              `json:"status"`
+	Tier   string              `json:"tier"`
+	verifier.Answer
+	Reasons    []reason  `json:"reasons"`
+	ValidUntil time.Time `json:"valid_until"`
+	Result     string    `json:"result"` // EAR, a JWT
+}
+
+type reason struct {
+	Code   attest.Reason `json:"code"`
+	Text   string        `json:"text"`
+	Clause string        `json:"clause"`
+}
+
+// negotiateAnswer chooses the form of an answer: all that was found, or the signed result alone, as a JWT or a CWT.
+func negotiateAnswer(w http.ResponseWriter, r *http.Request) (string, bool) {
+	return negotiate(w, r, typeJSON, ear.MediaTypeJWT, ear.MediaTypeCWT)
+}
+
+// tell answers with a verdict. The same verdict is the same bytes, whenever it is told and by which node.
+func (a *api) tell(w http.ResponseWriter, form string, v verifier.Verdict) {
+	var body []byte
+	var token string
+	var err error
+	if form == ear.MediaTypeCWT {
+		body, err = a.Results.CWT(v.Result)
+	} else {
+		token, err = a.Results.JWT(v.Result, ear.IETF)
+		body = []byte(token)
+	}
+	if err != nil {
+		a.unsigned(w, err)
+		return
+	}
+	w.Header().Set("Content-Location", "/v1/results/"+v.ID.String())
+	if form == typeJSON {
+		writeJSON(w, http.StatusOK, typeJSON, newAnswer(v, token))
+		return
+	}
+	write(w, http.StatusOK, form, body)
+}
+
+func (a *api) unsigned(w http.ResponseWriter, err error) {
+	a.Log.Error("signing a result", "error", err)
+	refuse(w, http.StatusInternalServerError, "the result could not be signed")
+}
+
+func newAnswer(v verifier.Verdict, token string) answer {
+	a := answer{ID: v.ID, Status: v.Status().String(), Tier: v.Tier.String(), Answer: v.Answer,
+		Reasons: []reason{}, ValidUntil: v.ValidUntil, Result: token}
+	for _, code := range v.Reasons() {
+		info := code.Info()
+		a.Reasons = append(a.Reasons, reason{code, info.Sentence, info.Clause})
+	}
+	return a
+}
+
+// result tells again what was decided, while it holds.
+func (a *api) result(w http.ResponseWriter, r *http.Request) {
+	form, ok := negotiateAnswer(w, r)
+	if !ok {
+		return
+	}
+	id, err := verifier.ParseDecisionID(r.PathValue("id"))
+	if err != nil {
+		refuse(w, http.StatusNotFound, noResult)
+		return
+	}
+	record, found, err := a.Verifier.Record(r.Context(), id)
+	switch {
+	case err != nil:
+		a.unavailable(r.Context(), w, "reading a result", err)
+	case !found:
+		refuse(w, http.StatusNotFound, noResult)
+	case !a.Now().Before(record.Verdict.ValidUntil):
+		refuse(w, http.StatusGone, "the result ran out at %s: ask again", record.Verdict.ValidUntil.Format(time.RFC3339))
+	default:
+		a.tell(w, form, record.Verdict)
+	}
+}
+
+const noResult = "no result with this identifier is kept: an answer's id names it"

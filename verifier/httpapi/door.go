@@ -1,0 +1,92 @@
+package httpapi
+
+import (
+	"fmt"
+	"log/slog"
+	"net/http"
+	"path"
+	"runtime"
+)
+
+// door is what all handlers of a listener have in common: who may ask, and that every refusal is a problem document.
+type door struct {
+	mux      *http.ServeMux
+	identify func(*http.Request) Client
+	log      *slog.Logger
+}
+
+func newDoor(identify func(*http.Request) Client, log *slog.Logger) *door {
+	return &door{http.NewServeMux(), identify, log}
+}
+
+// handle lets who has all the needed roles reach a handler; none are needed for what is for everybody.
+func (d *door) handle(needed Role, pattern string, handler http.HandlerFunc) {
+	d.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+		if lacking := needed &^ d.identify(r).Roles; lacking != 0 {
+			forbid(w, lacking)
+			return
+		}
+		handler(w, r)
+	})
+}
+
+// ServeHTTP implements http.Handler.
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	defer d.survive(w, r)
+	found, pattern := d.mux.Handler(r)
+	if pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
+		refuseRoute(w, r, found)
+		return
+	}
+	d.mux.ServeHTTP(w, r)
+}
+
+// refuseRoute says what the mux would say in plain text.
+func refuseRoute(w http.ResponseWriter, r *http.Request, found http.Handler) {
+	said := unsaid{}
+	found.ServeHTTP(said, r)
+	if allowed := http.Header(said).Get("Allow"); allowed != "" {
+		w.Header().Set("Allow", allowed)
+		refuse(w, http.StatusMethodNotAllowed, "this takes %s", allowed)
+		return
+	}
+	refuse(w, http.StatusNotFound, "nothing is here: GET /openapi.yaml says what there is")
+}
+
+// unsaid takes the header of an answer and drops the rest.
+type unsaid http.Header
+
+func (u unsaid) Header() http.Header         { return http.Header(u) }
+func (u unsaid) Write(p []byte) (int, error) { return len(p), nil }
+func (u unsaid) WriteHeader(int)             {}
+
+// survive answers for a handler that panicked. The log says where, and nothing of what it worked on.
+func (d *door) survive(w http.ResponseWriter, r *http.Request) {
+	cause := recover()
+	switch cause {
+	case nil:
+		return
+	case http.ErrAbortHandler:
+		panic(cause) // on purpose: the answer is not whole
+	}
+	problem := fmt.Sprintf("%T", cause)
+	if err, ok := cause.(runtime.Error); ok {
+		problem = err.Error()
+	}
+	d.log.ErrorContext(r.Context(), "a fault of this program", "route", r.Pattern, "problem", problem, "at", panicked())
+	refuse(w, http.StatusInternalServerError, "a fault of this program, which its log describes: nothing is known of what was decided")
+}
+
+// panicked lists the functions that were under way, the innermost first, without their arguments.
+func panicked() (at []string) {
+	const depth, helpers = 16, 3 // Callers, panicked, survive
+	var pcs [depth]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(helpers, pcs[:])])
+	for {
+		f, more := frames.Next()
+		at = append(at, fmt.Sprintf("%s:%d", f.Function, f.Line))
+		if !more {
+			return at
+		}
+	}
+}

@@ -1,0 +1,44 @@
+package httpapi
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+)
+
+// problem is an error as RFC 9457 writes it.
+type problem struct {
+	Type   string `json:"type"`
+	Title  string `json:"title"`
+	Status int    `json:"status"`
+	Detail string `json:"detail"`
+}
+
+func refuse(w http.ResponseWriter, status int, format string, args ...any) {
+	writeJSON(w, status, typeProblem, problem{
+		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)})
+}
+
+// unavailable answers a failure of ours.
+func (a *api) unavailable(ctx context.Context, w http.ResponseWriter, what string, err error) {
+	a.Log.ErrorContext(ctx, what, "error", err)
+	w.Header().Set("Retry-After", "1") // seconds
+	refuse(w, http.StatusServiceUnavailable, "nothing was decided: try again")
+}
+
+func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
+	var text bytes.Buffer
+	if err := json.NewEncoder(&text).Encode(body); err != nil {
+		panic(err) // only types of this program come here
+	}
+	write(w, status, mediaType, text.Bytes())
+}
+
+func write(w http.ResponseWriter, status int, mediaType string, body []byte) {
+	w.Header().Set("Content-Type", mediaType)
+	w.Header().Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the peer may be gone: there is nobody left to tell
+}
