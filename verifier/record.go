@@ -64,18 +64,18 @@ func newDecisionID(random io.Reader, now time.Time) (id DecisionID, err error) {
 
 // Record is a decision with all that it rests on. It names nobody: devices and subscribers are told apart by pseudonyms.
 type Record struct {
-	Verdict Verdict `json:"verdict"`
-	Facts   Facts   `json:"facts"`
-	Rules   Rules   `json:"rules"` // of the policy that decided
+	Verdict Verdict `json:"verdict" cbor:"1,keyasint"`
+	Facts   Facts   `json:"facts" cbor:"2,keyasint"`
+	Rules   Rules   `json:"rules" cbor:"3,keyasint"` // of the policy that decided
 	// Policy names it, and Generation the trust folder.
-	Policy     string    `json:"policy"`
-	Digest     Pseudonym `json:"policy_digest"` // the first 16 bytes
-	Generation uint64    `json:"trust_generation"`
+	Policy     string    `json:"policy" cbor:"4,keyasint"`
+	Digest     Pseudonym `json:"policy_digest" cbor:"5,keyasint"` // the first 16 bytes
+	Generation uint64    `json:"trust_generation" cbor:"6,keyasint"`
 	// Device is the pseudonym of the IMEI that was shown, or else of the device's first; Subscriber that of who registered.
 	// Excepted: an exception of the policy named the two.
-	Device     Pseudonym `json:"device,omitzero"`
-	Subscriber Pseudonym `json:"subscriber,omitzero"`
-	Excepted   bool      `json:"excepted,omitempty"`
+	Device     Pseudonym `json:"device,omitzero" cbor:"7,keyasint,omitzero"`
+	Subscriber Pseudonym `json:"subscriber,omitzero" cbor:"8,keyasint,omitzero"`
+	Excepted   bool      `json:"excepted,omitempty" cbor:"9,keyasint,omitempty"`
 }
 
 // record is the decision on a judgement.

@@ -120,11 +120,11 @@ type Device struct {
 
 // State is what the latest proof of profile B shows: of two proofs by one TPM, the one with the higher counter.
 type State struct {
-	Counter    uint64    `json:"counter"`
-	ResetCount uint32    `json:"reset_count"`
-	Clock      uint64    `json:"clock_ms"`
-	Binding    [32]byte  `json:"binding"` // of the evidence that the proof was made for
-	Seen       time.Time `json:"seen"`
+	Counter    uint64    `json:"counter" cbor:"1,keyasint"`
+	ResetCount uint32    `json:"reset_count" cbor:"2,keyasint"`
+	Clock      uint64    `json:"clock_ms" cbor:"3,keyasint"`
+	Binding    [32]byte  `json:"binding" cbor:"4,keyasint"` // of the evidence that the proof was made for
+	Seen       time.Time `json:"seen" cbor:"5,keyasint"`
 }
 
 // Same reports that two states are of the same proof.
@@ -136,9 +136,9 @@ type StateChange struct{ Was, Is State }
 
 // Holder is the device key whose an IMEI is, with the issuer and the highest serial of its Credentials.
 type Holder struct {
-	Key    attest.KeyID `json:"key"`
-	Issuer string       `json:"issuer"`
-	Serial uint64       `json:"serial"`
+	Key    attest.KeyID `json:"key" cbor:"1,keyasint"`
+	Issuer string       `json:"issuer" cbor:"2,keyasint"`
+	Serial uint64       `json:"serial" cbor:"3,keyasint"`
 }
 
 // Hold is an IMEI that passes from Was, zero for nobody, to Is, often the same. Commit finds a conflict if another than Was
@@ -150,9 +150,9 @@ type Hold struct {
 
 // Prior is an earlier result.
 type Prior struct {
-	At         time.Time     `json:"at"`
-	Generation uint64        `json:"generation"`
-	Answer     attest.Result `json:"answer"`
+	At         time.Time     `json:"at" cbor:"1,keyasint"`
+	Generation uint64        `json:"generation" cbor:"2,keyasint"`
+	Answer     attest.Result `json:"answer" cbor:"3,keyasint"`
 }
 
 // Commitment says what became of a Decision.

@@ -166,9 +166,9 @@ type Expectation struct {
 
 // Verdict is a Result, with what the policy makes of it and the identifier it is recorded by.
 type Verdict struct {
-	ID DecisionID `json:"id"`
-	attest.Result
-	Answer Answer `json:"answer"`
+	ID            DecisionID `json:"id" cbor:"1,keyasint"`
+	attest.Result `cbor:"2,keyasint"`
+	Answer        Answer `json:"answer" cbor:"3,keyasint"`
 }
 
 // Appraise judges evidence, a registration, or both. Bad evidence is a Result with reasons; an error means that the

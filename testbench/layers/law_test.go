@@ -13,12 +13,13 @@ const (
 	xterm      = "golang.org/x/term"               // a passphrase that is typed and not shown
 	yaml       = "go.yaml.in/yaml/v4"              // files that people write
 	fsnotify   = "github.com/fsnotify/fsnotify"    // events of a folder whose changes take effect while a program runs
+	sqlite     = "modernc.org/sqlite"              // a database in one file, without cgo
 	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                 // the old API
 	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify, sqlite}
 
 // line is the law for one folder.
 type line struct {
@@ -122,10 +123,15 @@ var law = map[string]line{
 	},
 	"verifier/store":           {may: []string{"verifier", "attest", "attest/imei"}},
 	"verifier/store/storetest": {may: []string{"verifier", "verifier/store", "attest", "attest/imei", "attest/attesttest"}},
-	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
-	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/store/sqlite": {
+		may:     []string{"verifier", "attest", "attest/imei"},
+		modules: []string{cbor, sqlite},
+		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
+	},
+	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt}},
+	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/trust", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/store/sqlite", "verifier/trust", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 
