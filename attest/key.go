@@ -137,3 +137,18 @@ func (s *KeySet[T]) VerifyCredential(raw []byte) (*SignedCredential, T, error) {
 	}
 	return c, key.scope, nil
 }
+
+// RecallCredential decodes a Credential that [KeySet.VerifyCredential] of the very same keys accepted before, and was kept safe since:
+// the signature is not checked again. The error is a [*FormatError] or [ErrKeyUnknown].
+func (s *KeySet[T]) RecallCredential(raw []byte) (*SignedCredential, T, error) {
+	var none T
+	c, err := DecodeCredential(raw)
+	if err != nil {
+		return nil, none, err
+	}
+	key, found := s.keys[c.KeyID]
+	if !found {
+		return nil, none, ErrKeyUnknown
+	}
+	return c, key.scope, nil
+}

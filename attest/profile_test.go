@@ -141,7 +141,7 @@ func TestLabelsOfCDDL(t *testing.T) {
 		"protectedHeader": {"evidence-header", "credential-header-es256", "credential-header-es384"},
 		"header":          {"evidence-header", "evidence-enclosure"}, // constants header* in profile.go
 		"wireCredential":  {"credential-claims"}, "wireConfirmation": {"confirmation"}, "coseKey": {"device-key"},
-		"wireStorage": {"tpm-storage", "other-storage"}, "wireManifest": {"manifest-claims"},
+		"wireStorage": {"tpm-storage", "other-storage"}, "wireManifest": {"manifest-claims"}, "wireCheckpoint": {"checkpoint-claims"},
 	}
 	described := make(map[string]bool)
 	for structure, labels := range source {

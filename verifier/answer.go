@@ -8,13 +8,13 @@ import (
 
 // Answer is what a front tells the network to do with a Result.
 type Answer struct {
-	Action    string `json:"action"`     // observe, accept, warn, challenge or deny
-	SIPCode   int    `json:"sip_code"`   // RFC 3261 section 21
-	EIRStatus string `json:"eir_status"` // TS 29.511 clause 6.1.6, or attest.EIRUnknown for its 404
-	S13Status uint32 `json:"s13_status"` // TS 29.272 clause 7.3.51, or attest.S13Unknown
-	Label     string `json:"label"`      // status, and the reason that decided it
+	Action    string `json:"action" cbor:"1,keyasint"`     // observe, accept, warn, challenge or deny
+	SIPCode   int    `json:"sip_code" cbor:"2,keyasint"`   // RFC 3261 section 21
+	EIRStatus string `json:"eir_status" cbor:"3,keyasint"` // TS 29.511 clause 6.1.6, or attest.EIRUnknown for its 404
+	S13Status uint32 `json:"s13_status" cbor:"4,keyasint"` // TS 29.272 clause 7.3.51, or attest.S13Unknown
+	Label     string `json:"label" cbor:"5,keyasint"`      // status, and the reason that decided it
 	// Because is why the action is milder than the reasons ask for: an exception of the policy, or its breaker.
-	Because string `json:"because,omitempty"`
+	Because string `json:"because,omitempty" cbor:"6,keyasint,omitempty"`
 }
 
 // ActionOn is what the policy makes of a result: the strictest that one of its reasons gets. Remarks count only where

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"testing"
+	"time"
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
@@ -85,7 +86,7 @@ func fill(b *testing.B, memory *store.Memory, devices int, credential []byte) {
 		subscriber := strconv.Itoa(i)
 		_, err = memory.Commit(context.Background(), verifier.Decision{
 			Presentation: verifier.Presentation{Nonce: key[:], Subscriber: subscriber, Signalled: id},
-			Expiry:       before, Now: before, Lasting: true,
+			Expiry:       before, Now: before.Add(-time.Second), Lasting: true,
 			Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID(key), Result: answer}},
 			Device:   &verifier.Device{Key: key, Credential: credential, Holds: []verifier.Hold{{IMEI: id, Is: verifier.Holder{Key: key}}}},
 			Sighting: &verifier.Sighting{IMEI: id, Subscriber: subscriber, At: before},

@@ -86,13 +86,13 @@ type spoiling struct {
 	spoil bool
 }
 
-func (s *spoiling) Credential(ctx context.Context, key attest.KeyID) ([]byte, bool, error) {
-	raw, found, err := s.Store.Credential(ctx, key)
+func (s *spoiling) Credential(ctx context.Context, key attest.KeyID) (verifier.Endorsed, bool, error) {
+	kept, found, err := s.Store.Credential(ctx, key)
 	if s.spoil && found {
-		raw = bytes.Clone(raw)
-		raw[len(raw)-1] ^= 1
+		kept.Credential = bytes.Clone(kept.Credential)
+		kept.Credential[len(kept.Credential)-1] ^= 1
 	}
-	return raw, found, err
+	return kept, found, err
 }
 
 // restart puts a new verifier on a store.

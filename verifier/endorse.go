@@ -14,6 +14,7 @@ type endorsement struct {
 	credential *attest.SignedCredential
 	anchor     *Anchor
 	generation uint64
+	kept       bool // by the store, with the generation
 }
 
 // endorse is step 2: find the Credential of the key that signed and see that its manufacturer may vouch for it. The
@@ -25,18 +26,41 @@ func (v *Verifier) endorse(ctx context.Context, q *question) (*endorsement, atte
 		(carried == nil || bytes.Equal(carried, known.credential.Raw)) {
 		return known, "", nil
 	}
-	if carried == nil {
-		var found bool
-		var err error
-		if carried, found, err = v.store.Credential(ctx, q.evidence.KeyID); err != nil || !found {
-			return nil, attest.ReasonKeyUnknown, err
-		}
+	kept, found, err := v.store.Credential(ctx, q.evidence.KeyID)
+	if err != nil {
+		return nil, "", err
 	}
-	e, refusal := q.trust.endorse(carried)
+	if carried == nil && !found {
+		return nil, attest.ReasonKeyUnknown, nil
+	}
+	if carried != nil && !bytes.Equal(carried, kept.Credential) {
+		kept = Endorsed{Credential: carried}
+	}
+	e, refusal := q.trust.uphold(kept)
 	if refusal == "" && attest.KeyIDOf(e.credential.Key) != q.evidence.KeyID {
 		refusal = attest.ReasonSignatureInvalid // the Credential is of another key than the one that says it signed
 	}
 	return e, refusal, nil
+}
+
+// asKept is the endorsement once the store has it.
+func (e *endorsement) asKept() *endorsement {
+	if e.kept {
+		return e
+	}
+	kept := *e
+	kept.kept = true
+	return &kept
+}
+
+// uphold is endorse of what a store keeps: what verified under the same trust before does not have to again.
+func (t *Trust) uphold(kept Endorsed) (*endorsement, attest.Reason) {
+	if kept.Generation == t.Generation {
+		if c, anchor, err := t.Keys.RecallCredential(kept.Credential); err == nil {
+			return &endorsement{credential: c, anchor: anchor, generation: t.Generation, kept: true}, ""
+		}
+	}
+	return t.endorse(kept.Credential)
 }
 
 func (t *Trust) endorse(raw []byte) (*endorsement, attest.Reason) {
@@ -63,8 +87,8 @@ type endorsementCache struct {
 	young, old map[attest.KeyID]*endorsement
 }
 
-// cacheHalf bounds the cache at about 2 * 64 Ki entries of some 2 KiB.
-const cacheHalf = 1 << 16
+// cacheHalf bounds the cache at about 2 * 4 Ki entries of some 2 KiB. A miss costs a look into the store and no signature.
+const cacheHalf = 1 << 12
 
 func (c *endorsementCache) get(key attest.KeyID) *endorsement {
 	c.mu.RLock()

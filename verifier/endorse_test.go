@@ -198,3 +198,24 @@ func TestANewGenerationOfTrustJudgesAnew(t *testing.T) {
 		}
 	}
 }
+
+// TestACredentialIsVerifiedOnceForEachTrust: also when the verifier was started anew, and the device shows it again.
+func TestACredentialIsVerifiedOnceForEachTrust(t *testing.T) {
+	l := newLab(t)
+	if got := l.judge(l.token(credential()), nil); got != affirmed {
+		t.Fatalf("first contact: %s", got)
+	}
+	l.restart(&spoiling{Store: l.store, spoil: true})
+	if got := l.judge(l.token(nil), nil); got != affirmed {
+		t.Errorf("what the store kept was verified again: %s", got)
+	}
+	next := trusting(anchor())
+	next.Generation = 2
+	l.SetTrust(next)
+	if got := l.judge(l.token(nil), nil); got != credentialInvalid {
+		t.Errorf("under another trust: got %s, want %s", got, credentialInvalid)
+	}
+	if got := l.judge(l.token(credential()), nil); got != affirmed {
+		t.Errorf("a good one, carried: got %s", got)
+	}
+}

@@ -319,16 +319,9 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 	return v.recallSeen(ctx, q)
 }
 
-func (v *Verifier) recallSeen(ctx context.Context, q *question) error {
-	sightings, err := v.store.Sightings(ctx, q.signalled)
-	if err != nil {
-		return err
-	}
-	q.facts.Seen = q.facts.Seen[:0]
-	for _, s := range sightings {
-		q.facts.Seen = append(q.facts.Seen, Seen{At: s.At.UTC(), Same: s.Subscriber == q.in.Registration.Subscriber()})
-	}
-	return nil
+func (v *Verifier) recallSeen(ctx context.Context, q *question) (err error) {
+	q.facts.Seen, err = v.store.Seen(ctx, q.signalled, q.in.Registration.Subscriber())
+	return err
 }
 
 // presentation is this showing of the evidence.

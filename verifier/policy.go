@@ -55,21 +55,21 @@ type Policy struct {
 type Rules struct {
 	// Contraindicated are the reasons that count as contraindicated above their floor: [attest.ReasonSubscriberDiffers] and
 	// [attest.ReasonWeaknessUnremedied] may.
-	Contraindicated map[attest.Reason]bool `json:"contraindicated,omitempty"`
+	Contraindicated map[attest.Reason]bool `json:"contraindicated,omitempty" cbor:"1,keyasint,omitempty"`
 	// CeilingT1 and CeilingPrior are the best status of a client of tier T1, and of what rests on an earlier result.
-	CeilingT1    attest.Status `json:"ceiling_t1"`
-	CeilingPrior attest.Status `json:"ceiling_prior"`
-	Ages         Ages          `json:"ages"`
+	CeilingT1    attest.Status `json:"ceiling_t1" cbor:"2,keyasint"`
+	CeilingPrior attest.Status `json:"ceiling_prior" cbor:"3,keyasint"`
+	Ages         Ages          `json:"ages" cbor:"4,keyasint"`
 	// MSCServers are the senders that register on a subscriber's behalf (TS 23.292), by the identity in Registration.Sender.
-	MSCServers map[string]bool `json:"msc_servers,omitempty"`
+	MSCServers map[string]bool `json:"msc_servers,omitempty" cbor:"5,keyasint,omitempty"`
 }
 
 // Ages bound what a judgement rests on.
 type Ages struct {
-	Prior      time.Duration `json:"prior_ns"`      // how long an earlier result may stand in for evidence; at most 24 hours
-	Proof      time.Duration `json:"proof_ns"`      // how long a proof of profile B shows that the storage was not set back
-	Reading    time.Duration `json:"reading_ns"`    // the oldest reading of the modem that evidence may carry
-	Interleave time.Duration `json:"interleave_ns"` // how far back two subscribers of one IMEI are held against each other
+	Prior      time.Duration `json:"prior_ns" cbor:"1,keyasint"`      // how long an earlier result may stand in for evidence; at most 24 hours
+	Proof      time.Duration `json:"proof_ns" cbor:"2,keyasint"`      // how long a proof of profile B shows that the storage was not set back
+	Reading    time.Duration `json:"reading_ns" cbor:"3,keyasint"`    // the oldest reading of the modem that evidence may carry
+	Interleave time.Duration `json:"interleave_ns" cbor:"4,keyasint"` // how far back two subscribers of one IMEI are held against each other
 }
 
 // Pairing is an IMEI with a subscriber, IMPI or SUPI.

@@ -2,19 +2,15 @@ package verifier
 
 import (
 	"bytes"
-	"crypto/hmac"
-	"crypto/rand"
-	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
-	"slices"
-	"sync"
 	"time"
+
+	"imei-attest/attest/imei"
 )
 
 // DecisionID identifies a recorded decision: a UUID of version 7 (RFC 9562 section 5.7), whose first 48 bits are the time in
@@ -68,86 +64,19 @@ func newDecisionID(random io.Reader, now time.Time) (id DecisionID, err error) {
 
 // Record is a decision with all that it rests on. It names nobody: devices and subscribers are told apart by pseudonyms.
 type Record struct {
-	Verdict Verdict `json:"verdict"`
-	Facts   Facts   `json:"facts"`
-	Rules   Rules   `json:"rules"` // of the policy that decided
+	Verdict Verdict `json:"verdict" cbor:"1,keyasint"`
+	Facts   Facts   `json:"facts" cbor:"2,keyasint"`
+	Rules   Rules   `json:"rules" cbor:"3,keyasint"` // of the policy that decided
 	// Policy names it, and Generation the trust folder.
-	Policy     string    `json:"policy"`
-	Digest     Pseudonym `json:"policy_digest"` // the first 16 bytes
-	Generation uint64    `json:"trust_generation"`
+	Policy     string    `json:"policy" cbor:"4,keyasint"`
+	Digest     Pseudonym `json:"policy_digest" cbor:"5,keyasint"` // the first 16 bytes
+	Generation uint64    `json:"trust_generation" cbor:"6,keyasint"`
 	// Device is the pseudonym of the IMEI that was shown, or else of the device's first; Subscriber that of who registered.
 	// Excepted: an exception of the policy named the two.
-	Device     Pseudonym `json:"device,omitzero"`
-	Subscriber Pseudonym `json:"subscriber,omitzero"`
-	Excepted   bool      `json:"excepted,omitempty"`
+	Device     Pseudonym `json:"device,omitzero" cbor:"7,keyasint,omitzero"`
+	Subscriber Pseudonym `json:"subscriber,omitzero" cbor:"8,keyasint,omitzero"`
+	Excepted   bool      `json:"excepted,omitempty" cbor:"9,keyasint,omitempty"`
 }
-
-// Pseudonym is 16 bytes that stand for something, in hex.
-type Pseudonym [16]byte
-
-// String is the pseudonym in hex.
-func (p Pseudonym) String() string { return hex.EncodeToString(p[:]) }
-
-// MarshalText implements encoding.TextMarshaler.
-func (p Pseudonym) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (p *Pseudonym) UnmarshalText(text []byte) error {
-	raw, err := hex.DecodeString(string(text))
-	if err != nil || len(raw) != len(p) {
-		return fmt.Errorf("a pseudonym is %d bytes in hex", len(p))
-	}
-	copy(p[:], raw)
-	return nil
-}
-
-// pseudonyms makes pseudonyms: HMAC-SHA-256 under the operator's key, truncated. There are so few IMEIs that a plain hash
-// would hide none.
-type pseudonyms struct{ workers sync.Pool }
-
-// pseudonymizer is one HMAC with room for what goes in and comes out.
-type pseudonymizer struct {
-	mac  hash.Hash
-	text []byte
-	sum  []byte
-}
-
-func (p *pseudonyms) init(key []byte) error {
-	const keyBytes = 32
-	if key == nil {
-		key = make([]byte, keyBytes)
-		if _, err := rand.Read(key); err != nil {
-			return err
-		}
-	}
-	if len(key) != keyBytes {
-		return fmt.Errorf("the key of pseudonyms has %d bytes, want %d", len(key), keyBytes)
-	}
-	key = slices.Clone(key)
-	p.workers.New = func() any { return &pseudonymizer{mac: hmac.New(sha256.New, key)} }
-	return nil
-}
-
-// of returns the pseudonym of an identity of a kind; the zero one of none.
-func (p *pseudonyms) of(kind byte, identity string) (found Pseudonym) {
-	if identity == "" {
-		return found
-	}
-	w := p.workers.Get().(*pseudonymizer)
-	defer p.workers.Put(w)
-	w.text = append(append(w.text[:0], kind), identity...)
-	w.mac.Reset()
-	w.mac.Write(w.text)
-	w.sum = w.mac.Sum(w.sum[:0])
-	copy(found[:], w.sum)
-	return found
-}
-
-// The kinds of pseudonyms: what is one in one of them says nothing in another.
-const (
-	ofDevice     = 'd'
-	ofSubscriber = 's'
-)
 
 // record is the decision on a judgement.
 func (v *Verifier) record(q *question, p *Policy, a *appraisal) (*Record, error) {
@@ -159,17 +88,17 @@ func (v *Verifier) record(q *question, p *Policy, a *appraisal) (*Record, error)
 	r.Verdict = Verdict{ID: id, Result: a.result()}
 	r.Verdict.Answer = v.answer(q, p, &r.Verdict.Result)
 	r.Excepted = p.excepts(q)
-	r.Device = v.pseudonyms.of(ofDevice, q.device())
-	r.Subscriber = v.pseudonyms.of(ofSubscriber, q.in.Registration.Subscriber())
+	r.Device = v.pseudonyms.Device(q.device()).Current
+	r.Subscriber = v.pseudonyms.Subscriber(q.in.Registration.Subscriber()).Current
 	return r, nil
 }
 
 // device is the IMEI that the question is about.
-func (q *question) device() string {
+func (q *question) device() imei.IMEI {
 	if !q.signalled.IsZero() || q.endorsement == nil {
-		return q.signalled.Body()
+		return q.signalled
 	}
-	return q.endorsement.credential.Slots[0].Body()
+	return q.endorsement.credential.Slots[0]
 }
 
 // ErrReplay means that a decision, made again, comes out otherwise: it was altered, or this program judges otherwise.

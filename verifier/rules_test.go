@@ -21,7 +21,7 @@ func challengeAnswered() ([]byte, *verifier.Registration) {
 
 // state is everything that is kept about the victim.
 type state struct {
-	Credential []byte
+	Credential verifier.Endorsed
 	State      verifier.State
 	Holders    [3]verifier.Holder // of id1, id2, the stranger's
 	Prior      verifier.Prior
@@ -205,9 +205,9 @@ type downStore struct {
 	failing string
 }
 
-func (s *downStore) Credential(ctx context.Context, key attest.KeyID) ([]byte, bool, error) {
+func (s *downStore) Credential(ctx context.Context, key attest.KeyID) (verifier.Endorsed, bool, error) {
 	if s.failing == "credential" {
-		return nil, false, errDown
+		return verifier.Endorsed{}, false, errDown
 	}
 	return s.Memory.Credential(ctx, key)
 }

@@ -13,7 +13,7 @@ import (
 // method is safe for use by many goroutines. Time comes from the caller.
 type Store interface {
 	// Credential returns the Credential last committed for a device key.
-	Credential(ctx context.Context, key attest.KeyID) (raw []byte, found bool, err error)
+	Credential(ctx context.Context, key attest.KeyID) (kept Endorsed, found bool, err error)
 	// State returns what a device key last proved of its storage; zero if it never did.
 	State(ctx context.Context, key attest.KeyID) (State, error)
 	// Holder returns whose an IMEI is; zero if no evidence for it was ever committed.
@@ -22,16 +22,17 @@ type Store interface {
 	Prior(ctx context.Context, id imei.IMEI, subscriber string) (Prior, bool, error)
 	// Presented returns the verdict committed for a nonce that has not expired.
 	Presented(ctx context.Context, n attest.Nonce) (Verdict, bool, error)
-	// Sightings returns the subscribers that lately attested for an IMEI, the latest last; at least the last [KeptSightings].
-	Sightings(ctx context.Context, id imei.IMEI) ([]Sighting, error)
+	// Seen returns when which subscribers lately attested for an IMEI, the latest last, and which of them this subscriber is; at
+	// least the last [KeptSightings].
+	Seen(ctx context.Context, id imei.IMEI, subscriber string) ([]Seen, error)
 	// Days returns on which days of a month, UTC, each subscriber registered an IMEI, with evidence or without: bit 0 is the first.
-	Days(ctx context.Context, id imei.IMEI, year int, month time.Month) (map[string]uint32, error)
+	Days(ctx context.Context, id imei.IMEI, year int, month time.Month) (map[Pseudonym]uint32, error)
 	// Record returns a recorded decision.
 	Record(ctx context.Context, id DecisionID) (*Record, bool, error)
 	// Records gives the recorded decisions since a time, the oldest first, until it is told to stop.
 	Records(ctx context.Context, since time.Time, yield func(*Record) bool) error
-	// Commit records a decision in one durable step, unless its nonce was used, or else what it was judged by is no longer
-	// so: then it changes nothing and says how.
+	// Commit records a decision in one durable step, unless its nonce was used or may have been, or else what it was judged by is
+	// no longer so: then it changes nothing and says how. After an error, nobody knows whether it was recorded.
 	Commit(ctx context.Context, d Decision) (Commitment, error)
 	// Note records a decision that changed nothing about any device: it was made without evidence, or the evidence was refused.
 	// It may be lost when the process ends.
@@ -88,7 +89,7 @@ type Sighting struct {
 	At         time.Time
 }
 
-// KeptSightings is how many changes of subscriber a store keeps of an IMEI.
+// KeptSightings is how many changes of subscriber a store keeps of an IMEI: a subscriber is followed by another one.
 const KeptSightings = 8
 
 // Note is a decision that changed nothing about any device.
@@ -98,9 +99,17 @@ type Note struct {
 	Sighting *Sighting
 }
 
+// Endorsed is a Credential as a store keeps it: safe from change by anybody but the Verifier.
+type Endorsed struct {
+	Credential []byte
+	// Generation is that of the trust which the Credential verified under: under the same one it is not verified again.
+	Generation uint64
+}
+
 // Device is what is known of a device after evidence under its endorsed key.
 type Device struct {
-	Key        attest.KeyID
+	Key attest.KeyID
+	// Credential, with the Generation below, replaces the one that is kept; nil where that one is the same.
 	Credential []byte
 	// State is what the evidence proves of the storage; nil in profile A, and then what is kept stays.
 	State *StateChange
@@ -111,11 +120,11 @@ type Device struct {
 
 // State is what the latest proof of profile B shows: of two proofs by one TPM, the one with the higher counter.
 type State struct {
-	Counter    uint64    `json:"counter"`
-	ResetCount uint32    `json:"reset_count"`
-	Clock      uint64    `json:"clock_ms"`
-	Binding    [32]byte  `json:"binding"` // of the evidence that the proof was made for
-	Seen       time.Time `json:"seen"`
+	Counter    uint64    `json:"counter" cbor:"1,keyasint"`
+	ResetCount uint32    `json:"reset_count" cbor:"2,keyasint"`
+	Clock      uint64    `json:"clock_ms" cbor:"3,keyasint"`
+	Binding    [32]byte  `json:"binding" cbor:"4,keyasint"` // of the evidence that the proof was made for
+	Seen       time.Time `json:"seen" cbor:"5,keyasint"`
 }
 
 // Same reports that two states are of the same proof.
@@ -127,9 +136,9 @@ type StateChange struct{ Was, Is State }
 
 // Holder is the device key whose an IMEI is, with the issuer and the highest serial of its Credentials.
 type Holder struct {
-	Key    attest.KeyID `json:"key"`
-	Issuer string       `json:"issuer"`
-	Serial uint64       `json:"serial"`
+	Key    attest.KeyID `json:"key" cbor:"1,keyasint"`
+	Issuer string       `json:"issuer" cbor:"2,keyasint"`
+	Serial uint64       `json:"serial" cbor:"3,keyasint"`
 }
 
 // Hold is an IMEI that passes from Was, zero for nobody, to Is, often the same. Commit finds a conflict if another than Was
@@ -141,9 +150,9 @@ type Hold struct {
 
 // Prior is an earlier result.
 type Prior struct {
-	At         time.Time     `json:"at"`
-	Generation uint64        `json:"generation"`
-	Answer     attest.Result `json:"answer"`
+	At         time.Time     `json:"at" cbor:"1,keyasint"`
+	Generation uint64        `json:"generation" cbor:"2,keyasint"`
+	Answer     attest.Result `json:"answer" cbor:"3,keyasint"`
 }
 
 // Commitment says what became of a Decision.
@@ -153,7 +162,7 @@ type Commitment struct {
 	// Replay: the nonce was used for something else.
 	Replay bool
 	// Closed: the nonce is used up, and nothing is answered for it any more: it was given up, or its answer has run out,
-	// or the device was convicted since.
+	// or the device was convicted since; or it expired before another decision's time, so that its use may be forgotten.
 	Closed bool
 	// Conflict: the device's state, or the holder of one of its IMEIs, is no longer what the decision was judged by.
 	Conflict bool

@@ -86,10 +86,10 @@ func (a *appraisal) judgeSubscribers() {
 // stands reports that a holder is still endorsed: a manufacturer that is trusted no longer holds no IMEI from the grave,
 // nor does a device that was given another one, or was revoked.
 func (v *Verifier) stands(ctx context.Context, trust *Trust, id imei.IMEI, key attest.KeyID) (bool, error) {
-	raw, found, err := v.store.Credential(ctx, key)
+	kept, found, err := v.store.Credential(ctx, key)
 	if err != nil || !found {
 		return false, err
 	}
-	e, refusal := trust.endorse(raw)
+	e, refusal := trust.uphold(kept)
 	return refusal == "" && slices.Contains(e.credential.Slots, id), nil
 }

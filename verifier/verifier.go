@@ -47,9 +47,9 @@ type Config struct {
 	Policy *Policy
 	// Cases is the register of weaknesses, nil if there is none.
 	Cases Cases
-	// Pseudonyms is the key of the pseudonyms that recorded decisions name devices and subscribers by, 32 bytes. With a new key
-	// nothing is linked to what was recorded before.
-	Pseudonyms []byte
+	// Pseudonyms are what recorded decisions name devices and subscribers by; nil is [RandomPseudonyms]. A store that outlives the
+	// process has keys of its own for them.
+	Pseudonyms *Pseudonyms
 	// Rand makes the decisions' identifiers; nil is crypto/rand's.
 	Rand io.Reader
 	// Alarm is called when the policy's breaker opens and closes; nil is allowed.
@@ -67,7 +67,7 @@ type Verifier struct {
 	trust        atomic.Pointer[Trust]
 	policy       atomic.Pointer[Policy]
 	cases        Cases
-	pseudonyms   pseudonyms
+	pseudonyms   *Pseudonyms
 	random       io.Reader
 	alarm        func(bool)
 	endorsements endorsementCache
@@ -78,16 +78,19 @@ func New(c Config) (*Verifier, error) {
 	if c.Store == nil || c.Nonces == nil || c.Trust == nil {
 		return nil, errors.New("a verifier needs a store, nonce keys and trust anchors")
 	}
-	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since, cases: c.Cases, random: c.Rand, alarm: c.Alarm}
+	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since, cases: c.Cases, pseudonyms: c.Pseudonyms, random: c.Rand, alarm: c.Alarm}
 	if v.random == nil {
 		v.random = rand.Reader
+	}
+	if v.pseudonyms == nil {
+		v.pseudonyms = RandomPseudonyms()
 	}
 	if c.Policy == nil {
 		c.Policy = ObservePolicy()
 	}
 	v.trust.Store(c.Trust)
 	v.policy.Store(c.Policy)
-	return v, v.pseudonyms.init(c.Pseudonyms)
+	return v, nil
 }
 
 // SetTrust exchanges the trust anchors. Judgements under way finish under the old ones.
@@ -187,9 +190,9 @@ type Expectation struct {
 
 // Verdict is a Result, with what the policy makes of it and the identifier it is recorded by.
 type Verdict struct {
-	ID DecisionID `json:"id"`
-	attest.Result
-	Answer Answer `json:"answer"`
+	ID            DecisionID `json:"id" cbor:"1,keyasint"`
+	attest.Result `cbor:"2,keyasint"`
+	Answer        Answer `json:"answer" cbor:"3,keyasint"`
 }
 
 // Appraise judges evidence, a registration, or both. Bad evidence is a Result with reasons; an error means that the
@@ -250,8 +253,10 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	}
 	d := Decision{
 		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(),
-		Device: &Device{Key: q.evidence.KeyID, Credential: q.endorsement.credential.Raw,
-			State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
+		Device: &Device{Key: q.evidence.KeyID, State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
+	}
+	if !q.endorsement.kept {
+		d.Device.Credential = q.endorsement.credential.Raw
 	}
 	if a.holdsShown() {
 		d.Sighting = q.sighting()
@@ -267,7 +272,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	case done.Replay:
 		q.facts.Reuse = attest.ReasonNonceReused
 	default:
-		v.endorsements.put(q.evidence.KeyID, q.endorsement)
+		v.endorsements.put(q.evidence.KeyID, q.endorsement.asKept())
 		return r.Verdict, false, nil
 	}
 	verdict, err = v.note(ctx, q, p)

@@ -14,12 +14,13 @@ const (
 	yaml       = "go.yaml.in/yaml/v4"              // files that people write
 	xtime      = "golang.org/x/time"               // token buckets of the service's callers
 	fsnotify   = "github.com/fsnotify/fsnotify"    // events of a folder whose changes take effect while a program runs
+	sqlite     = "modernc.org/sqlite"              // a database in one file, without cgo
 	transport  = goTPM + "/tpm2/transport"         // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                 // the old API
 	tpmUtil    = goTPM + "/tpmutil"                // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, sqlite}
 
 // line is the law for one folder.
 type line struct {
@@ -130,11 +131,16 @@ var law = map[string]line{
 	},
 	"verifier/store":           {may: []string{"verifier", "attest", "attest/imei"}},
 	"verifier/store/storetest": {may: []string{"verifier", "verifier/store", "attest", "attest/imei", "attest/attesttest"}},
-	"verifier/ear":             {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
-	"verifier/httpapi":         {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/store/sqlite": {
+		may:     []string{"verifier", "attest", "attest/imei"},
+		modules: []string{cbor, sqlite},
+		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
+	},
+	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
+	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/strictyaml", "verifier/trust", "attest",
-			"attest/imei"},
+		may: []string{"verifier", "verifier/access", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/reload", "verifier/store",
+			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 

@@ -103,7 +103,7 @@ func (s *brokenStore) err() error {
 	return nil
 }
 
-func (s *brokenStore) Credential(ctx context.Context, key attest.KeyID) ([]byte, bool, error) {
+func (s *brokenStore) Credential(ctx context.Context, key attest.KeyID) (verifier.Endorsed, bool, error) {
 	raw, found, err := s.Memory.Credential(ctx, key)
 	return raw, found, errors.Join(err, s.err())
 }

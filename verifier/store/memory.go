@@ -16,17 +16,19 @@ import (
 // Memory keeps everything in memory: for tests, laboratories and offline appraisal. What it knows ends with the process.
 type Memory struct {
 	mu          sync.RWMutex
-	credentials map[attest.KeyID][]byte
+	credentials map[attest.KeyID]verifier.Endorsed
 	states      map[attest.KeyID]verifier.State
 	holders     map[imei.IMEI]verifier.Holder
 	priors      map[imei.IMEI]map[string]verifier.Prior // by subscriber
 	nonces      map[string]*use
-	alive       int // nonces that the last sweep left
+	alive       int       // nonces that the last sweep left
+	forgot      time.Time // nonces that expired until then may be forgotten
 	// convicted is when, counted in decisions, a device key was last convicted: answers of before are void.
 	convicted map[attest.KeyID]uint64
 	decisions uint64
 	sightings map[imei.IMEI][]verifier.Sighting
-	days      map[month]map[string]uint32 // by subscriber
+	days      map[month]map[verifier.Pseudonym]uint32 // by subscriber
+	names     *verifier.Pseudonyms
 	records   map[verifier.DecisionID]*verifier.Record
 	recorded  []verifier.DecisionID // the oldest first
 }
@@ -54,19 +56,19 @@ type use struct {
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
-		credentials: make(map[attest.KeyID][]byte), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
+		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
-		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[string]uint32),
+		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
 		records: make(map[verifier.DecisionID]*verifier.Record),
 	}
 }
 
 // Credential implements verifier.Store.
-func (m *Memory) Credential(_ context.Context, key attest.KeyID) ([]byte, bool, error) {
+func (m *Memory) Credential(_ context.Context, key attest.KeyID) (verifier.Endorsed, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	raw, found := m.credentials[key]
-	return raw, found, nil
+	kept, found := m.credentials[key]
+	return kept, found, nil
 }
 
 // State implements verifier.Store.
@@ -102,15 +104,18 @@ func (m *Memory) Presented(_ context.Context, n attest.Nonce) (verifier.Verdict,
 	return u.answer, true, nil
 }
 
-// Sightings implements verifier.Store.
-func (m *Memory) Sightings(_ context.Context, id imei.IMEI) ([]verifier.Sighting, error) {
+// Seen implements verifier.Store.
+func (m *Memory) Seen(_ context.Context, id imei.IMEI, subscriber string) (seen []verifier.Seen, _ error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	return slices.Clone(m.sightings[id]), nil
+	for _, s := range m.sightings[id] {
+		seen = append(seen, verifier.Seen{At: s.At.UTC(), Same: s.Subscriber == subscriber})
+	}
+	return seen, nil
 }
 
 // Days implements verifier.Store.
-func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) (map[string]uint32, error) {
+func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) (map[verifier.Pseudonym]uint32, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	return maps.Clone(m.days[month{id, year, of}]), nil
@@ -173,9 +178,9 @@ func (m *Memory) mark(s *verifier.Sighting) {
 	year, of, day := s.At.UTC().Date()
 	key := month{s.IMEI, year, of}
 	if m.days[key] == nil {
-		m.days[key] = make(map[string]uint32)
+		m.days[key] = make(map[verifier.Pseudonym]uint32)
 	}
-	m.days[key][s.Subscriber] |= 1 << (day - 1)
+	m.days[key][m.names.Subscriber(s.Subscriber).Current] |= 1 << (day - 1)
 }
 
 // see keeps the latest sighting of a subscriber, and the earlier ones as long as others came between.
@@ -203,6 +208,9 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	if u, used := m.nonces[string(d.Presentation.Nonce)]; used {
 		return m.again(u, d), nil
 	}
+	if !d.Expiry.After(m.forgot) { // the clock was set back
+		return verifier.Commitment{Closed: true}, nil
+	}
 	if d.Device != nil && m.conflicts(d.Device) {
 		return verifier.Commitment{Conflict: true}, nil
 	}
@@ -229,7 +237,9 @@ func (m *Memory) conflicts(d *verifier.Device) bool {
 // keep records what a decision says of its device.
 func (m *Memory) keep(d verifier.Decision) {
 	key := d.Device.Key
-	m.credentials[key] = d.Device.Credential
+	if d.Device.Credential != nil {
+		m.credentials[key] = verifier.Endorsed{Credential: d.Device.Credential, Generation: d.Device.Generation}
+	}
 	if d.Device.State != nil {
 		m.states[key] = d.Device.State.Is
 	}
@@ -281,4 +291,7 @@ func (m *Memory) forget(now time.Time) {
 		}
 	}
 	m.alive = len(m.nonces)
+	if now.After(m.forgot) {
+		m.forgot = now
+	}
 }

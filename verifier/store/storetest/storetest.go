@@ -32,6 +32,7 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"a damning decision ends what lasted, for every subscriber", testDamning},
 		{"a later credential replaces the earlier", testNewCredential},
 		{"a nonce is not forgotten before it expires", testForget},
+		{"a nonce that may be forgotten is not accepted when the clock is set back", testClockBack},
 		{"one nonce presented by many at once is accepted once", testRace},
 		{"a state is kept, and stays where a decision has none", testState},
 		{"a decision on another state than the one kept changes nothing", testStateConflict},
@@ -70,6 +71,9 @@ func next(number byte) verifier.Decision {
 	d := decision()
 	d.Presentation.Nonce = append(attest.Nonce{number}, d.Presentation.Nonce[1:]...)
 	d.Device.Holds[0].Was = holder
+	again := *d.Record
+	again.Verdict.ID[1] = number
+	d.Record = &again
 	return d
 }
 
@@ -123,8 +127,8 @@ func testKept(t *testing.T, s verifier.Store) {
 	if c := commit(t, s, d); c.Repeat || c.Replay {
 		t.Errorf("first Commit = %+v", c)
 	}
-	if raw, found, err := s.Credential(ctx, key); string(raw) != "credential" || !found || err != nil {
-		t.Errorf("Credential = %q, %v, %v", raw, found, err)
+	if kept, found, err := s.Credential(ctx, key); string(kept.Credential) != "credential" || kept.Generation != 7 || !found || err != nil {
+		t.Errorf("Credential = %+v, %v, %v", kept, found, err)
 	}
 	if h, err := s.Holder(ctx, device); h != holder || err != nil {
 		t.Errorf("Holder = %v, %v", h, err)
@@ -241,10 +245,17 @@ func testLasting(t *testing.T, s verifier.Store) {
 func testNewCredential(t *testing.T, s verifier.Store) {
 	commit(t, s, decision())
 	d := next(1)
-	d.Device.Credential = []byte("reissued")
+	d.Device.Credential, d.Device.Generation = []byte("reissued"), 8
 	commit(t, s, d)
-	if raw, _, _ := s.Credential(context.Background(), key); string(raw) != "reissued" {
-		t.Errorf("Credential = %q", raw)
+	wantCredential := verifier.Endorsed{Credential: []byte("reissued"), Generation: 8}
+	if kept, _, _ := s.Credential(context.Background(), key); !reflect.DeepEqual(kept, wantCredential) {
+		t.Errorf("Credential = %+v, want %+v", kept, wantCredential)
+	}
+	same := next(2)
+	same.Device.Credential, same.Device.Generation = nil, 9
+	commit(t, s, same)
+	if kept, _, _ := s.Credential(context.Background(), key); !reflect.DeepEqual(kept, wantCredential) {
+		t.Errorf("after a decision that leaves it: Credential = %+v, want %+v", kept, wantCredential)
 	}
 }
 
@@ -258,6 +269,22 @@ func testForget(t *testing.T, s verifier.Store) {
 	again.Now, again.Presentation.Subscriber = later.Now, "mallory"
 	if c := commit(t, s, again); !c.Replay {
 		t.Errorf("a second before expiry: %+v, want a replay", c)
+	}
+}
+
+// testClockBack: the clock jumps ahead, the store forgets, and the clock comes back.
+func testClockBack(t *testing.T, s verifier.Store) {
+	first := decision()
+	commit(t, s, first)
+	for i := range 1 << 12 { // enough that any store sweeps
+		d := verifier.Decision{Expiry: first.Expiry.Add(24 * time.Hour), Now: first.Now.Add(12 * time.Hour)}
+		d.Presentation.Nonce = fmt.Appendf(nil, "another nonce %d", i)
+		commit(t, s, d)
+	}
+	again := first
+	again.Presentation.Token[0]++
+	if c := commit(t, s, again); !c.Closed && !c.Replay {
+		t.Errorf("the first nonce for other evidence: %+v, want closed or a replay", c)
 	}
 }
 
@@ -323,8 +350,8 @@ func testStateConflict(t *testing.T, s verifier.Store) {
 		}
 	}
 	wantState(t, s, proved(5))
-	if raw, _, _ := s.Credential(context.Background(), key); string(raw) != "credential" {
-		t.Errorf("a conflict stored the credential %q", raw)
+	if kept, _, _ := s.Credential(context.Background(), key); string(kept.Credential) != "credential" {
+		t.Errorf("a conflict stored the credential %q", kept.Credential)
 	}
 	if _, found, _ := s.Prior(context.Background(), device, "alice"); !found {
 		t.Error("a conflict ended an earlier answer")
@@ -495,35 +522,45 @@ func testSightings(t *testing.T, s verifier.Store) {
 		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: name, At: d.Now.Add(time.Duration(i) * time.Second)}
 		commit(t, s, d)
 	}
-	got, err := s.Sightings(ctx, device)
-	if err != nil || len(got) < verifier.KeptSightings {
-		t.Fatalf("Sightings = %v, %v; want at least %d", got, err, verifier.KeptSightings)
-	}
-	for i, want := range names[len(names)-verifier.KeptSightings:] {
-		if have := got[len(got)-verifier.KeptSightings+i]; have.Subscriber != want {
-			t.Errorf("sighting %d from the end is of %s, want %s", verifier.KeptSightings-i, have.Subscriber, want)
+	for _, name := range []string{"a", "d", "i"} {
+		got, err := s.Seen(ctx, device, name)
+		if err != nil || len(got) < verifier.KeptSightings {
+			t.Fatalf("Seen = %v, %v; want at least %d", got, err, verifier.KeptSightings)
+		}
+		got = got[len(got)-verifier.KeptSightings:]
+		for i, other := range names[len(names)-verifier.KeptSightings:] {
+			at := decision().Now.Add(time.Duration(len(names)-verifier.KeptSightings+i) * time.Second)
+			if want := (verifier.Seen{At: at, Same: other == name}); got[i] != want {
+				t.Errorf("%s: sighting %d is %v, want %v", name, i+1, got[i], want)
+			}
 		}
 	}
-	if got, err := s.Sightings(ctx, other); len(got) != 0 || err != nil {
-		t.Errorf("Sightings of another IMEI: %v, %v", got, err)
+	if got, err := s.Seen(ctx, other, "alice"); len(got) != 0 || err != nil {
+		t.Errorf("Seen of another IMEI: %v, %v", got, err)
 	}
 }
 
 func testNote(t *testing.T, s verifier.Store) {
 	ctx := context.Background()
 	at := time.Date(2026, 2, 28, 23, 59, 59, 0, time.UTC)
-	for _, day := range []time.Duration{0, 0, time.Second} { // the second is in March
-		err := s.Note(ctx, verifier.Note{Record: record(1, at), Sighting: &verifier.Sighting{IMEI: device, Subscriber: "mallory", At: at.Add(day)}})
+	for i, day := range []time.Duration{0, 0, time.Second} { // the last is in March
+		err := s.Note(ctx, verifier.Note{Record: record(byte(1+i), at), Sighting: &verifier.Sighting{IMEI: device, Subscriber: "mallory", At: at.Add(day)}})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	for month, want := range map[time.Month]uint32{time.February: 1 << 27, time.March: 1} {
-		if days, err := s.Days(ctx, device, 2026, month); days["mallory"] != want || len(days) != 1 || err != nil {
-			t.Errorf("%s: %v, %v; want bits %b", month, days, err, want)
+		days, err := s.Days(ctx, device, 2026, month)
+		for _, got := range days {
+			if got != want {
+				t.Errorf("%s: bits %b, want %b", month, got, want)
+			}
+		}
+		if len(days) != 1 || err != nil {
+			t.Errorf("%s: %v, %v; want one subscriber", month, days, err)
 		}
 	}
-	if got, err := s.Sightings(ctx, device); len(got) != 0 || err != nil {
+	if got, err := s.Seen(ctx, device, "mallory"); len(got) != 0 || err != nil {
 		t.Errorf("a note left sightings %v, %v", got, err)
 	}
 	wantNothing(t, s)

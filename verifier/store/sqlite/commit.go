@@ -1,0 +1,309 @@
+package sqlite
+
+import (
+	"context"
+	"crypto/sha256"
+	"strings"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/verifier"
+)
+
+// decision is one to commit, with all that can be computed beforehand, by those who wait and not by the one who writes.
+type decision struct {
+	verifier.Decision
+	presented verifier.Alias
+	record    preparedRecord
+	sealed    []byte           // the Credential, nil where it stays
+	held      []verifier.Alias // the IMEIs of Device.Holds
+	shown     verifier.Alias
+	by        verifier.Alias
+	sighting  *preparedSighting
+}
+
+type preparedRecord struct {
+	id   verifier.DecisionID
+	at   time.Time
+	body []byte // nil if there is none
+}
+
+func prepareRecord(r *verifier.Record) (p preparedRecord, err error) {
+	if r == nil {
+		return p, nil
+	}
+	p.id, p.at = r.Verdict.ID, r.Facts.Now
+	p.body, err = encodeRecord(r)
+	return p, err
+}
+
+type preparedSighting struct {
+	device, subscriber verifier.Alias
+	at                 time.Time
+}
+
+func (s *Store) prepareSighting(of *verifier.Sighting) *preparedSighting {
+	if of == nil {
+		return nil
+	}
+	return &preparedSighting{s.names.Device(of.IMEI), s.names.Subscriber(of.Subscriber), of.At}
+}
+
+func (s *Store) prepare(d verifier.Decision) (p *decision, err error) {
+	p = &decision{Decision: d, presented: s.names.Presentation(&d.Presentation), sighting: s.prepareSighting(d.Sighting)}
+	if p.record, err = prepareRecord(d.Record); err != nil || d.Device == nil {
+		return p, err
+	}
+	if d.Device.Credential != nil {
+		p.sealed = s.seals.seal(d.Device.Key, verifier.Endorsed{Credential: d.Device.Credential, Generation: d.Device.Generation})
+	}
+	for _, h := range d.Device.Holds {
+		p.held = append(p.held, s.names.Device(h.IMEI))
+	}
+	if d.Lasting {
+		p.shown, p.by = s.names.Device(d.Presentation.Signalled), s.names.Subscriber(d.Presentation.Subscriber)
+	}
+	return p, nil
+}
+
+// Commit implements verifier.Store.
+func (s *Store) Commit(ctx context.Context, d verifier.Decision) (done verifier.Commitment, err error) {
+	p, err := s.prepare(d)
+	if err != nil {
+		return done, err
+	}
+	err = s.do(ctx, func(w *writer) (err error) {
+		done, err = w.decide(p)
+		return err
+	})
+	if err != nil {
+		return verifier.Commitment{}, err
+	}
+	return done, nil
+}
+
+// decide is Commit within the batch. One statement takes the nonce, if it is unused and the decision was judged by what is kept.
+func (w *writer) decide(d *decision) (verifier.Commitment, error) {
+	if err := w.rename(d); err != nil {
+		return verifier.Commitment{}, err
+	}
+	w.now = d.Now
+	text, args := d.guard(w.chain.next())
+	taken := int64(0)
+	if d.Expiry.UnixNano() > w.forgot { // or else its use may be forgotten: the clock was set back
+		var err error
+		if taken, err = w.exec(text, args...); err != nil {
+			return verifier.Commitment{}, err
+		}
+	}
+	if taken == 0 {
+		return w.refuse(d)
+	}
+	if err := w.keep(d); err != nil {
+		return verifier.Commitment{}, err
+	}
+	return verifier.Commitment{}, w.forget()
+}
+
+// guard is the statement that takes the nonce for audit entry number seq. It changes no row where the nonce was used, or the device's
+// state or the holder of an IMEI is another than the decision was judged by.
+func (d *decision) guard(seq int64) (text string, args []any) {
+	var kid, record []byte
+	if d.Device != nil {
+		kid = d.Device.Key[:]
+	}
+	if d.record.body != nil {
+		record = d.record.id[:]
+	}
+	args = append(make([]any, 0, 24), []byte(d.Presentation.Nonce), nanos(d.Expiry), d.presented.Current[:], kid, record, seq)
+	var b strings.Builder
+	b.WriteString(`INSERT INTO nonces (nonce, expiry, presented, kid, record, seq) SELECT ?, ?, ?, ?, ?, ? WHERE true`)
+	if d.Device != nil {
+		args = guardState(&b, args, d.Device)
+		for i, h := range d.Device.Holds {
+			args = guardHolder(&b, args, &d.held[i], h.Was)
+		}
+	}
+	b.WriteString(` ON CONFLICT (nonce) DO NOTHING`)
+	return b.String(), args
+}
+
+func guardState(b *strings.Builder, args []any, d *verifier.Device) []any {
+	if d.State == nil {
+		return args
+	}
+	was := &d.State.Was
+	if was.Same(verifier.State{}) {
+		b.WriteString(` AND NOT EXISTS (SELECT 1 FROM devices WHERE kid = ? AND (counter <> 0 OR binding <> ?))`)
+		return append(args, d.Key[:], was.Binding[:])
+	}
+	b.WriteString(` AND EXISTS (SELECT 1 FROM devices WHERE kid = ? AND counter = ? AND binding = ?)`)
+	return append(args, d.Key[:], int64(was.Counter), was.Binding[:])
+}
+
+func guardHolder(b *strings.Builder, args []any, device *verifier.Alias, was verifier.Holder) []any {
+	if was == (verifier.Holder{}) {
+		b.WriteString(` AND NOT EXISTS (SELECT 1 FROM holders WHERE device = ?)`)
+		return append(args, device.Current[:])
+	}
+	b.WriteString(` AND EXISTS (SELECT 1 FROM holders WHERE device = ? AND kid = ? AND issuer = ? AND serial = ?)`)
+	return append(args, device.Current[:], was.Key[:], was.Issuer, int64(was.Serial))
+}
+
+// refuse says why the nonce was not taken. An answer is repeated only while it is valid and its device was not convicted since.
+func (w *writer) refuse(d *decision) (done verifier.Commitment, err error) {
+	var presented, kid, record []byte
+	var seq, convicted int64
+	found, err := w.row(`SELECT presented, kid, record, seq FROM nonces WHERE nonce = ?`, []any{[]byte(d.Presentation.Nonce)}, &presented, &kid, &record, &seq)
+	switch {
+	case err != nil:
+		return done, err
+	case !found && d.Expiry.UnixNano() > w.forgot:
+		return verifier.Commitment{Conflict: true}, nil
+	case !found, kid == nil:
+		return verifier.Commitment{Closed: true}, nil
+	case !d.presented.Is(verifier.Pseudonym(presented)):
+		return verifier.Commitment{Replay: true}, nil
+	}
+	answer, found, err := findRecord(&w.statements, record)
+	if err == nil && found {
+		_, err = w.row(`SELECT convicted FROM devices WHERE kid = ?`, []any{kid}, &convicted)
+	}
+	if err != nil || !found || !d.Now.Before(answer.Verdict.ValidUntil) || convicted > seq {
+		return verifier.Commitment{Closed: true}, err
+	}
+	return verifier.Commitment{Repeat: true, Answer: answer.Verdict}, nil
+}
+
+// keep records the decision and what it says of its device.
+func (w *writer) keep(d *decision) error {
+	link := link{at: d.Now, kind: Decided, subject: d.record.id[:], digest: sha256.Sum256(d.record.body)}
+	if d.record.body == nil {
+		link.subject, link.digest = nil, sha256.Sum256(d.Presentation.Nonce)
+	}
+	seq := w.chain.next()
+	if err := w.append(link); err != nil {
+		return err
+	}
+	if err := w.keepRecord(d.record); err != nil {
+		return err
+	}
+	if d.Device != nil {
+		if err := w.keepDevice(d, seq); err != nil {
+			return err
+		}
+	}
+	return w.see(d.sighting)
+}
+
+func (w *writer) keepRecord(r preparedRecord) error {
+	if r.body == nil {
+		return nil
+	}
+	_, err := w.exec(`INSERT INTO records (id, at, body) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`, r.id[:], nanos(r.at), r.body)
+	return err
+}
+
+func (w *writer) keepDevice(d *decision, seq int64) error {
+	kid := d.Device.Key
+	if d.sealed != nil {
+		_, err := w.exec(`INSERT INTO credentials (kid, generation, key, sealed) VALUES (?, ?, ?, ?) ON CONFLICT (kid) DO UPDATE SET
+			generation = excluded.generation, key = excluded.key, sealed = excluded.sealed`,
+			kid[:], int64(d.Device.Generation), w.store.seals.id, d.sealed)
+		if err != nil {
+			return err
+		}
+	}
+	if c := d.Device.State; c != nil && !c.Is.Same(c.Was) {
+		if err := w.keepState(kid, &c.Is); err != nil {
+			return err
+		}
+	}
+	if d.Damning {
+		_, err := w.exec(`INSERT INTO devices (kid, counter, resets, clock, binding, seen, convicted) VALUES (?, 0, 0, 0, ?, 0, ?)
+			ON CONFLICT (kid) DO UPDATE SET convicted = excluded.convicted`, kid[:], make([]byte, len(verifier.State{}.Binding)), seq)
+		if err != nil {
+			return err
+		}
+	}
+	for i := range d.held {
+		if err := w.hold(d, i); err != nil {
+			return err
+		}
+	}
+	return w.last(d)
+}
+
+func (w *writer) keepState(kid attest.KeyID, is *verifier.State) error {
+	_, err := w.exec(`INSERT INTO devices (kid, counter, resets, clock, binding, seen, convicted) VALUES (?, ?, ?, ?, ?, ?, 0)
+		ON CONFLICT (kid) DO UPDATE SET counter = excluded.counter, resets = excluded.resets, clock = excluded.clock,
+		binding = excluded.binding, seen = excluded.seen`,
+		kid[:], int64(is.Counter), int64(is.ResetCount), int64(is.Clock), is.Binding[:], nanos(is.Seen))
+	return err
+}
+
+// hold passes an IMEI on. What lasted for it ends with a conviction, and with another key.
+func (w *writer) hold(d *decision, i int) error {
+	h, device := &d.Device.Holds[i], d.held[i].Current[:]
+	if h.Is != h.Was {
+		_, err := w.exec(`INSERT INTO holders (device, key, kid, issuer, serial) VALUES (?, ?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET
+			key = excluded.key, kid = excluded.kid, issuer = excluded.issuer, serial = excluded.serial`,
+			device, w.keys.devices, h.Is.Key[:], h.Is.Issuer, int64(h.Is.Serial))
+		if err != nil {
+			return err
+		}
+	}
+	if !d.Damning && h.Is.Key == h.Was.Key {
+		return nil
+	}
+	_, err := w.exec(`DELETE FROM priors WHERE device = ?`, device)
+	return err
+}
+
+// last keeps an answer that may stand in for later evidence.
+func (w *writer) last(d *decision) error {
+	if !d.Lasting || d.record.body == nil {
+		return nil
+	}
+	_, err := w.exec(`INSERT INTO priors (device, subscriber, key, subkey, at, generation, record) VALUES (?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (device, subscriber) DO UPDATE SET at = excluded.at, generation = excluded.generation, record = excluded.record`,
+		d.shown.Current[:], d.by.Current[:], w.keys.devices, w.keys.subscribers, nanos(d.Now), int64(d.Device.Generation), d.record.id[:])
+	return err
+}
+
+// see keeps the latest sighting of a subscriber, and the earlier ones as long as others came between.
+func (w *writer) see(s *preparedSighting) error {
+	if s == nil {
+		return nil
+	}
+	if err := w.mark(s); err != nil {
+		return err
+	}
+	var raw []byte
+	if _, err := w.row(`SELECT seen FROM sightings WHERE device = ?`, []any{s.device.Current[:]}, &raw); err != nil {
+		return err
+	}
+	all := decodeSightings(raw)
+	if n := len(all); n > 0 && s.subscriber.Is(all[n-1].name) {
+		all = all[:n-1]
+	}
+	all = append(all, sighting{nanos(s.at), s.subscriber.Current})
+	all = all[max(0, len(all)-verifier.KeptSightings):]
+	_, err := w.exec(`INSERT INTO sightings (device, key, at, seen) VALUES (?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET
+		at = excluded.at, seen = excluded.seen`, s.device.Current[:], w.keys.devices, nanos(s.at), encodeSightings(all))
+	return err
+}
+
+// mark enters a sighting in the days of its month.
+func (w *writer) mark(s *preparedSighting) error {
+	if s == nil {
+		return nil
+	}
+	year, month, day := s.at.UTC().Date()
+	_, err := w.exec(`INSERT INTO days (device, month, subscriber, key, subkey, bits) VALUES (?, ?, ?, ?, ?, ?)
+		ON CONFLICT (device, month, subscriber) DO UPDATE SET bits = bits | excluded.bits WHERE bits & excluded.bits = 0`,
+		s.device.Current[:], monthNumber(year, month), s.subscriber.Current[:], w.keys.devices, w.keys.subscribers, int64(1)<<(day-1))
+	return err
+}
+
+func monthNumber(year int, month time.Month) int { return 12*year + int(month) - 1 }

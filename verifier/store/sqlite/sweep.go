@@ -1,0 +1,151 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// Retention is how long things are kept after they were last seen. Zero takes the default.
+type Retention struct {
+	Records     time.Duration // recorded decisions; they also answer retransmissions and re-registrations, so at least 24 hours
+	Subscribers time.Duration // pseudonyms of subscribers: sightings, days, earlier answers
+	Audit       time.Duration // entries of the audit chain, up to a signed checkpoint
+}
+
+// The defaults. Subscribers: six months, as national registers of devices keep them.
+const (
+	DefaultKeepRecords     = 90 * day
+	DefaultKeepSubscribers = 183 * day
+	DefaultKeepAudit       = 366 * day
+	day                    = 24 * time.Hour
+)
+
+func (r Retention) orDefault() Retention {
+	or := func(d, fallback time.Duration) time.Duration {
+		if d <= 0 {
+			return fallback
+		}
+		return max(d, day)
+	}
+	return Retention{or(r.Records, DefaultKeepRecords), or(r.Subscribers, DefaultKeepSubscribers), or(r.Audit, DefaultKeepAudit)}
+}
+
+// Nonces are swept while decisions come in: so many decisions apart, and more at once than came in, so that none pile up.
+const (
+	forgetEach = 1024
+	forgetMost = 2 * forgetEach
+	// forgetAfter is how long a used nonce is kept beyond its expiry, so that a clock which is set right within that time makes none
+	// good again.
+	forgetAfter = time.Hour
+)
+
+// forget drops nonces that expired: their evidence is refused as expired before it gets here. If the clock comes back from further
+// than forgetAfter, those that may have been forgotten are refused too.
+func (w *writer) forget() error {
+	if w.recent++; w.recent < forgetEach {
+		return nil
+	}
+	w.recent = 0
+	_, err := w.dropNonces(w.now.Add(-forgetAfter).UnixNano())
+	return err
+}
+
+func (w *writer) dropNonces(until int64) (gone int64, err error) {
+	gone, err = w.exec(`DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces WHERE expiry <= ? LIMIT ?)`, until, forgetMost)
+	if err != nil || gone == 0 || until <= w.forgot {
+		return gone, err
+	}
+	w.forgot = until
+	return gone, w.setMeta("forgot", until)
+}
+
+// Sweeping is what a sweep removed.
+type Sweeping struct {
+	Nonces      int64 `json:"nonces"`
+	Records     int64 `json:"records"`
+	Days        int64 `json:"days"`
+	Priors      int64 `json:"priors"`
+	Sightings   int64 `json:"sightings"`
+	Audit       int64 `json:"audit"`
+	Checkpoints int64 `json:"checkpoints"`
+}
+
+// broom removes rows of one kind, a handful at a time, so that no decision waits long.
+type broom struct {
+	count *int64
+	text  string
+	until int64
+}
+
+// Sweep removes what was kept long enough, and enters it in the audit chain. It may run while decisions come in.
+func (s *Store) Sweep(ctx context.Context, now time.Time) (done Sweeping, err error) {
+	keep := s.config.Keep.orDefault()
+	ago := func(d time.Duration) int64 { return now.Add(-d).UnixNano() }
+	oldest := now.Add(-keep.Subscribers)
+	brooms := []broom{
+		{&done.Records, `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE at <= ?1 LIMIT ?2)`, ago(keep.Records)},
+		{&done.Days, `DELETE FROM days WHERE (device, month, subscriber) IN (SELECT device, month, subscriber FROM days WHERE month < ?1 LIMIT ?2)`,
+			int64(monthNumber(oldest.UTC().Year(), oldest.UTC().Month()))},
+		{&done.Priors, `DELETE FROM priors WHERE (device, subscriber) IN (SELECT device, subscriber FROM priors WHERE at <= ?1 LIMIT ?2)`,
+			ago(min(keep.Records, keep.Subscribers))},
+		{&done.Sightings, `DELETE FROM sightings WHERE device IN (SELECT device FROM sightings WHERE at <= ?1 LIMIT ?2)`, ago(keep.Subscribers)},
+	}
+	if err := s.sweepNonces(ctx, ago(forgetAfter), &done.Nonces); err != nil {
+		return done, err
+	}
+	for _, b := range brooms {
+		if err := s.sweep(ctx, b); err != nil {
+			return done, err
+		}
+	}
+	if err := s.sweepAudit(ctx, ago(keep.Audit), &done); err != nil || done == (Sweeping{}) {
+		return done, err
+	}
+	return done, s.Audit(ctx, Event{At: now, Kind: Swept, Text: fmt.Sprintf("%+v", done)})
+}
+
+func (s *Store) sweep(ctx context.Context, b broom) error {
+	const handful = 500
+	for removed := int64(handful); removed == handful; *b.count += removed {
+		err := s.do(ctx, func(w *writer) (err error) {
+			removed, err = w.exec(b.text, b.until, handful)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Store) sweepNonces(ctx context.Context, until int64, count *int64) error {
+	for gone := int64(forgetMost); gone == forgetMost; *count += gone {
+		err := s.do(ctx, func(w *writer) (err error) {
+			gone, err = w.dropNonces(until)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sweepAudit removes entries up to the last checkpoint before a time: it stays, and tells the hash that the rest begins from.
+func (s *Store) sweepAudit(ctx context.Context, until int64, done *Sweeping) error {
+	var last int64
+	_, err := s.reads.row(`SELECT coalesce(max(c.seq), 0) FROM checkpoints c JOIN audit a ON a.seq = c.seq WHERE a.at <= ?`, []any{until}, &last)
+	if err != nil || last == 0 {
+		return fault("reading checkpoints", err)
+	}
+	for _, b := range []broom{
+		{&done.Audit, `DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq <= ?1 ORDER BY seq LIMIT ?2)`, last},
+		{&done.Checkpoints, `DELETE FROM checkpoints WHERE seq IN (SELECT seq FROM checkpoints WHERE seq < ?1 ORDER BY seq LIMIT ?2)`, last},
+	} {
+		if err := s.sweep(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
