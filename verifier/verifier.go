@@ -54,6 +54,8 @@ type Config struct {
 	Rand io.Reader
 	// Alarm is called when the policy's breaker opens and closes; nil is allowed.
 	Alarm func(open bool)
+	// Decided is told of each decision, to count it; nil is allowed.
+	Decided func(*Verdict)
 	// Since, in whole seconds, is when a store that forgets began to remember: nonces minted before are taken for
 	// expired, because one that was used up would not be known. Zero for a store that forgets nothing.
 	Since time.Time
@@ -70,6 +72,7 @@ type Verifier struct {
 	pseudonyms   *Pseudonyms
 	random       io.Reader
 	alarm        func(bool)
+	decided      func(*Verdict)
 	endorsements endorsementCache
 }
 
@@ -78,7 +81,7 @@ func New(c Config) (*Verifier, error) {
 	if c.Store == nil || c.Nonces == nil || c.Trust == nil {
 		return nil, errors.New("a verifier needs a store, nonce keys and trust anchors")
 	}
-	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since, cases: c.Cases, pseudonyms: c.Pseudonyms, random: c.Rand, alarm: c.Alarm}
+	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since, cases: c.Cases, pseudonyms: c.Pseudonyms, random: c.Rand, alarm: c.Alarm, decided: c.Decided}
 	if v.random == nil {
 		v.random = rand.Reader
 	}
@@ -201,6 +204,9 @@ func (v *Verifier) Appraise(ctx context.Context, in Input) (Verdict, error) {
 	verdict, err := v.appraise(ctx, newQuestion(in, v.trust.Load()), v.policy.Load())
 	if err != nil {
 		return Verdict{}, fmt.Errorf("no judgement: %w", err)
+	}
+	if v.decided != nil {
+		v.decided(&verdict)
 	}
 	return verdict, nil
 }
