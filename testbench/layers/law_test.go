@@ -2,26 +2,27 @@ package layers
 
 // Third-party modules by the names the law uses. Each must be in go.mod. Where each is allowed, the lines below say.
 const (
-	cbor       = "github.com/fxamacker/cbor/v2"        // strict decoding of foreign bytes, canonical encoding
-	goTPM      = "github.com/google/go-tpm"            // TPM structures and commands
-	jwt        = "github.com/golang-jwt/jwt/v5"        // the attestation result as relying parties read it
-	cobra      = "github.com/spf13/cobra"              // command lines with sub-commands, where size is no matter
-	goInternal = "github.com/rogpeppe/go-internal"     // testscript; tests only, as no line allows it
-	xsys       = "golang.org/x/sys"                    // system calls that the standard library lacks
-	pkcs8      = "github.com/youmark/pkcs8"            // encrypted private keys of the manufacturer (PBES2)
-	pkcs11     = "github.com/miekg/pkcs11"             // keys in a token; needs cgo, so behind a build tag of its own
-	xterm      = "golang.org/x/term"                   // a passphrase that is typed and not shown
-	yaml       = "go.yaml.in/yaml/v4"                  // files that people write
-	xtime      = "golang.org/x/time"                   // token buckets of the service's callers
-	fsnotify   = "github.com/fsnotify/fsnotify"        // events of a folder whose changes take effect while a program runs
-	prometheus = "github.com/prometheus/client_golang" // what is counted, in the words of the monitoring that operators have
-	sqlite     = "modernc.org/sqlite"                  // a database in one file, without cgo
-	transport  = goTPM + "/tpm2/transport"             // the interface; what opens a device is in folders below it
-	tpmLegacy  = goTPM + "/legacy"                     // the old API
-	tpmUtil    = goTPM + "/tpmutil"                    // the old API's framing
+	cbor       = "github.com/fxamacker/cbor/v2"             // strict decoding of foreign bytes, canonical encoding
+	goTPM      = "github.com/google/go-tpm"                 // TPM structures and commands
+	jwt        = "github.com/golang-jwt/jwt/v5"             // the attestation result as relying parties read it
+	cobra      = "github.com/spf13/cobra"                   // command lines with sub-commands, where size is no matter
+	goInternal = "github.com/rogpeppe/go-internal"          // testscript; tests only, as no line allows it
+	xsys       = "golang.org/x/sys"                         // system calls that the standard library lacks
+	pkcs8      = "github.com/youmark/pkcs8"                 // encrypted private keys of the manufacturer (PBES2)
+	pkcs11     = "github.com/miekg/pkcs11"                  // keys in a token; needs cgo, so behind a build tag of its own
+	xterm      = "golang.org/x/term"                        // a passphrase that is typed and not shown
+	yaml       = "go.yaml.in/yaml/v4"                       // files that people write
+	xtime      = "golang.org/x/time"                        // token buckets of the service's callers
+	fsnotify   = "github.com/fsnotify/fsnotify"             // events of a folder whose changes take effect while a program runs
+	prometheus = "github.com/prometheus/client_golang"      // what is counted, in the words of the monitoring that operators have
+	sqlite     = "modernc.org/sqlite"                       // a database in one file, without cgo
+	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
+	transport  = goTPM + "/tpm2/transport"                  // the interface; what opens a device is in folders below it
+	tpmLegacy  = goTPM + "/legacy"                          // the old API
+	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, sqlite}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, sqlite, jsonschema}
 
 // line is the law for one folder.
 type line struct {

@@ -3,7 +3,6 @@ package httpapi_test
 import (
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -45,19 +44,20 @@ func TestTheSameQuestionGetsTheSameAnswer(t *testing.T) {
 func TestACheckIsOfARegistration(t *testing.T) {
 	s := serve(t)
 	_, n := s.open()
-	for body, want := range map[string]string{
-		`{"registration":{"imei":"490154203237518"}}`:                                 "none: not-endorsed",
-		question(token(n), `{"imei":"490154203237518"}`):                              good + " imei-consistent",
-		`{"evidence":null,"registration":{"emergency":true,"imei":"49015420323751"}}`: "none: emergency",
+	for _, c := range []struct{ body, want string }{
+		{`{"registration":{"imei":"490154203237518"}}`, "none: not-endorsed"},
+		{question(token(n), `{"imei":"490154203237518"}`), good + " imei-consistent"},
+		{`{"registration":{"imei":"490154203237518"}}`, "warning: evidence-missing"}, // of a device that has attested
+		{`{"evidence":null,"registration":{"emergency":true,"imei":"49015420323751"}}`, "none: emergency"},
 	} {
 		var got answer
-		s.read(s.check(body), &got)
-		if v := s.verdict(got.Result); v != want {
-			t.Errorf("%s: %s, want %s", body, v, want)
+		s.read(s.check(c.body), &got)
+		if v := s.verdict(got.Result); v != c.want {
+			t.Errorf("%s: %s, want %s", c.body, v, c.want)
 		}
 	}
 	for body, remedy := range map[string]string{
-		fmt.Sprintf(`{"evidence":%q}`, "AAAA"):                        "POST /v1/appraise",
+		`{"evidence":"AAAA"}`:                                         "POST /v1/appraise",
 		`{"evidence":"AAAA","registration":null}`:                     "POST /v1/appraise",
 		`{"evidence":"AAAA","nonce":"AAAAAAAAAAA","registration":{}}`: "POST /v1/appraise",
 		`{}`: "nothing to judge",

@@ -68,26 +68,42 @@ func TestAFaultIsToldToTheLogAlone(t *testing.T) {
 	}
 }
 
-// TestWhoLacksARoleIsRefused, by its name.
+// each calls with every operation of the description, its address, and the role that it needs.
+func each(call func(method, address, role string)) {
+	for path := range contract.paths {
+		for method, operation := range under(contract.document, "paths", path) {
+			if method != "parameters" {
+				role, _ := under(operation)["x-role"].(string)
+				call(strings.ToUpper(method), strings.ReplaceAll(path, "{id}", "AAAA"), role)
+			}
+		}
+	}
+}
+
+// TestWhoLacksARoleIsRefused, by the name of the role that the description demands; with no other he gets further.
 func TestWhoLacksARoleIsRefused(t *testing.T) {
 	s := serve(t)
-	path, _ := s.open()
-	for request, needed := range map[string]httpapi.Role{
-		"GET " + path: httpapi.RoleDevice, "POST " + path: httpapi.RoleDevice, "DELETE " + path: httpapi.RoleDevice,
-		"POST " + newSession: httpapi.RoleDevice, "POST /v1/appraise": httpapi.RoleNetwork,
-	} {
-		t.Run(request, func(t *testing.T) {
-			s.client = having(^needed)
-			s := *s
-			s.t = t
-			method, path, _ := strings.Cut(request, " ")
-			s.wantProblem(s.do(method, path, nil), http.StatusForbidden, "the role "+needed.String())
-		})
-	}
-	s.client = having(0)
-	if r := s.do("GET", "/.well-known/veraison/verification", nil); r.status != http.StatusOK {
-		t.Errorf("discovery is for everybody: %d", r.status)
-	}
+	all := []httpapi.Role{httpapi.RoleDevice, httpapi.RoleNetwork, httpapi.RoleChooseNonce, httpapi.RoleEndorser, httpapi.RoleAdmin}
+	each(func(method, address, needed string) {
+		for _, role := range all {
+			s.client = having(role)
+			if got := s.do(method, address, nil).status != http.StatusForbidden; got != (needed == "" || role.String() == needed) {
+				t.Errorf("%s %s is let in with the role %s alone: %v", method, address, role, got)
+			}
+			s.client = having(^role)
+			if role.String() == needed {
+				s.wantProblem(s.do(method, address, nil), http.StatusForbidden, "the role "+needed)
+			}
+		}
+	})
+}
+
+func TestEveryFaultIsAProblem(t *testing.T) {
+	s := serve(t)
+	s.client = func() httpapi.Client { panic("a fault") }
+	each(func(method, address, _ string) {
+		s.wantProblem(s.do(method, address, nil), http.StatusInternalServerError, "log")
+	})
 }
 
 func TestRolesHaveNames(t *testing.T) {

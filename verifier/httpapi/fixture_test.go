@@ -31,20 +31,23 @@ const (
 
 // server is the interface on loopback, with a log that tests can read and a store that they can fail.
 type server struct {
-	t      *testing.T
-	url    string
-	log    *bytes.Buffer
-	store  *brokenStore
-	random *brokenReader
-	now    time.Time
-	client func() httpapi.Client // who asks
+	t     testing.TB
+	url   string
+	admin string // of the operator's own interface
+
+	handler http.Handler
+	log     *bytes.Buffer
+	store   *brokenStore
+	random  *brokenReader
+	now     time.Time
+	client  func() httpapi.Client // who asks
 }
 
 func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
 
 var resultKey = attesttest.Key("results")
 
-func serve(t *testing.T) *server {
+func serve(t testing.TB) *server {
 	t.Helper()
 	s := &server{t: t, log: new(bytes.Buffer), store: &brokenStore{Memory: store.NewMemory()},
 		random: &brokenReader{Reader: rand.NewChaCha8([32]byte{})}, now: attesttest.Now, client: having(httpapi.RoleDevice | httpapi.RoleNetwork)}
@@ -79,9 +82,15 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.handler = handler
+	s.url = s.listen(handler)
+	s.admin = s.listen(httpapi.NewAdmin(v, s.identify, slog.New(slog.DiscardHandler)))
+}
+
+func (s *server) listen(handler http.Handler) string {
 	loopback := httptest.NewServer(handler)
 	s.t.Cleanup(loopback.Close)
-	s.url = loopback.URL
+	return loopback.URL
 }
 
 func having(roles httpapi.Role) func() httpapi.Client {
@@ -149,10 +158,14 @@ type reply struct {
 	body   []byte
 }
 
-// do sends a request with headers in pairs.
+// do sends a request with headers in pairs, and holds the answer to openapi.yaml.
 func (s *server) do(method, path string, body io.Reader, headers ...string) reply {
 	s.t.Helper()
-	request, err := http.NewRequest(method, s.url+path, body)
+	address := s.url
+	if strings.HasPrefix(path, "/admin/") {
+		address = s.admin
+	}
+	request, err := http.NewRequest(method, address+path, body)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -168,7 +181,11 @@ func (s *server) do(method, path string, body io.Reader, headers ...string) repl
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	return reply{response.StatusCode, response.Header, raw}
+	r := reply{response.StatusCode, response.Header, raw}
+	if err := contract.check(request, r); err != nil {
+		s.t.Errorf("%s %s is not as openapi.yaml says: %v", method, path, err)
+	}
+	return r
 }
 
 // session is the object of challenge-response, as a client reads it.

@@ -41,6 +41,7 @@ func New(c Config) (http.Handler, error) {
 	a := &api{c}
 	d := newDoor(c.Identify, c.Log)
 	d.handle(0, "GET /.well-known/veraison/verification", a.discovery)
+	d.handle(0, "GET /openapi.yaml", a.openAPI)
 	d.handle(RoleDevice, "POST /challenge-response/v1/newSession", a.newSession)
 	d.handle(RoleDevice, "POST /challenge-response/v1/session/{id}", a.submitEvidence)
 	d.handle(RoleDevice, "GET /challenge-response/v1/session/{id}", a.getSession)

@@ -13,9 +13,10 @@ import (
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/verifier/httpapi"
 )
 
-func nonceOf(t *testing.T, text string) attest.Nonce {
+func nonceOf(t testing.TB, text string) attest.Nonce {
 	t.Helper()
 	n, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
@@ -219,7 +220,7 @@ func (e *endless) Read(p []byte) (int, error) {
 func TestABodyIsNeitherEmptyNorHuge(t *testing.T) {
 	s := serve(t)
 	path, _ := s.open()
-	for address, contentType := range map[string]string{path: attest.EvidenceMediaType, "/v1/appraise": "application/json"} {
+	for address, contentType := range map[string]string{path: attest.EvidenceMediaType, "/v1/appraise": "application/json", "/v1/registrations/check": "application/json"} {
 		s.wantProblem(s.do("POST", address, nil, "Content-Type", contentType), http.StatusBadRequest, "as the body")
 		const tenMiB = 10 << 20
 		s.wantProblem(s.do("POST", address, &endless{left: tenMiB}, "Content-Type", contentType), http.StatusRequestEntityTooLarge, "8192")
@@ -234,6 +235,7 @@ func TestABodyIsNeitherEmptyNorHuge(t *testing.T) {
 
 func TestOurFailuresDecideNothing(t *testing.T) {
 	s := serve(t)
+	s.client = having(^httpapi.Role(0))
 	path, n := s.open()
 	question := question(token(n), `{"imei":"490154203237518"}`)
 	asking := func() map[string]reply {
@@ -241,6 +243,10 @@ func TestOurFailuresDecideNothing(t *testing.T) {
 			"submitting": s.submit(path, token(n)), "polling": s.do("GET", path, nil), "deleting": s.do("DELETE", path, nil),
 			"appraising": s.do("POST", "/v1/appraise", strings.NewReader(question), "Content-Type", "application/json"),
 			"opening":    s.do("POST", newSession, nil),
+			"checking":   s.check(`{"registration":{"imei":"490154203237518"}}`),
+			"asking":     s.do("GET", "/v1/results/019ca945-0a00-7d9c-b2cb-84d42dae6fa3", nil),
+			"explaining": s.do("GET", "/admin/v1/decisions/019ca945-0a00-7d9c-b2cb-84d42dae6fa3", nil),
+			"choosing":   s.choose("AAAAAAAAAAA"),
 		}
 	}
 	s.store.broken, s.random.broken = true, true

@@ -1,0 +1,129 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"testing"
+
+	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
+)
+
+// serveForFuzzing answers without a network: a round trip over loopback costs more than the judgement.
+func serveForFuzzing(f *testing.F) (s *server, call func(t *testing.T, r *http.Request) reply) {
+	f.Helper()
+	s = serve(f)
+	s.client = having(choosing)
+	return s, func(t *testing.T, r *http.Request) reply {
+		t.Helper()
+		s.log.Reset()
+		w := httptest.NewRecorder()
+		s.handler.ServeHTTP(w, r)
+		got := reply{w.Code, w.Header(), w.Body.Bytes()}
+		if err := contract.check(r, got); err != nil || w.Code >= http.StatusInternalServerError {
+			t.Errorf("%s %s: %d %s: %v", r.Method, r.URL, got.status, got.body, err)
+		}
+		return got
+	}
+}
+
+// FuzzEvidence: whatever is handed in to a session is answered as openapi.yaml says, by no fault of ours, and what the device
+// did not sign for this session says nothing for it.
+func FuzzEvidence(f *testing.F) {
+	s, call := serveForFuzzing(f)
+	n := attest.Nonce("a nonce of the fuzzer's own")
+	good := token(n)
+	inJSON, inCBOR := wrapped(attest.EvidenceMediaType, good, attest.CMWEvidence)
+	kinds := []string{attest.EvidenceMediaType, "application/cmw+json", "application/cmw+cbor"}
+	for i, body := range [][]byte{good, inJSON, inCBOR, attesttest.Token(claims(n), nil), {}} {
+		f.Add(uint8(i), body, "urn:gsma:imei:49015420-323751-0")
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, body []byte, signalled string) {
+		opened := call(t, httptest.NewRequest("POST", newSession, nil))
+		r := httptest.NewRequest("POST", "/challenge-response/v1/"+opened.header.Get("Location")+"?signalled="+url.QueryEscape(signalled), bytes.NewReader(body))
+		r.Header.Set("Content-Type", kinds[int(kind)%len(kinds)])
+		got := call(t, r)
+		var object session
+		if got.status == http.StatusOK && json.Unmarshal(got.body, &object) == nil {
+			s := *s
+			s.t = t
+			if v := s.verdict(object.Result); strings.HasPrefix(v, "affirming") || strings.Contains(v, string(attest.ReasonIMEIConsistent)) {
+				t.Errorf("evidence for another nonce: %s", v)
+			}
+		}
+	})
+}
+
+// FuzzQuestion: the same of both ways to ask a question; and what is judged once is judged again, to the same bytes if the evidence
+// verified.
+func FuzzQuestion(f *testing.F) {
+	_, call := serveForFuzzing(f)
+	n := chosen(32)
+	for _, body := range []string{
+		fmt.Sprintf(`{"evidence":%q,"nonce":%q,"registration":{"imei":"490154203237518"}}`, base64.StdEncoding.EncodeToString(token(n)), n),
+		`{"registration":{"instance_id":"<urn:gsma:imei:49015420-323751-0>","impi":"alice@example","initial":false,"expires":0,"cseq":1}}`,
+		`{"evidence":"AAAA","registration":null}`, `[[[[[[[[`, `{"a":1,"A":2}`, `{"registration":{"imei":490154203237518}}`, `{"registration":{"front":"device"}}`,
+	} {
+		f.Add([]byte(body))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		for _, address := range []string{"/v1/appraise", "/v1/registrations/check"} {
+			ask := func() reply {
+				r := httptest.NewRequest("POST", address, bytes.NewReader(body))
+				r.Header.Set("Content-Type", "application/json")
+				return call(t, r)
+			}
+			first, again := ask(), ask()
+			var verdict, repeated answer
+			if first.status != again.status {
+				t.Errorf("%s: %d, then %d", address, first.status, again.status)
+			}
+			if first.status == http.StatusOK && json.Unmarshal(first.body, &verdict) == nil && json.Unmarshal(again.body, &repeated) == nil &&
+				verdict.ID == repeated.ID && !bytes.Equal(first.body, again.body) {
+				t.Errorf("%s: one decision, two answers:\n%s\n%s", address, first.body, again.body)
+			}
+		}
+	})
+}
+
+// FuzzNonceAndSession: a chosen nonce opens a session that gives it back, and no session is found by a name that was not given out.
+func FuzzNonceAndSession(f *testing.F) {
+	_, call := serveForFuzzing(f)
+	f.Add("3q2-7w==", "AAAA", "33", "application/json")
+	f.Add(chosen(64).String(), chosen(64).String(), "64", typeSession+";q=0.5, */*")
+	f.Fuzz(func(t *testing.T, nonce, id, size, accept string) {
+		opened := call(t, httptest.NewRequest("POST", newSession+"?nonce="+url.QueryEscape(nonce), nil))
+		var object session
+		if opened.status == http.StatusCreated {
+			want, err := base64.StdEncoding.DecodeString(mustRead(t, opened, &object).Nonce)
+			found := call(t, httptest.NewRequest("GET", "/challenge-response/v1/"+opened.header.Get("Location"), nil))
+			if err != nil || len(want) < attest.MinNonce || found.status != http.StatusOK || !bytes.Equal(found.body, opened.body) {
+				t.Errorf("%q: %s, %v; found as %d %s", nonce, opened.body, err, found.status, found.body)
+			}
+		}
+		r := httptest.NewRequest("POST", newSession+"?nonceSize="+url.QueryEscape(size), nil)
+		r.Header.Set("Accept", accept)
+		call(t, r)
+		if id = url.PathEscape(id); id != "" && id != "." && id != ".." {
+			for _, method := range []string{"GET", "POST", "DELETE"} {
+				if got := call(t, httptest.NewRequest(method, "/challenge-response/v1/session/"+id, nil)); got.status != http.StatusNotFound {
+					t.Errorf("%s of %q: %d", method, id, got.status)
+				}
+			}
+		}
+	})
+}
+
+func mustRead(t *testing.T, r reply, into *session) *session {
+	t.Helper()
+	if err := json.Unmarshal(r.body, into); err != nil {
+		t.Fatal(err)
+	}
+	return into
+}
