@@ -150,6 +150,15 @@ func Fixed(was, is *Config) (keys []string) {
 	return keys
 }
 
+// Keys are the settings that are one value, and their defaults; "" for none.
+func Keys() map[string]string {
+	keys := make(map[string]string)
+	for _, s := range settings {
+		keys[s.key] = s.initial
+	}
+	return keys
+}
+
 // EnvironmentName is the variable of a setting.
 func EnvironmentName(key string) string {
 	return environmentPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))

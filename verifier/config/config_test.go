@@ -134,6 +134,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"no request at a time", least + "limits: {in_flight: 0}\n", "", []string{"limits.in_flight"}},
 		{"no connection", least + "limits: {connections: none}\n", "", []string{"limits.connections"}},
 		{"a retention without a unit", least + "retention: {decisions: 90}\n", "", []string{`line 4, retention.decisions: "90" is no duration`}},
+		{"a retention of an hour", least + "retention: {decisions: 1h}\n", "", []string{"1h is less than 24h"}},
 		{"plain HTTP beyond loopback", "listen: 0.0.0.0:80\ntrust: t\nstate: s\n", "", []string{"line 1, listen: 0.0.0.0:80 can be reached from other machines, and there is no TLS"}},
 		{"all addresses", "listen: :80\ntrust: t\nstate: s\n", "", []string{"say plain_http: true if something else protects the way"}},
 		{"an operator's interface beyond loopback", least + "admin: 0.0.0.0:81\n", "", []string{"line 4, admin: 0.0.0.0:81 can be reached"}},
@@ -175,7 +176,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 }
 
 func TestWhatIsPrintedIsReadAgainAsTheSame(t *testing.T) {
-	for _, text := range []string{least, public, public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 90m, subscribers: 30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
+	for _, text := range []string{least, public, public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
 		c := mustLoad(t, text)
 		var printed bytes.Buffer
 		if err := c.Effective(&printed, func(text string) string { return text }); err != nil {
@@ -201,6 +202,24 @@ func withoutOrigins(text string) string {
 	return strings.Join(lines, "\n")
 }
 
+// TestTheSampleIsAConfiguration: as it is, and with all that is commented out but has a value.
+func TestTheSampleIsAConfiguration(t *testing.T) {
+	var sample bytes.Buffer
+	if err := mustLoad(t, least).Sample(&sample); err != nil {
+		t.Fatal(err)
+	}
+	want := mustLoad(t, least)
+	if got := mustLoad(t, sample.String()); len(config.Fixed(got, want)) > 0 {
+		t.Errorf("as it is:\n%s", &sample)
+	}
+	all := strings.NewReplacer("\n# ", "\n", "admin:", "admin: 127.0.0.1:1", "policy:", "policy: p", "certificate:", "certificate: c", "key:", "key: k",
+		"client_ca:", "client_ca: ca").Replace(sample.String())
+	got := mustLoad(t, all)
+	if got.Limits.InFlight != want.Limits.InFlight || len(got.Clients) != 1 || got.Clients[0].Name != "pcscf-1" {
+		t.Errorf("in full: %+v of\n%s", got, all)
+	}
+}
+
 func TestWhatIsPrintedIsMasked(t *testing.T) {
 	var printed bytes.Buffer
 	if err := mustLoad(t, least).Effective(&printed, func(string) string { return "hidden" }); err != nil || strings.Contains(printed.String(), "8080") {
@@ -219,7 +238,7 @@ func TestFixedSettingsAreNamed(t *testing.T) {
 func FuzzLoad(f *testing.F) {
 	f.Add(least)
 	f.Add(public + "clients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network]}\n")
-	f.Add("listen: '[::1]:80'\ntrust: 'a #b'\nstate: \"'\"\nretention: {decisions: 1.5h}\n")
+	f.Add("listen: '[::1]:80'\ntrust: 'a #b'\nstate: \"'\"\nretention: {decisions: 25.5h}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := load(text)
 		if err != nil {

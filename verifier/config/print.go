@@ -55,3 +55,40 @@ func quote(text string) string {
 	}
 	return "'" + strings.ReplaceAll(text, "'", "''") + "'"
 }
+
+// Sample writes a file with every setting, each that is not needed at its default and commented out.
+func (c *Config) Sample(w io.Writer) error {
+	var b strings.Builder
+	open := ""
+	for _, s := range settings {
+		group, name, nested := strings.Cut(s.key, ".")
+		shown, mark := s.show(c), "# "
+		if c.given(s.key) {
+			mark = ""
+		}
+		if nested && group != open {
+			fmt.Fprintf(&b, "# %s:\n", group)
+			open = group
+		}
+		if !nested {
+			name = group
+		} else {
+			mark += "  "
+		}
+		if shown != "" {
+			shown = " " + quote(shown)
+		}
+		b.WriteString(mark + name + ":" + shown + "\n")
+	}
+	b.WriteString(sampleClients)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+const sampleClients = `# unnamed: [device]
+# clients:
+#   - name: pcscf-1
+#     certificates: ["spiffe://operator.example/pcscf", "dns:pcscf.operator.example"]
+#     roles: [network]
+#     rate: 500
+`

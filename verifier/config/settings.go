@@ -15,7 +15,6 @@ import (
 const (
 	environmentPrefix = "IMEIATT_"
 	byDefault         = "default"
-	maxRetention      = 10 * 365 * 24 * time.Hour
 )
 
 // setting is one that is a single value. The table is the one place that knows its key, its reader and its default.
@@ -31,7 +30,7 @@ type setting struct {
 
 var settings = []setting{
 	value("listen", "", hostPort, func(c *Config) *string { return &c.Listen }, isFlag, isFixed),
-	value("admin", "", hostPort, func(c *Config) *string { return &c.Admin }, isFlag, isFixed),
+	value("admin", "", own, func(c *Config) *string { return &c.Admin }, isFlag, isFixed),
 	value("plain_http", "false", yesNo, func(c *Config) *bool { return &c.PlainHTTP }, isFixed),
 	value("tls.certificate", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.Certificate }, isPath, isFixed),
 	value("tls.key", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.Key }, isPath, isFixed),
@@ -45,8 +44,8 @@ var settings = []setting{
 	value("limits.addresses", "65536", strictyaml.Count, func(c *Config) *int { return &c.Limits.Addresses }),
 	value("limits.in_flight", "256", strictyaml.Count, func(c *Config) *int { return &c.Limits.InFlight }, isFixed),
 	value("limits.connections", "4096", strictyaml.Count, func(c *Config) *int { return &c.Limits.Connections }, isFixed),
-	value("retention.decisions", "2160h", strictyaml.Duration(maxRetention), func(c *Config) *time.Duration { return &c.Retention.Decisions }),
-	value("retention.subscribers", "4320h", strictyaml.Duration(maxRetention), func(c *Config) *time.Duration { return &c.Retention.Subscribers }),
+	value("retention.decisions", "2160h", retention, func(c *Config) *time.Duration { return &c.Retention.Decisions }, isFixed),
+	value("retention.subscribers", "4392h", retention, func(c *Config) *time.Duration { return &c.Retention.Subscribers }, isFixed),
 	value("log", "info", level, func(c *Config) *slog.Level { return &c.Log }),
 }
 
@@ -87,6 +86,15 @@ func hostPort(text string) (string, error) {
 	return text, nil
 }
 
+// own is an address for the operator: without a host it is of this machine only.
+func own(text string) (string, error) {
+	text, err := hostPort(text)
+	if err == nil && strings.HasPrefix(text, ":") {
+		text = "127.0.0.1" + text
+	}
+	return text, err
+}
+
 func yesNo(text string) (bool, error) {
 	if text != "true" && text != "false" {
 		return false, fmt.Errorf("%q: want true or false", text)
@@ -101,6 +109,16 @@ func rate(text string) (float64, error) {
 		return 0, fmt.Errorf("%q: want requests a second, such as 100, at most %.0f; 0 is not limited", text, most)
 	}
 	return r, nil
+}
+
+// retention is at least a day: what is kept also answers retransmissions and re-registrations.
+func retention(text string) (time.Duration, error) {
+	const least, most = 24 * time.Hour, 10 * 365 * 24 * time.Hour
+	d, err := strictyaml.Duration(most)(text)
+	if err == nil && d < least {
+		return 0, fmt.Errorf("%s is less than 24h, the least: re-registrations rest on what is kept", text)
+	}
+	return d, err
 }
 
 func level(text string) (slog.Level, error) {

@@ -46,6 +46,9 @@ func Text(text string) string {
 // isSecret tells what is written in base64 or hex from the name of a file.
 func isSecret(run string) bool {
 	const longPiece, longRun = 40, 160 // 30 bytes and more; a token
+	if isPath(run) {
+		return false
+	}
 	if isMixed(run) && len(run) >= longRun {
 		return true
 	}
@@ -55,6 +58,12 @@ func isSecret(run string) bool {
 		}
 	}
 	return false
+}
+
+// isPath knows an absolute path by its first folder, such as /var or /home. Base64 with these letters is as good as never met.
+func isPath(run string) bool {
+	first, _, below := strings.Cut(strings.TrimPrefix(run, "/"), "/")
+	return run[0] == '/' && below && len(first) > 1 && strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == ""
 }
 
 // isMixed reports small letters, capitals and digits: text in base64 of 30 bytes has all of them but once in a thousand.

@@ -23,6 +23,7 @@ func TestText(t *testing.T) {
 		{"a sentence stays", "the policy was refused: line 3", "the policy was refused: line 3"},
 		{"a time stays", "until 2026-12-24T00:00:00Z", "until 2026-12-24T00:00:00Z"},
 		{"a file name stays", "/var/lib/imei-attest/STATE-2026/a-rather-long-folder-name/result.key", "/var/lib/imei-attest/STATE-2026/a-rather-long-folder-name/result.key"},
+		{"a file name with all kinds of letters stays", "/tmp/TestTheLogNamesManufacturersAndFaults123456/001/oem.yaml", "/tmp/TestTheLogNamesManufacturersAndFaults123456/001/oem.yaml"},
 		{"an IMEI shows its TAC", "IMEI 490154203237518 in line 3", "IMEI 49015420*****18 in line 3"},
 		{"a SUPI is hidden", "imsi-001010123456789 is unknown", "imsi[hidden] is unknown"},
 		{"an IMPI is hidden", "001010123456789@ims.mnc001.mcc001.3gppnetwork.org", "[hidden]@ims.mnc001.mcc001.3gppnetwork.org"},
