@@ -66,10 +66,47 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 			g.turnAway(w, LimitInFlight, http.StatusServiceUnavailable, time.Second, "as many requests are judged as can be: try again")
 			return
 		}
-		defer func() { <-g.places }()
 		defer settle(r.Context())()
-		next.ServeHTTP(w, r)
+		answer := held{ResponseWriter: w}
+		g.judge(next, &answer, r)
+		answer.send()
 	})
+}
+
+// judge has the place until the answer is known: a slow reader waits outside, too.
+func (g *Gate) judge(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	defer func() { <-g.places }()
+	next.ServeHTTP(w, r)
+}
+
+// held is an answer that is not sent yet.
+type held struct {
+	http.ResponseWriter
+	code int
+	body []byte
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (h *held) WriteHeader(code int) {
+	if h.code == 0 {
+		h.code = code
+	}
+}
+
+// Write implements http.ResponseWriter.
+func (h *held) Write(p []byte) (int, error) {
+	h.WriteHeader(http.StatusOK)
+	h.body = append(h.body, p...)
+	return len(p), nil
+}
+
+func (h *held) send() {
+	if h.code != 0 {
+		h.ResponseWriter.WriteHeader(h.code)
+	}
+	if len(h.body) > 0 {
+		_, _ = h.ResponseWriter.Write(h.body) // the peer may be gone: there is nobody left to tell
+	}
 }
 
 func (g *Gate) turnAway(w http.ResponseWriter, limit Limit, status int, wait time.Duration, detail string) {

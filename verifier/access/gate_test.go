@@ -60,6 +60,41 @@ func TestASlowSenderTakesNoPlace(t *testing.T) {
 	}
 }
 
+// stuck is a reader that does not read.
+type stuck struct {
+	*httptest.ResponseRecorder
+	written, read chan bool
+}
+
+func (s stuck) Write(p []byte) (int, error) {
+	s.written <- true
+	<-s.read
+	return s.ResponseRecorder.Write(p)
+}
+
+// TestASlowReaderTakesNoPlace: the place is free once the answer is known.
+func TestASlowReaderTakesNoPlace(t *testing.T) {
+	gate := newGate(access.NewClients(nil, access.Unnamed{}), 1, func(access.Limit) {})
+	h := gate.Handler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("X", "y")
+		w.WriteHeader(http.StatusAccepted)
+		w.WriteHeader(http.StatusTeapot)
+		io.WriteString(w, "half and ")
+		io.WriteString(w, "half")
+	}))
+	w, done := stuck{httptest.NewRecorder(), make(chan bool), make(chan bool)}, make(chan bool)
+	go func() { h.ServeHTTP(w, httptest.NewRequest("GET", "/", nil)); done <- true }()
+	<-w.written
+	if got := answers(h, httptest.NewRequest("GET", "/", nil)); got != "202" {
+		t.Errorf("beside a slow reader: %s", got)
+	}
+	w.read <- true
+	<-done
+	if w.Code != http.StatusAccepted || w.Body.String() != "half and half" || w.Header().Get("X") != "y" {
+		t.Errorf("got %d %v %s", w.Code, w.Header(), w.Body)
+	}
+}
+
 func TestTheBodyIsWhatWasSent(t *testing.T) {
 	failed := errors.New("broken off")
 	for name, c := range map[string]struct {
