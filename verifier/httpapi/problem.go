@@ -21,9 +21,9 @@ func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)})
 }
 
-// unavailable answers a failure of ours.
+// unavailable answers a failure of ours. It is at level debug: whoever runs the store says once that it fails, and not for each caller.
 func (a *api) unavailable(ctx context.Context, w http.ResponseWriter, what string, err error) {
-	a.Log.ErrorContext(ctx, what, "error", err)
+	a.Log.DebugContext(ctx, what, "error", err)
 	w.Header().Set("Retry-After", "1") // seconds
 	refuse(w, http.StatusServiceUnavailable, "nothing was decided: try again")
 }

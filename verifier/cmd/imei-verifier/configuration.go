@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"imei-attest/verifier/config"
 	"imei-attest/verifier/redact"
@@ -33,9 +32,13 @@ func (c configuration) read() (*config.Config, error) {
 }
 
 // given are the flags that stand on the command line.
-func given(flags *pflag.FlagSet) map[string]string {
+func given(c *cobra.Command) map[string]string {
 	texts := make(map[string]string)
-	flags.Visit(func(f *pflag.Flag) { texts[f.Name] = f.Value.String() })
+	for _, name := range []string{"trust", "policy", "state", "listen", "admin"} {
+		if f := c.Flags().Lookup(name); f.Changed {
+			texts[name] = f.Value.String()
+		}
+	}
 	return texts
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -28,7 +29,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if found := identities(written.String()); len(found) > 0 {
+		fmt.Fprintf(os.Stderr, "FAIL: what the programs wrote in these tests names somebody, or a secret: %q\n", found)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // outcome is what a command line left behind.
@@ -40,6 +46,8 @@ type outcome struct {
 func execute(stdin string, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	code := run(context.Background(), args, strings.NewReader(stdin), &stdout, &stderr)
+	written.Write(stdout.Bytes())
+	written.Write(stderr.Bytes())
 	return outcome{code, stdout.String(), stderr.String()}
 }
 

@@ -30,7 +30,7 @@ refused leaves in force what was. The state folder keeps the store and the serve
   imei-verifier serve --trust trust/ --state state/ --listen 127.0.0.1:8080 --policy policy.yaml --admin :8081`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			from := configuration{path: path, environment: os.Environ(), flags: given(c.Flags())}
+			from := configuration{path: path, environment: os.Environ(), flags: given(c)}
 			return serve(c.Context(), from, c.ErrOrStderr())
 		},
 	}
@@ -45,6 +45,9 @@ refused leaves in force what was. The state folder keeps the store and the serve
 
 // serve runs the service until ctx is done.
 func serve(ctx context.Context, from configuration, stderr io.Writer) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // from the beginning: one that comes early must not end the program
+	defer signal.Stop(hangup)
 	syscall.Umask(0o077) // what the service writes is its own
 	now, err := from.read()
 	if err != nil {
@@ -61,7 +64,7 @@ func serve(ctx context.Context, from configuration, stderr io.Writer) error {
 	if err != nil {
 		return fail(exitUsage, errors.Join(err, s.close()))
 	}
-	err = s.run(ctx, doors)
+	err = s.run(ctx, doors, hangup)
 	if err = errors.Join(err, s.close()); err != nil {
 		return fail(exitFailed, err)
 	}
@@ -70,14 +73,11 @@ func serve(ctx context.Context, from configuration, stderr io.Writer) error {
 }
 
 // run serves until ctx is done, and keeps watch meanwhile.
-func (s *service) run(ctx context.Context, doors []door) error {
+func (s *service) run(ctx context.Context, doors []door, hangup <-chan os.Signal) error {
 	ctx, stop := context.WithCancel(ctx)
 	var watching sync.WaitGroup
 	defer watching.Wait()
 	defer stop()
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
 	watching.Go(func() { s.watch(ctx, hangup) })
 	watching.Go(func() { (&clockWatch{log: s.log, jump: s.clockWasSet}).run(ctx) })
 	watching.Go(func() { s.care(ctx) })

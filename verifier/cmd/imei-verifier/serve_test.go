@@ -47,6 +47,7 @@ type serving struct {
 type lines chan []byte
 
 func (l lines) Write(p []byte) (int, error) {
+	written.Write(p)
 	l <- bytes.Clone(p)
 	return len(p), nil
 }
@@ -116,6 +117,15 @@ func (s *serving) key() ear.JWK {
 	return d.Key
 }
 
+func nonceOf(t *testing.T, location string) attest.Nonce {
+	t.Helper()
+	n, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(location, "session/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // open opens a session and returns its path and nonce.
 func (s *serving) open() (string, attest.Nonce) {
 	s.t.Helper()
@@ -125,11 +135,7 @@ func (s *serving) open() (string, attest.Nonce) {
 	}
 	defer response.Body.Close()
 	location := response.Header.Get("Location")
-	n, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(location, "session/"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return "/challenge-response/v1/" + location, n
+	return "/challenge-response/v1/" + location, nonceOf(s.t, location)
 }
 
 func TestServeJudges(t *testing.T) {
