@@ -88,7 +88,8 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 	}
 	root.SetVersionTemplate("imei-verifier {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newConfig(), newKeys(), newMan(), newCompletion())
+	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newStore(), newAudit(), newConfig(), newKeys(), newMan(),
+		newCompletion())
 	return root
 }
 

@@ -56,7 +56,7 @@ func (t *try) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer
 			return fail(exitUsage, fmt.Errorf("--against: %w", err))
 		}
 	}
-	trial, shown := policy.NewTrial(candidate, against), progress{w: stderr, on: isTerminal(stderr)}
+	trial, shown := policy.NewTrial(candidate, against), progress{w: stderr, on: isTerminal(stderr), what: "decisions"}
 	err = t.decisions.each(ctx, stdin, time.Time{}, func(r *verifier.Record) bool {
 		trial.Add(r)
 		shown.step()
@@ -96,6 +96,7 @@ func loadPolicy(path string, stderr io.Writer) (*verifier.Policy, error) {
 type progress struct {
 	w     io.Writer
 	on    bool
+	what  string
 	count int
 }
 
@@ -103,7 +104,7 @@ func (p *progress) step() {
 	const each = 1000 // some milliseconds of work
 	p.count++
 	if p.on && p.count%each == 0 {
-		fmt.Fprintf(p.w, "\r\x1b[K%d decisions", p.count)
+		fmt.Fprintf(p.w, "\r\x1b[K%d %s", p.count, p.what)
 	}
 }
 

@@ -100,7 +100,7 @@ func TestPolicyTryRefuses(t *testing.T) {
 func TestProgressOnATerminal(t *testing.T) {
 	for on, want := range map[bool]string{true: "\r\x1b[K1000 decisions\r\x1b[K", false: ""} {
 		var screen bytes.Buffer
-		p := progress{w: &screen, on: on}
+		p := progress{w: &screen, on: on, what: "decisions"}
 		for range 1500 {
 			p.step()
 		}

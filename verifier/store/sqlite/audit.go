@@ -123,6 +123,9 @@ func (w *writer) appendEvent(e Event) error {
 
 func (w *writer) checkpointIfDue() error {
 	c := &w.chain
+	if c.signedAt.IsZero() {
+		c.signedAt = c.at
+	}
 	if c.seq-c.signedSeq < checkpointEntries && (c.seq == c.signedSeq || c.at.Sub(c.signedAt) < checkpointTime) {
 		return nil
 	}

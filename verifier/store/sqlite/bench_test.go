@@ -3,8 +3,11 @@ package sqlite_test
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -75,7 +78,9 @@ func (c *crowd) run(b *testing.B, s *sqlite.Store, callers, decisions int) []tim
 		wg.Go(func() {
 			for i := at.Add(1) - 1; i < int64(decisions); i = at.Add(1) - 1 {
 				begun := time.Now()
-				done, err := s.Commit(context.Background(), c.decide(c.next.Add(1)-1))
+				d := c.decide(c.next.Add(1) - 1)
+				recall(b, s, &d)
+				done, err := s.Commit(context.Background(), d)
 				if err != nil || done.Repeat || done.Replay || done.Closed || done.Conflict {
 					b.Errorf("%+v, %v", done, err)
 					return
@@ -88,45 +93,68 @@ func (c *crowd) run(b *testing.B, s *sqlite.Store, callers, decisions int) []tim
 	return took
 }
 
+// recall reads what a judgement reads.
+func recall(b *testing.B, s *sqlite.Store, d *verifier.Decision) {
+	_, found, err := s.Credential(context.Background(), d.Device.Key)
+	state, stateErr := s.State(context.Background(), d.Device.Key)
+	holder, holderErr := s.Holder(context.Background(), d.Device.Holds[0].IMEI)
+	if err := errors.Join(err, stateErr, holderErr); err != nil || found != (d.Device.Credential == nil) || !state.Same(d.Device.State.Was) || holder != d.Device.Holds[0].Was {
+		b.Errorf("found %v, %+v, %+v, %v", found, state, holder, err)
+	}
+}
+
 func cpu() time.Duration {
 	var u syscall.Rusage
 	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// BenchmarkCommit measures durable decisions among devices; the CPU is that of the whole process, callers included.
-func BenchmarkCommit(b *testing.B) {
-	for _, devices := range []int{10_000, 200_000} {
-		s := open(b, config(b))
-		c := newCrowd(b, s, devices)
-		for _, callers := range []int{1, 8, 64, 256} {
-			b.Run(fmt.Sprintf("devices=%d/callers=%d", devices, callers), func(b *testing.B) {
-				before := cpu()
-				b.ResetTimer()
-				took := c.run(b, s, callers, b.N)
-				b.StopTimer()
-				slowest(b, took)
-				b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "commits/s")
-				b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-us/op")
-			})
-		}
-		stats, err := s.Stats(context.Background())
-		if err != nil {
-			b.Fatal(err)
-		}
-		for _, t := range stats.Tables {
-			b.Logf("%d devices: %s %d rows, %.0f bytes each", devices, t.Name, t.Rows, float64(t.Bytes)/float64(max(1, t.Rows)))
+// BenchmarkToken measures what a token of a device that was seen before costs in the store, among many devices in turns: reading its
+// Credential, state and holder, and a durable decision. The CPU is that of the whole process.
+func BenchmarkToken(b *testing.B) {
+	for _, devices := range []int{10_000, 1_000_000} {
+		b.Run(fmt.Sprintf("devices=%d", devices), func(b *testing.B) {
+			s := open(b, config(b))
+			c := newCrowd(b, s, devices)
+			for _, callers := range []int{1, 8, 64, 256} {
+				b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) { c.measure(b, s, callers) })
+			}
+			logStats(b, s)
+		})
+	}
+}
+
+func (c *crowd) measure(b *testing.B, s *sqlite.Store, callers int) {
+	before := cpu()
+	b.ResetTimer()
+	took := c.run(b, s, callers, b.N)
+	b.StopTimer()
+	for name, share := range map[string]float64{"p50-us": .5, "p99-us": .99} {
+		b.ReportMetric(float64(quantile(took, share).Microseconds()), name)
+	}
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tokens/s")
+	b.ReportMetric(float64((cpu()-before).Microseconds())/float64(b.N), "cpu-us/op")
+}
+
+func logStats(b *testing.B, s *sqlite.Store) {
+	stats, err := s.Stats(context.Background())
+	must(b, err)
+	for _, t := range stats.Tables {
+		b.Logf("%s: %d rows, %.0f bytes each", t.Name, t.Rows, float64(t.Bytes)/float64(max(1, t.Rows)))
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	must(b, err)
+	for line := range strings.Lines(string(status)) {
+		if strings.HasPrefix(line, "VmRSS") || strings.HasPrefix(line, "VmHWM") {
+			b.Log(strings.TrimSpace(line))
 		}
 	}
 }
 
-func slowest(b *testing.B, took []time.Duration) {
-	sorted := append([]time.Duration(nil), took...)
-	for _, p := range []struct {
-		name  string
-		share float64
-	}{{"p50-us", .5}, {"p99-us", .99}} {
-		b.ReportMetric(float64(quantile(sorted, p.share).Microseconds()), p.name)
+func must(b *testing.B, err error) {
+	b.Helper()
+	if err != nil {
+		b.Fatal(err)
 	}
 }
 

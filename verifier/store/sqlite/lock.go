@@ -15,6 +15,9 @@ type lock struct{ file *os.File }
 func acquire(path, program string) (*lock, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
+		if errors.Is(err, syscall.EROFS) || errors.Is(err, syscall.EACCES) {
+			err = fmt.Errorf("%w (%w)", ErrReadOnly, err)
+		}
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {

@@ -23,6 +23,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
 	"path/filepath"
 	"runtime"
 	"sync"
@@ -56,7 +57,7 @@ type Config struct {
 
 // Sizes of page caches in KiB: what one connection may hold of the file in memory.
 const (
-	writerCacheKiB = 32 << 10
+	writerCacheKiB = 8 << 10
 	readerCacheKiB = 4 << 10
 )
 
@@ -107,11 +108,14 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context) (err error) {
-	mode := "rwc"
+	how := readWrite
 	if s.config.ReadOnly {
-		mode = "rw" // a reader of a journal in WAL mode shares memory with the writer
+		how = readOnly
+		if _, err := os.Stat(s.config.Path); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
 	}
-	if s.db, err = connect(s.config.Path, mode, readerCacheKiB, max(4, 2*runtime.GOMAXPROCS(0))); err != nil {
+	if s.db, err = connect(s.config.Path, how, readerCacheKiB, max(4, 2*runtime.GOMAXPROCS(0))); err != nil {
 		return err
 	}
 	s.reads.db = s.db
@@ -122,14 +126,20 @@ func (s *Store) open(ctx context.Context) (err error) {
 	return err
 }
 
+// How a file is opened. Who only reads changes nothing in it, not even the kind of its journal: it may be a backup.
+var (
+	readOnly  = url.Values{"mode": {"ro"}}
+	readWrite = url.Values{"mode": {"rwc"}, "_pragma": {"journal_mode(wal)", "synchronous(full)", fmt.Sprintf("wal_autocheckpoint(%d)", journalPages)}}
+)
+
 // connect opens a pool of connections.
-func connect(path, mode string, cacheKiB, most int) (*sql.DB, error) {
+func connect(path string, how url.Values, cacheKiB, most int) (*sql.DB, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("store: %w", err)
 	}
-	query := url.Values{"mode": {mode}, "_pragma": {fmt.Sprintf("busy_timeout(%d)", busyWait), "journal_mode(wal)", "synchronous(full)",
-		fmt.Sprintf("cache_size(-%d)", cacheKiB), "temp_store(memory)", fmt.Sprintf("wal_autocheckpoint(%d)", journalPages)}}
+	query := url.Values{"mode": how["mode"], "_pragma": append([]string{fmt.Sprintf("busy_timeout(%d)", busyWait), "temp_store(memory)",
+		fmt.Sprintf("cache_size(-%d)", cacheKiB)}, how["_pragma"]...)}
 	db, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: absolute, RawQuery: query.Encode()}).String())
 	if err != nil {
 		return nil, fault("opening it", err)
@@ -155,12 +165,12 @@ func (s *Store) Close() error {
 	if s.writer != nil {
 		err = s.writer.close()
 	}
-	return errors.Join(err, s.release())
+	return errors.Join(err, s.release()) // the last connection to close moves the journal into the file
 }
 
 func (s *Store) release() (err error) {
 	if s.db != nil {
-		err = fault("closing it", s.db.Close())
+		err = fault("closing it", errors.Join(s.reads.close(), s.db.Close()))
 	}
 	if s.lock != nil {
 		err = errors.Join(err, s.lock.release())
@@ -190,6 +200,14 @@ func (s *statements) get(query string) (*sql.Stmt, error) {
 		return known.(*sql.Stmt), stmt.Close()
 	}
 	return stmt, nil
+}
+
+func (s *statements) close() (err error) {
+	s.known.Range(func(_, stmt any) bool {
+		err = errors.Join(err, stmt.(*sql.Stmt).Close())
+		return true
+	})
+	return err
 }
 
 // row reads one row, if there is one. A look at one row is too short to be worth interrupting.

@@ -99,7 +99,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (done Sweeping, err er
 			return done, err
 		}
 	}
-	if err := s.sweepAudit(ctx, ago(keep.Audit), &done); err != nil || done == (Sweeping{}) {
+	if err := s.sweepAudit(ctx, now, ago(keep.Audit), &done); err != nil || done == (Sweeping{}) {
 		return done, err
 	}
 	return done, s.Audit(ctx, Event{At: now, Kind: Swept, Text: fmt.Sprintf("%+v", done)})
@@ -132,12 +132,19 @@ func (s *Store) sweepNonces(ctx context.Context, until int64, count *int64) erro
 	return nil
 }
 
-// sweepAudit removes entries up to the last checkpoint before a time: it stays, and tells the hash that the rest begins from.
-func (s *Store) sweepAudit(ctx context.Context, until int64, done *Sweeping) error {
+// sweptUpTo is the text of the event without which missing entries are no sweep.
+const sweptUpTo = "entries of the audit chain up to %d"
+
+// sweepAudit removes entries up to the last checkpoint before a time: it stays, and tells the hash that the rest begins from. The
+// chain says so first.
+func (s *Store) sweepAudit(ctx context.Context, now time.Time, until int64, done *Sweeping) error {
 	var last int64
 	_, err := s.reads.row(`SELECT coalesce(max(c.seq), 0) FROM checkpoints c JOIN audit a ON a.seq = c.seq WHERE a.at <= ?`, []any{until}, &last)
 	if err != nil || last == 0 {
 		return fault("reading checkpoints", err)
+	}
+	if err := s.Audit(ctx, Event{At: now, Kind: Swept, Text: fmt.Sprintf(sweptUpTo, last)}); err != nil {
+		return err
 	}
 	for _, b := range []broom{
 		{&done.Audit, `DELETE FROM audit WHERE seq IN (SELECT seq FROM audit WHERE seq <= ?1 ORDER BY seq LIMIT ?2)`, last},

@@ -17,6 +17,7 @@ type verification struct {
 	step   func()
 	claims map[int64][][sha256.Size]byte // hashes of entries, as checkpoints have them
 	found  Chain
+	swept  int64 // the entry up to which the chain says that it was swept
 }
 
 func (v *verification) readCheckpoints(ctx context.Context, tx *sql.Tx, kept [][]byte) error {
@@ -133,6 +134,12 @@ func (v *verification) check(l link, hash, before [sha256.Size]byte, want int64)
 	case l.hash(before) != hash:
 		return &ChainError{entry, "it was altered, or stands in another's place"}
 	}
+	if l.kind == Swept {
+		var upTo int64
+		if _, err := fmt.Sscanf(l.text, sweptUpTo, &upTo); err == nil {
+			v.swept = max(v.swept, upTo)
+		}
+	}
 	for _, claimed := range v.claims[l.seq] {
 		if claimed != hash {
 			return &ChainError{entry, "a signed checkpoint tells another hash: the chain up to here was written anew"}
@@ -141,8 +148,11 @@ func (v *verification) check(l link, hash, before [sha256.Size]byte, want int64)
 	return nil
 }
 
-// end looks for checkpoints beyond the last entry.
+// end looks for checkpoints beyond the last entry, and for the event that tells of a sweep.
 func (v *verification) end(last int64) error {
+	if before := int64(v.found.First) - 1; before > v.swept {
+		return &ChainError{uint64(before), "it and those before it are missing, and no entry says that they were swept"}
+	}
 	for seq := range v.claims {
 		if seq > last {
 			return &ChainError{uint64(last + 1), fmt.Sprintf("it is missing, and all after it: a signed checkpoint is of entry %d", seq)}

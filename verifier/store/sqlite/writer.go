@@ -40,7 +40,7 @@ type writer struct {
 
 func newWriter(ctx context.Context, s *Store) (w *writer, err error) {
 	w = &writer{store: s, queue: make(chan job, queued), ended: make(chan error, 1), stale: true}
-	if w.db, err = connect(s.config.Path, "rwc", writerCacheKiB, 1); err != nil {
+	if w.db, err = connect(s.config.Path, readWrite, writerCacheKiB, 1); err != nil {
 		return nil, err
 	}
 	if w.conn, err = w.db.Conn(ctx); err != nil {
@@ -52,7 +52,7 @@ func newWriter(ctx context.Context, s *Store) (w *writer, err error) {
 		err = w.transact([]job{{run: (*writer).enterKeys}})
 	}
 	if err != nil {
-		return nil, errors.Join(err, w.conn.Close(), w.db.Close())
+		return nil, errors.Join(err, w.statements.close(), w.conn.Close(), w.db.Close())
 	}
 	go w.loop()
 	return w, nil
@@ -66,7 +66,7 @@ func (w *writer) loop() {
 		w.commit(batch)
 	}
 	err := w.transact([]job{{run: (*writer).checkpoint}})
-	w.ended <- errors.Join(err, fault("closing it", w.conn.Close()), fault("closing it", w.db.Close()))
+	w.ended <- errors.Join(err, fault("closing it", errors.Join(w.statements.close(), w.conn.Close(), w.db.Close())))
 }
 
 // gather takes what waits already. While a batch is written the next one gathers, so nobody waits for company.
