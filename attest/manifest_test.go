@@ -177,6 +177,25 @@ func TestSignManifestRefuses(t *testing.T) {
 	}
 }
 
+// TestALongManifestIsSignedByTheBook: the Sig_structure (RFC 9052 section 4.4) as another encoder writes it, at lengths that
+// need each form of a head.
+func TestALongManifestIsSignedByTheBook(t *testing.T) {
+	for _, entries := range []int{1, 70, 3000} {
+		var tag cbor.Tag
+		if err := cbor.Unmarshal(signManifest(t, manifestOf(entries), attesttest.OEMKey), &tag); err != nil {
+			t.Fatal(err)
+		}
+		parts := tag.Content.([]any)
+		content, err := cbor.Marshal([]any{"Signature1", parts[0], []byte{}, parts[2]})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := attest.Verify(&attesttest.OEMKey.PublicKey, content, parts[3].([]byte)); err != nil {
+			t.Errorf("%d entries, %d bytes: %v", entries, len(content), err)
+		}
+	}
+}
+
 // ruby-cose, which shares no code with this package, verifies a manifest, and not one of another key.
 func TestSecondOpinionOnManifest(t *testing.T) {
 	peertest.Use(t, rubyCOSE, "verifies a manifest's signature as we do")
@@ -190,11 +209,12 @@ func TestSecondOpinionOnManifest(t *testing.T) {
 		t.Fatal(err)
 	}
 	var lines strings.Builder
-	for name, raw := range map[string][]byte{"good": signManifest(t, manifestOf(70), attesttest.OEMKey), "foreign": foreign} {
+	long := signManifest(t, manifestOf(3000), attesttest.OEMKey) // longer than 64 KiB
+	for name, raw := range map[string][]byte{"good": signManifest(t, manifestOf(70), attesttest.OEMKey), "long": long, "foreign": foreign} {
 		fmt.Fprintf(&lines, "%s %x %x %x\n", name, raw, point[1:33], point[33:])
 	}
 	out := runRuby(t, lines.String())
-	if !strings.Contains(out, "good ok\n") || !strings.Contains(out, "foreign signature\n") {
+	if !strings.Contains(out, "good ok\n") || !strings.Contains(out, "long ok\n") || !strings.Contains(out, "foreign signature\n") {
 		t.Errorf("ruby-cose says\n%s", out)
 	}
 }

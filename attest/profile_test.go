@@ -142,6 +142,7 @@ func TestLabelsOfCDDL(t *testing.T) {
 		"header":          {"evidence-header", "evidence-enclosure"}, // constants header* in profile.go
 		"wireCredential":  {"credential-claims"}, "wireConfirmation": {"confirmation"}, "coseKey": {"device-key"},
 		"wireStorage": {"tpm-storage", "other-storage"}, "wireManifest": {"manifest-claims"}, "wireCheckpoint": {"checkpoint-claims"},
+		"corimHeader": {"corim-header"}, "corimMeta": {"corim-meta"}, "corimSigner": {"corim-signer"},
 	}
 	described := make(map[string]bool)
 	for structure, labels := range source {

@@ -59,7 +59,7 @@ type protectedHeader struct {
 const (
 	majorBytes  = 2
 	sign1Head   = "\xd2" // tag 18
-	longestHead = 3      // of a byte string shorter than 64 KiB
+	longestHead = 5      // of a byte string shorter than 4 GiB
 )
 
 // message is a decoded COSE_Sign1 whose signature has not been looked at.
@@ -190,17 +190,19 @@ func toBeSigned(protected, payload []byte) []byte {
 	return appendBytes(b, payload)
 }
 
-// appendBytes appends a CBOR byte string with the shortest head (RFC 8949 section 4.2.1), shorter than 64 KiB as all of
-// this package are.
+// appendBytes appends a CBOR byte string with the shortest head (RFC 8949 section 4.2.1). Those of this package are far
+// shorter than 4 GiB.
 func appendBytes(b, content []byte) []byte {
-	const lengthInByte, lengthInTwo = 24, 25 // additional information
+	const lengthInByte, lengthInTwo, lengthInFour = 24, 25, 26 // additional information
 	switch n := len(content); {
 	case n < lengthInByte:
 		b = append(b, majorBytes<<5|byte(n))
 	case n <= math.MaxUint8:
 		b = append(b, majorBytes<<5|lengthInByte, byte(n))
-	default:
+	case n <= math.MaxUint16:
 		b = binary.BigEndian.AppendUint16(append(b, majorBytes<<5|lengthInTwo), uint16(n))
+	default:
+		b = binary.BigEndian.AppendUint32(append(b, majorBytes<<5|lengthInFour), uint32(n))
 	}
 	return append(b, content...)
 }
@@ -208,25 +210,31 @@ func appendBytes(b, content []byte) []byte {
 // signMessage builds and signs a COSE_Sign1.
 func signMessage(rand io.Reader, signer Signer, header protectedHeader, unprotected map[any]cbor.RawMessage, payload any) ([]byte, error) {
 	header.Algorithm = signer.Algorithm()
-	want, err := signatureBytes(header.Algorithm)
-	if err != nil {
-		return nil, err
-	}
 	m := sign1{Unprotected: unprotected}
-	if m.Unprotected == nil {
-		m.Unprotected = map[any]cbor.RawMessage{}
-	}
+	var err error
 	if m.Protected, err = encMode.Marshal(header); err != nil {
 		return nil, fmt.Errorf("encoding the protected header: %w", err)
 	}
 	if m.Payload, err = encMode.Marshal(payload); err != nil {
 		return nil, fmt.Errorf("encoding the claims: %w", err)
 	}
+	return signFrame(rand, signer, m)
+}
+
+// signFrame signs a message that is complete but for its signature. The protected header names the signer's algorithm.
+func signFrame(rand io.Reader, signer Signer, m sign1) ([]byte, error) {
+	want, err := signatureBytes(signer.Algorithm())
+	if err != nil {
+		return nil, err
+	}
+	if m.Unprotected == nil {
+		m.Unprotected = map[any]cbor.RawMessage{}
+	}
 	if m.Signature, err = signer.Sign(rand, toBeSigned(m.Protected, m.Payload)); err != nil {
 		return nil, fmt.Errorf("signing: %w", err)
 	}
 	if len(m.Signature) != want {
-		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), header.Algorithm, want)
+		return nil, fmt.Errorf("the signer gave %d bytes, algorithm %d has %d", len(m.Signature), signer.Algorithm(), want)
 	}
 	raw, err := encMode.Marshal(m)
 	return append([]byte(sign1Head), raw...), err

@@ -132,7 +132,7 @@ func (q *question) expected() attest.Nonce {
 
 func (q *question) derivedNonce() attest.Nonce {
 	r := q.in.Registration
-	if !r.isSeenByNetwork() || r.Challenge401 == "" || !r.ChallengeOutstanding {
+	if q.in.Nonce.Session != nil || !r.isSeenByNetwork() || r.Challenge401 == "" || !r.ChallengeOutstanding {
 		return nil
 	}
 	return attest.NonceFrom401(r.Challenge401)

@@ -63,6 +63,8 @@ var expectations = []struct {
 	{"another than the session's is not", answersOurs, verifier.Input{Nonce: verifier.Expectation{Session: own}}, nonceExpired},
 	{"the nonce of the registration's challenge is taken", answers401, verifier.Input{Registration: challenge()}, shown},
 	{"a nonce of ours is taken beside a challenge", answersOurs, verifier.Input{Registration: challenge()}, shown},
+	{"the nonce of a challenge is not where the session's is asked for", answers401,
+		verifier.Input{Nonce: verifier.Expectation{Session: own}, Registration: challenge()}, notNow},
 	{"the nonce of a challenge that is not outstanding is not", answers401,
 		verifier.Input{Registration: challenge(func(r *verifier.Registration) { r.ChallengeOutstanding = false })}, notNow},
 	{"the nonce of another challenge is not", answers401,

@@ -123,11 +123,12 @@ var law = map[string]line{
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
 	},
-	"verifier/strictyaml": {may: []string{"attest/imei"}, modules: []string{yaml}},
-	"verifier/access":     {modules: []string{xtime}},
-	"verifier/metrics":    {may: []string{"verifier", "attest"}, modules: []string{prometheus}},
-	"verifier/redact":     {may: []string{"attest/imei"}},
-	"verifier/config":     {may: []string{"verifier/strictyaml"}, modules: []string{yaml}},
+	"verifier/strictyaml":  {may: []string{"attest/imei"}, modules: []string{yaml}},
+	"verifier/access":      {modules: []string{xtime}},
+	"verifier/metrics":     {may: []string{"verifier", "attest"}, modules: []string{prometheus}},
+	"verifier/redact":      {may: []string{"attest/imei"}},
+	"verifier/config":      {may: []string{"verifier/strictyaml"}, modules: []string{yaml}},
+	"verifier/trust/corim": {may: []string{"verifier", "verifier/trust", "attest"}, modules: []string{cbor}}, // foreign bytes; files are trust's
 	"verifier/policy": {
 		may:     []string{"verifier", "verifier/reload", "verifier/strictyaml", "attest", "attest/imei"},
 		modules: []string{yaml},
@@ -144,7 +145,7 @@ var law = map[string]line{
 	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
 		may: []string{"verifier", "verifier/access", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
-			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "attest", "attest/imei"},
+			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 

@@ -53,6 +53,7 @@ func (a *admin) decisions(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Time{}) // many decisions take long; not every server has a deadline
 	w.Header().Set("Content-Type", typeRecords)
 	buffered := bufio.NewWriter(w)
 	encoder := json.NewEncoder(buffered)

@@ -35,6 +35,8 @@ type server struct {
 	url   string
 	admin string // of the operator's own interface
 
+	endorsements string // of the interface for manufacturers
+
 	handler http.Handler
 	log     *bytes.Buffer
 	store   *brokenStore
@@ -84,6 +86,7 @@ func (s *server) start() {
 	}
 	s.handler = handler
 	s.url = s.listen(handler)
+	s.endorsements = s.listen(httpapi.NewEndorsements(new(taker), s.identify, slog.New(slog.DiscardHandler)))
 	s.admin = s.listen(httpapi.NewAdmin(v, s.identify, slog.New(slog.DiscardHandler)))
 }
 
@@ -162,8 +165,11 @@ type reply struct {
 func (s *server) do(method, path string, body io.Reader, headers ...string) reply {
 	s.t.Helper()
 	address := s.url
-	if strings.HasPrefix(path, "/admin/") {
+	switch {
+	case strings.HasPrefix(path, "/admin/"):
 		address = s.admin
+	case path == submit:
+		address = s.endorsements
 	}
 	request, err := http.NewRequest(method, address+path, body)
 	if err != nil {

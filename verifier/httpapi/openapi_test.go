@@ -10,6 +10,7 @@ import (
 	"mime"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -253,6 +254,38 @@ func TestTheDescriptionIsServed(t *testing.T) {
 	s.client = having(0)
 	if r := s.do("GET", "/openapi.yaml", nil); r.status != http.StatusOK || r.header.Get("Content-Type") != "application/yaml" || !bytes.Equal(r.body, want) {
 		t.Errorf("%d %v %.100s", r.status, r.header, r.body)
+	}
+}
+
+// TestEveryRouteIsDeclared, and every declared one is a route: the source is read for what no test may have asked for yet.
+func TestEveryRouteIsDeclared(t *testing.T) {
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var routes, declared []string
+	for _, name := range files {
+		source, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.HasSuffix(name, "_test.go") {
+			for _, m := range regexp.MustCompile(`\.handle\([^"\n]*"([A-Z]+ /[^"]*)"`).FindAllSubmatch(source, -1) {
+				routes = append(routes, string(m[1]))
+			}
+		}
+	}
+	for path := range contract.paths {
+		for method := range under(contract.document, "paths", path) {
+			if method != "parameters" {
+				declared = append(declared, strings.ToUpper(method)+" "+path)
+			}
+		}
+	}
+	slices.Sort(routes)
+	slices.Sort(declared)
+	if !slices.Equal(routes, declared) {
+		t.Errorf("the routes are\n%s\nand openapi.yaml declares\n%s", strings.Join(routes, "\n"), strings.Join(declared, "\n"))
 	}
 }
 

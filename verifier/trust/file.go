@@ -29,23 +29,23 @@ type File struct {
 
 // Model is the reference values of one model (RFC 9334 section 8.3).
 type Model struct {
-	HWModel  string   `yaml:"hwmodel"` // as [FormatHWModel] writes it
-	Firmware []string `yaml:"firmware"`
+	HWModel  string   `yaml:"hwmodel" json:"hwmodel"` // as [FormatHWModel] writes it
+	Firmware []string `yaml:"firmware" json:"firmware"`
 }
 
 // Revoked is what the manufacturer vouches for no longer.
 type Revoked struct {
-	Credentials    []string        `yaml:"credentials,omitempty"`     // SHA-256, 64 hex digits
-	DeviceKeys     []string        `yaml:"device_keys,omitempty"`     // key ids, 32 hex digits
-	CredentialKeys []string        `yaml:"credential_keys,omitempty"` // key ids of keys that stay in [File.CredentialKeys]
-	Firmware       []FirmwareRange `yaml:"firmware,omitempty"`
+	Credentials    []string        `yaml:"credentials,omitempty" json:"credentials,omitempty"`         // SHA-256, 64 hex digits
+	DeviceKeys     []string        `yaml:"device_keys,omitempty" json:"device_keys,omitempty"`         // key ids, 32 hex digits
+	CredentialKeys []string        `yaml:"credential_keys,omitempty" json:"credential_keys,omitempty"` // key ids of keys that stay in [File.CredentialKeys]
+	Firmware       []FirmwareRange `yaml:"firmware,omitempty" json:"firmware,omitempty"`
 }
 
 // FirmwareRange is revisions of the firmware of devices, both ends included.
 type FirmwareRange struct {
-	TACs string `yaml:"tacs"` // 8 digits, or two with a hyphen
-	From string `yaml:"from"`
-	To   string `yaml:"to"`
+	TACs string `yaml:"tacs" json:"tacs"` // 8 digits, or two with a hyphen
+	From string `yaml:"from" json:"from"`
+	To   string `yaml:"to" json:"to"`
 }
 
 // maxFileBytes has room for the digests of some 100 000 revoked credentials.

@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -185,9 +186,22 @@ func (s *service) identify(r *http.Request) httpapi.Client {
 	return client
 }
 
+// handler is the interface for devices, network functions and manufacturers. It routes on the request itself, so that the route is known
+// to whoever measures.
 func (s *service) handler() (http.Handler, error) {
-	return httpapi.New(httpapi.Config{Verifier: s.verifier, Results: s.results, Identify: s.identify, Rand: rand.Reader, Now: wallClock, Log: s.log,
+	judging, err := httpapi.New(httpapi.Config{Verifier: s.verifier, Results: s.results, Identify: s.identify, Rand: rand.Reader, Now: wallClock, Log: s.log,
 		Version: versionText()})
+	if err != nil {
+		return nil, err
+	}
+	endorsing := httpapi.NewEndorsements(endorsements{s.config.Trust}, s.identify, s.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/endorsement-provisioning/") {
+			endorsing.ServeHTTP(w, r)
+			return
+		}
+		judging.ServeHTTP(w, r)
+	}), nil
 }
 
 // useCertificates reads the certificates and puts them into force.

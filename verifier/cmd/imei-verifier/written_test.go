@@ -32,7 +32,7 @@ func (r *record) String() string {
 var (
 	fullIMEI   = regexp.MustCompile(`(?:^|[^0-9A-Za-z])([0-9]{15})(?:[^0-9A-Za-z]|$)`)
 	secretText = regexp.MustCompile(`(?i)imsi-?[0-9]{5,}|[0-9]{6,}@|PRIVATE KEY-----\n[A-Za-z0-9+/=]|(?:^|[^0-9a-fA-F])[0-9a-f]{128,}|eyJ[A-Za-z0-9_-]{20,}\.[A-Za-z0-9_-]{20,}`)
-	keyInHex   = regexp.MustCompile(`(?:^|[^0-9a-fA-F"])[0-9a-f]{64}(?:[^0-9a-fA-F"]|$)`) // digests stand in quotes
+	keyInHex   = regexp.MustCompile(`(?:^|[^0-9a-fA-F":])[0-9a-f]{64}(?:[^0-9a-fA-F"]|$)`) // digests stand in quotes, or after a colon
 )
 
 // identities are what names somebody, and secrets.
