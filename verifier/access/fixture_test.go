@@ -77,7 +77,7 @@ func keyPEM(t *testing.T, key *ecdsa.PrivateKey) []byte {
 }
 
 // named is a certificate of a client: URIs, and DNS names.
-func named(t *testing.T, uris []string, dns ...string) *x509.Certificate {
+func named(t testing.TB, uris []string, dns ...string) *x509.Certificate {
 	t.Helper()
 	c := &x509.Certificate{DNSNames: dns, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth}}
 	for _, text := range uris {
