@@ -106,7 +106,7 @@ func servedMetrics(t *testing.T) string {
 	if got := execute("", "keys", "rotate", "--state", state); got.code != exitYes {
 		t.Fatalf("%+v", got)
 	}
-	s.until("the keys of nonces was read again")
+	s.until("the key of nonces was read again")
 	for {
 		if _, text := fetched(s.admin, "/metrics"); strings.Contains(text, `part="nonces"`) {
 			return text

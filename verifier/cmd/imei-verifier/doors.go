@@ -83,7 +83,14 @@ func (s *service) adminHandler() http.Handler {
 	}
 	mux := http.NewServeMux()
 	s.health.routes(mux)
-	mux.Handle("GET /metrics", s.metrics.Handler())
+	figures := s.metrics.Handler()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if identify(r).Roles&httpapi.RoleAdmin == 0 {
+			say(w, http.StatusForbidden, map[string]string{"status": "this needs the role admin"})
+			return
+		}
+		figures.ServeHTTP(w, r)
+	})
 	mux.Handle("/", httpapi.NewAdmin(s.verifier, identify, s.log))
 	return mux
 }

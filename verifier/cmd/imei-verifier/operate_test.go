@@ -88,10 +88,13 @@ func fetched(address, path string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+// fresh asks on a connection of its own: one that waits for the next question may be closed for those of others.
+var fresh = http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+
 // attestTo hands a sample token in and returns the HTTP status, and the token's path and bytes to hand it in again.
 func attestTo(t *testing.T, address string) (code int, path string, evidence []byte) {
 	t.Helper()
-	response, err := http.Post("http://"+address+"/challenge-response/v1/newSession", "", nil)
+	response, err := fresh.Post("http://"+address+"/challenge-response/v1/newSession", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +110,7 @@ func attestTo(t *testing.T, address string) (code int, path string, evidence []b
 
 func handIn(t *testing.T, address, path string, evidence []byte) int {
 	t.Helper()
-	response, err := http.Post("http://"+address+path, attest.EvidenceMediaType, bytes.NewReader(evidence))
+	response, err := fresh.Post("http://"+address+path, attest.EvidenceMediaType, bytes.NewReader(evidence))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -200,7 +203,7 @@ func TestAKeyThatOthersCanReadIsRefused(t *testing.T) {
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if e := s.until("the keys of nonces was refused: what was in force before still is"); !strings.Contains(e.Error, "chmod 600") {
+	if e := s.until("the key of nonces was refused: what was in force before still is"); !strings.Contains(e.Error, "chmod 600") {
 		t.Errorf("%+v", e)
 	}
 	if got := s.judge(); got != "affirming" {
@@ -220,7 +223,7 @@ func TestTheKeyOfNoncesIsExchanged(t *testing.T) {
 	if got := execute("", "keys", "rotate", "--state", state); got.code != exitYes {
 		t.Fatalf("%+v", got)
 	}
-	s.until("the keys of nonces was read again")
+	s.until("the key of nonces was read again")
 	if code := handIn(t, s.address, path, token(t, attest.StorageTPMDiscrete, n)); code != http.StatusOK {
 		t.Errorf("a session of before: %d", code)
 	}
@@ -230,7 +233,7 @@ func TestTheKeyOfNoncesIsExchanged(t *testing.T) {
 			t.Fatalf("%+v", got)
 		}
 	}
-	s.until("the keys of nonces was read again")
+	s.until("the key of nonces was read again")
 	var problem struct{ Detail string }
 	if code := s.get(old, &problem); code != http.StatusNotFound {
 		t.Errorf("a session of the key before the last: %d", code)

@@ -64,12 +64,12 @@ func (s source) now(first bool) uint64 {
 // sources are the files beside the trust folder and the policy.
 func (s *service) sources() []source {
 	nonces := filepath.Join(s.state.dir, nonceKeyFile)
-	all := []source{s.source("the keys of nonces", "nonces", nonces, func() ([]byte, error) { return readSecret(nonces) }, s.exchangeNonces)}
+	all := []source{s.source("the key of nonces", "nonces", nonces, func() ([]byte, error) { return readSecret(nonces) }, s.exchangeNonces)}
 	if s.from.path != "" {
 		all = append(all, s.source("the configuration", "config", s.from.path, func() ([]byte, error) { return os.ReadFile(s.from.path) }, s.exchangeConfig))
 	}
 	if s.config.TLS.Certificate != "" {
-		all = append(all, s.source("the certificates", "tls", s.config.TLS.Certificate, s.certificateBytes, func([]byte) error { return s.useCertificates() }))
+		all = append(all, s.source("the certificate", "tls", s.config.TLS.Certificate, s.certificateBytes, func([]byte) error { return s.useCertificates() }))
 	}
 	return all
 }
