@@ -85,16 +85,16 @@ func (a *Answer) judge(g grammar, lines []string) {
 		a.Text = textOf(g, lines)
 		return
 	}
-	values, ambiguous := candidates(g, lines)
+	found, ambiguous := candidates(g, lines)
 	switch {
 	case ambiguous:
-		a.Word, a.Text = WordAmbiguous, strings.Join(values, ",")
-	case len(values) == 0 && g.ask == askReport:
+		a.Word, a.Text = WordAmbiguous, joinValues(found)
+	case len(found) == 0 && g.ask == askReport:
 		a.Word = string(imei.WordNotIMEI) // a report that does not speak of the IMEI
-	case len(values) == 0:
+	case len(found) == 0:
 		a.Word, a.bare = string(imei.WordBlank), true
 	default:
-		a.read(g.ask, values)
+		a.read(g.ask, found)
 		a.addReportedSVN(g, lines)
 	}
 }
@@ -108,14 +108,26 @@ func (a *Answer) addReportedSVN(g grammar, lines []string) {
 	}
 }
 
-// read judges distinct values. Several are ambiguous, unless all are some other identifier: CDMA parts answer with the
-// decimal and the hexadecimal form of theirs.
-func (a *Answer) read(asked ask, values []string) {
-	for i, value := range values {
+func joinValues(texts []text) string {
+	values := make([]string, len(texts))
+	for i, t := range texts {
+		values[i] = t.value
+	}
+	return strings.Join(values, ",")
+}
+
+// read judges texts with distinct values. Several are ambiguous, unless all are some other identifier: CDMA parts answer with
+// the decimal and the hexadecimal form of theirs.
+func (a *Answer) read(asked ask, found []text) {
+	for i, t := range found {
 		var one Answer
-		one.readOne(asked, value)
+		if t.label == labelOther {
+			one.readOther(t.value)
+		} else {
+			one.readOne(asked, t.value)
+		}
 		if i > 0 && (one.Word != string(imei.WordNotIMEI) || a.Word != one.Word) {
-			*a = Answer{Command: a.Command, Method: a.Method, Slot: a.Slot, Word: WordAmbiguous, Text: strings.Join(values, ","),
+			*a = Answer{Command: a.Command, Method: a.Method, Slot: a.Slot, Word: WordAmbiguous, Text: joinValues(found),
 				Raw: a.Raw, Took: a.Took, Ended: a.Ended, Restart: a.Restart}
 			return
 		}

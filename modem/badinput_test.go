@@ -2,6 +2,7 @@ package modem_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -36,6 +37,8 @@ func TestBadAnswers(t *testing.T) {
 		{"data mode before the answer", "AT+CGSN", "\r\nCONNECT\r\n490154203237518\r\nOK\r\n", "", modem.WordError},
 		{"prompt before the answer", "AT+CGSN", "\r\n> \r\n490154203237518\r\nOK\r\n", goodIMEI, ""},
 		{"prompt on the line of the answer", "AT+CGSN", "\r\n> 490154203237518\r\nOK\r\n", "", string(imei.WordBlank)},
+		{"lines that end with CR only, with echo", "AT+CGSN=1", "AT+CGSN=1\r+CGSN: \"490154203237518\"\rOK\r", goodIMEI, ""},
+		{"lines that end with LF only, with echo", "AT+CGSN=1", "AT+CGSN=1\n+CGSN: \"490154203237518\"\nOK\n", goodIMEI, ""},
 		{"CME text in Latin-1 with control characters", "AT+CGSN", "\r\n+CME ERROR: \xe9\x1b[2J\x9b\r\n", "", "cme:é.[2J."},
 		{"zeros", "AT+CGSN=1", "\r\n+CGSN: \"000000000000000\"\r\nOK\r\n", "", string(imei.WordZero)},
 		{"the command of another client echoed", "AT+CGSN", "AT+CIMI\r\r\n490154203237518\r\nOK\r\n", "", "timeout"}, // its answer, and not ours
@@ -46,6 +49,26 @@ func TestBadAnswers(t *testing.T) {
 				t.Errorf("%s answered %q: IMEI %q, word %q; want %q, %q", tt.command, tt.response, a.IMEI.Digits(), a.Word, tt.imei, tt.word)
 			}
 		})
+	}
+}
+
+// TestAnIMSIAsALateAnswer: another client asked for it and went, and it comes instead of ours or amid it. This one passes for an IMEI.
+func TestAnIMSIAsALateAnswer(t *testing.T) {
+	const imsi = "001010123456780"
+	for _, echoOff := range []bool{false, true} {
+		for _, late := range []string{framed(imsi) + framed("OK"), framed(imsi), "AT+CIMI\r" + framed(imsi) + framed("OK"), framed("+CIMI: "+imsi) + framed("OK")} {
+			for _, command := range []string{"", "+CGSN=1", "+CGSN=2", "+CGSN", "+GSN", "+CGMM"} {
+				t.Run(fmt.Sprintf("%q before the answer to %q, echo off %v", late, command, echoOff), func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) {
+						fault := modemtest.Fault{Kind: modemtest.FaultGarbage, Command: command, Times: 1, Text: late}
+						r := read(t, modemtest.Config{EchoOff: echoOff, Faults: []modemtest.Fault{fault}})
+						if s := r.Slots[0]; s.IMEI.Digits() == imsi || !s.IMEI.IsZero() && s.IMEI.Digits() != goodIMEI {
+							t.Errorf("slot %+v, agreement %v", s, r.Agreement)
+						}
+					})
+				})
+			}
+		}
 	}
 }
 

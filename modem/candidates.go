@@ -1,13 +1,10 @@
 package modem
 
-import (
-	"slices"
-	"strings"
-)
+import "slices"
 
-// candidates returns the distinct values that could be what the command asked for, in the order sent. Lines of other
-// kinds (echo, result codes, unsolicited) are already gone. ambiguous: one line alone holds two identities.
-func candidates(g grammar, lines []string) (values []string, ambiguous bool) {
+// candidates returns the texts with distinct values that could be what the command asked for, in the order sent. Lines of
+// other kinds (echo, result codes, unsolicited) are already gone. ambiguous: one line alone holds two identities.
+func candidates(g grammar, lines []string) (found []text, ambiguous bool) {
 	texts := make([]text, len(lines))
 	for i, line := range lines {
 		texts[i] = g.unwrap(line)
@@ -18,12 +15,15 @@ func candidates(g grammar, lines []string) (values []string, ambiguous bool) {
 			continue
 		}
 		value, two := bareValue(t.value, t.own)
+		if value == "" && t.label == a.wanted && len(found) > 0 {
+			continue // `IMEI2:` of a modem whose second slot holds nothing
+		}
 		ambiguous = ambiguous || two
-		if !slices.Contains(values, value) {
-			values = append(values, value)
+		if t.value = value; !slices.ContainsFunc(found, func(f text) bool { return f.value == value }) {
+			found = append(found, t)
 		}
 	}
-	return values, ambiguous
+	return found, ambiguous
 }
 
 // text is what a line says without the names and labels before it.
@@ -50,33 +50,33 @@ func (g grammar) unwrap(line string) text {
 	}
 }
 
-// isNumber: the value is as many digits as an identity.
+// isNumber: the value is as many digits as an identity, and not said to be another identifier.
 func (t text) isNumber() bool {
 	value, _ := bareValue(t.value, t.own)
-	return isIdentityNumber(value)
+	return isIdentityNumber(value) && t.label != labelOther
 }
 
-// isWords: capitals, not all of them hex digits, and at most a short number behind a colon. Modems report so without a mark
-// (`CLOSED`, `OPL UPDATING`, `SRING: 1`), and no serial number looks like it.
-func (t text) isWords() bool {
-	const longest = 6 // digits of a report; an ESN, the shortest identifier, has 7 or 8
-	words, number, _ := strings.Cut(t.value, ":")
-	return strings.Trim(words, "ABCDEF") != "" && strings.Trim(words, "ABCDEFGHIJKLMNOPQRSTUVWXYZ _-") == "" &&
-		len(number) <= 1+longest && strings.Trim(number, " 0123456789") == ""
+// isTold: the value has the command's own name before it, or is an identifier of some kind.
+func (t text) isTold() bool {
+	value, _ := bareValue(t.value, t.own)
+	return t.own || isIdentifier(value) && !isTelephoneNumber(value)
 }
 
 // answered is what the lines of one answer are like, all together.
 type answered struct {
 	wanted     label // of the value that the command asks for
 	isReport   bool  // the command asks for several lines
+	isOnly     bool  // there is one line
 	hasIMEI    bool  // one is labelled IMEI: a report to whatever command
 	isLabelled bool  // one has the wanted label
 	ownLabel   bool  // and the command's name before it
 	hasNumber  bool
+	hasOwn     bool // one has the command's name before it
+	isTold     bool // one has, or is an identifier
 }
 
 func survey(g grammar, texts []text) answered {
-	a := answered{wanted: labelIMEI, isReport: g.ask == askReport}
+	a := answered{wanted: labelIMEI, isReport: g.ask == askReport, isOnly: len(texts) == 1}
 	if g.ask == askIMEISV {
 		a.wanted = labelIMEISV
 	}
@@ -85,22 +85,28 @@ func survey(g grammar, texts []text) answered {
 		a.isLabelled = a.isLabelled || t.label == a.wanted
 		a.ownLabel = a.ownLabel || t.label == a.wanted && t.own
 		a.hasNumber = a.hasNumber || t.isNumber()
+		a.hasOwn = a.hasOwn || t.own
+		a.isTold = a.isTold || t.isTold()
 	}
 	return a
 }
 
 // isCandidate: where lines are labelled the label decides; beside them a number may be the answer, and they a late one to
-// another command, unless a report was asked for. Words beside a number are none.
+// another command, unless a report was asked for. Words beside what answers are none.
 func (a answered) isCandidate(t text) bool {
 	switch {
 	case t.label == a.wanted:
 		return true
-	case t.label != labelNone && a.isLabelled:
+	case t.label != labelNone && a.isLabelled, t.label == labelSVN && a.hasNumber && !t.isTold():
+		return false
+	case t.label == labelOther && (a.hasIMEI || a.isReport || a.hasOwn && !t.own || a.isTold && !t.isTold()):
+		return false
+	case isTelephoneNumber(t.value) && !a.isOnly:
 		return false
 	case a.isReport:
 		return !a.isLabelled && t.isNumber()
 	case a.hasIMEI:
 		return t.isNumber() || t.own && !a.ownLabel
 	}
-	return t.own || !a.hasNumber || !t.isWords()
+	return t.own || t.label != labelNone || !a.isTold || !isWords(t.value)
 }

@@ -69,13 +69,7 @@ func (k *collector) takeText(line string) {
 
 func (k *collector) stray(line string) {
 	k.strays++
-	digits := 0
-	for _, b := range []byte(line) {
-		if b >= '0' && b <= '9' {
-			digits++
-		}
-	}
-	if digits >= identityDigits {
+	if countDigits(line) >= identityDigits {
 		k.late++
 	}
 }

@@ -83,10 +83,11 @@ func endOfName(body string) int {
 	return end
 }
 
-// isEcho knows the command again, also when a modem that finds its speed by the first letters has damaged those.
+// isEcho knows the command again, also behind noise, and when a modem that finds its speed by the first letters has damaged
+// those.
 func (g grammar) isEcho(line string) bool {
 	const prefix, shortest = len("AT"), len("+GSN")
-	if strings.EqualFold(line, g.command) {
+	if strings.EqualFold(cutNoise(line), g.command) {
 		return true
 	}
 	body := g.command[prefix:]

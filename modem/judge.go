@@ -23,7 +23,7 @@ func judge(answers []Answer) (Slot, Agreement) {
 		case a.Method == 0:
 		case body == slot.IMEI:
 			slot.Methods |= a.Method
-		case !body.IsZero(), isPlaceholder(a.Word), a.Word == WordAmbiguous && a.Method != MethodVendor:
+		case !body.IsZero(), isPlaceholder(a.Word), tellsAmid(a, slot.IMEI) && a.Method != MethodVendor:
 			conflict = true // but a vendor's report that lists the IMEIs of two slots contradicts nothing
 		}
 	}
@@ -67,6 +67,23 @@ func bodyOf(a Answer) imei.IMEI {
 		return a.IMEISV.IMEI
 	}
 	return a.IMEI
+}
+
+// tellsAmid reports an ambiguous answer that holds another identity than the known ones. One that holds something else, such
+// as noise beside the IMEI, is no witness and speaks against nobody.
+func tellsAmid(a Answer, known ...imei.IMEI) bool {
+	if a.Word != WordAmbiguous {
+		return false
+	}
+	for number := range strings.FieldsFuncSeq(a.Text, func(r rune) bool { return r < '0' || r > '9' }) {
+		if len(number) < identityDigits {
+			continue
+		}
+		if id, err := imei.FromBody(number[:identityDigits]); err != nil || !slices.Contains(known, id) {
+			return true
+		}
+	}
+	return false
 }
 
 // isPlaceholder: a form that tells a placeholder contradicts one that tells an IMEI. One that tells a module serial

@@ -77,18 +77,25 @@ func FuzzLine(f *testing.F) {
 	})
 }
 
-// FuzzValue: a value taken out of its wrapping stood in the text, as it is or in hex; two identities are never one.
+// FuzzValue: a value taken out of its wrapping stood in the text, as it is or in hex, and so did each field of an ambiguous one;
+// two identities are never one.
 func FuzzValue(f *testing.F) {
 	for _, text := range []string{`"490154203237518"`, "IMEI490154203237518", "490154203237518,TR19A8P11R", `1,"490154203237518"`, `"49,01`,
-		"003400390030003100350034003200300033003200330037003500310038", "343930313534323033323337353138", "490154203237518,352656105937836", "IMEI SV: 06"} {
+		"003400390030003100350034003200300033003200330037003500310038", "343930313534323033323337353138", "490154203237518,352656105937836", "IMEI SV: 06", "490154203237518/352656105937836;1", "IMEI(490154203237518);SN(1)", inHex("00%02X", "IMEI490154203237518,AB12"),
+		"\"490154203237518\x00\""} {
 		f.Add(text, false)
 		f.Add(text, true)
 	}
 	f.Fuzz(func(t *testing.T, text string, own bool) {
 		value, ambiguous := bareValue(text, own)
-		upper := strings.ToUpper(text)
-		if !strings.Contains(text, value) && !strings.Contains(upper, inHex("00%02X", value)) && !strings.Contains(text, inHex("%02x", value)) {
-			t.Errorf("%q gives the value %q, which it does not hold", text, value)
+		upper, fields := strings.ToUpper(text), []string{value}
+		if ambiguous {
+			fields = strings.Split(value, ",")
+		}
+		for _, f := range fields {
+			if !strings.Contains(text, f) && !strings.Contains(upper, inHex("00%02X", f)) && !strings.Contains(text, inHex("%02x", f)) {
+				t.Errorf("%q gives the value %q, which it does not hold", text, f)
+			}
 		}
 		numbers := make(map[string]bool)
 		for _, part := range splitQuoted(text) {
@@ -140,23 +147,53 @@ func FuzzCandidates(f *testing.F) {
 		if g.ask > askReport {
 			return
 		}
-		values, ambiguous := candidates(g, lines)
+		found, ambiguous := candidates(g, lines)
 		numbers := make(map[string]bool)
 		for _, line := range lines {
 			if isIdentityNumber(line) && decodeHexDigits(decodeUCS2(line, minIdentityUCS2)) == line {
 				numbers[line] = true
 			}
 		}
-		if g.ask != askReport && len(numbers) > 1 && len(values) < 2 && !ambiguous {
-			t.Errorf("%q answered %q: one candidate %q", command, lines, values)
+		if g.ask != askReport && len(numbers) > 1 && len(found) < 2 && !ambiguous {
+			t.Errorf("%q answered %q: one candidate %+v", command, lines, found)
 		}
-		if len(values) > len(lines) {
-			t.Errorf("%q answered %q: candidates %q", command, lines, values)
+		if len(found) > len(lines) {
+			t.Errorf("%q answered %q: candidates %+v", command, lines, found)
 		}
 		var a Answer
 		a.judge(g, lines)
 		if !a.IMEI.IsZero() && a.Word != "" && a.Word != string(imei.WordLuhn) {
 			t.Errorf("%q answered %q: an IMEI beside %q", command, lines, a.Word)
+		}
+	})
+}
+
+// FuzzWords: a line beside the IMEI never makes another one of it, and where the line holds other digits, as many as an identity
+// in one piece, there is none.
+func FuzzWords(f *testing.F) {
+	for _, line := range []string{"SIM not ready", "0, CLOSED", "RECV FROM:10.0.0.1:80", "TR19A8P11R", "IMSI: 262011234567890", "SVN: 352656105937836",
+		"Number 352656105937836", "a352656105937836b", "IMEI(352656105937836)", "\x80\xc0", "NITZ: 26/11/21,10:00:00+04", "xxxxxxxxxxxxxxx"} {
+		f.Add(line, true)
+		f.Add(line, false)
+	}
+	const number = "490154203237518"
+	f.Fuzz(func(t *testing.T, line string, before bool) {
+		lines, _ := linesOf(line)
+		if len(lines) != 1 || line != lines[0] || isUnsolicited(line) {
+			return
+		}
+		if lines = append(lines, number); !before {
+			lines[0], lines[1] = lines[1], lines[0]
+		}
+		var a Answer
+		a.judge(grammarOf("AT+CGSN"), lines)
+		for _, run := range longDigits.FindAllString(line, -1) {
+			if run != number[:identityDigits] && !a.IMEI.IsZero() && line[0] != '+' {
+				t.Errorf("%q: IMEI %s, want none", lines, a.IMEI.Digits())
+			}
+		}
+		if !a.IMEI.IsZero() && a.IMEI.Digits() != number && !strings.Contains(line, a.IMEI.Body()) {
+			t.Errorf("%q: IMEI %s, which it does not hold", lines, a.IMEI.Digits())
 		}
 	})
 }

@@ -227,6 +227,35 @@ func TestAReaderReadsAgain(t *testing.T) {
 	}
 }
 
+// TestTheModemsOwnDelaysAreMostOfTheTime: a full reading of a modem that takes 20 ms an answer, from the first command on, takes
+// hardly longer than the modem does.
+func TestTheModemsOwnDelaysAreMostOfTheTime(t *testing.T) {
+	const own, most = 20 * time.Millisecond, 1.15
+	for _, echoOff := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			slow := []modemtest.Fault{{Kind: modemtest.FaultDelay, Command: "*", Delay: own}}
+			port := &tamperedPort{Port: newEmulator(t, modemtest.Config{EchoOff: echoOff, Faults: slow}).Pipe()}
+			defer port.Close()
+			var begun time.Time
+			port.write = func(n int, pass func() (int, error)) (int, error) {
+				if n == 0 {
+					begun = time.Now()
+				}
+				return pass()
+			}
+			r, err := modem.NewReader(port, modem.Config{}).Read(t.Context())
+			if err != nil || r.Agreement != modem.AgreementFull {
+				t.Fatal(r, err)
+			}
+			took, delays := time.Since(begun), time.Duration(port.writes)*own
+			if ratio := float64(took) / float64(delays); ratio < 1 || ratio > most {
+				t.Errorf("echo off %v: %d answers with delays of %v in all took %v, %.2f times as long, want at most %v", echoOff, port.writes, delays, took, ratio, most)
+			}
+			t.Logf("echo off %v: %d answers took %v", echoOff, port.writes, took)
+		})
+	}
+}
+
 func TestMethodsAndAgreementsHaveNames(t *testing.T) {
 	if got := (modem.MethodSNT1 | modem.MethodVendor).Strings(); !slices.Equal(got, []string{"cgsn=1", "vendor"}) {
 		t.Errorf("Strings() = %v", got)

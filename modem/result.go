@@ -23,7 +23,7 @@ var finalWords = map[string]string{
 	"NO DIALTONE": WordError, "NO DIAL TONE": WordError, "6": WordError,
 	"BUSY": WordError, "7": WordError,
 	"NO ANSWER": WordError, "8": WordError,
-	"ABORTED": WordError, "NA": WordError, // Samsung
+	"ABORTED": WordError, "BLOCKED": WordError, "NA": WordError, // Samsung
 	"COMMAND NOT SUPPORT": WordNotSupported, "COMMAND NOT SUPPORTED": WordNotSupported, // Huawei
 	"NOT SUPPORT": WordNotSupported, "NOT SUPPORTED": WordNotSupported,
 	"TOO MANY PARAMETERS": WordError, // Huawei
@@ -40,7 +40,7 @@ func finalResult(line string) (word string, final bool) {
 			return word + printable(strings.TrimLeft(line[len(prefix):], ": \t"), maxKeptLabel), true
 		}
 	}
-	for _, prefix := range []string{"ERROR", "MODEM ERROR", "+EXT ERROR"} {
+	for _, prefix := range []string{"ERROR", "MODEM ERROR", "+EXT ERROR", "CME ERROR", "CMS ERROR"} {
 		if hasPrefixFold(line, prefix) && strings.HasPrefix(strings.TrimLeft(line[len(prefix):], " \t"), ":") {
 			return WordError, true // with a number that only the vendor can read
 		}

@@ -2,7 +2,6 @@ package modem
 
 import (
 	"slices"
-	"strings"
 
 	"imei-attest/attest/imei"
 )
@@ -64,7 +63,8 @@ func judgeOwn(number int, answers []Answer) Slot {
 	}
 	if failed := slices.IndexFunc(own, func(a Answer) bool { return a.IMEI.IsZero() }); failed >= 0 {
 		word := own[failed].Word
-		if word == "" || isIdentityWord(word) { // it told an IMEI once, and something else once
+		isNoise := word == WordAmbiguous && !tellsAmid(own[failed], slot.IMEI)
+		if word == "" || isIdentityWord(word) && !isNoise { // it told an IMEI once, and something else once
 			return Slot{Number: number, Word: WordAmbiguous, Agreement: AgreementConflict}
 		}
 		return Slot{Number: number, Word: word}
@@ -116,22 +116,12 @@ func isContradicted(slots []Slot, answers []Answer) bool {
 		case a.Method == 0:
 			return false
 		case a.Word == WordAmbiguous:
-			return !isOpen && !lists(a.Text, known)
+			return !isOpen && tellsAmid(a, known...)
 		case id.IsZero():
 			return isPlaceholder(a.Word) && !words[a.Word]
 		}
 		return !isOpen && !slices.Contains(known, id)
 	})
-}
-
-// lists reports that a text with several values holds nothing but these identities.
-func lists(text string, known []imei.IMEI) bool {
-	for value := range strings.SplitSeq(text, ",") {
-		if id, _, _ := imei.ParseSent(unquote(strings.Trim(value, " "))); !slices.Contains(known, id) {
-			return false
-		}
-	}
-	return true
 }
 
 // alternating returns the methods that told one identity and later another.

@@ -1,6 +1,7 @@
 package modem
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,18 +14,31 @@ const (
 	labelIMEI
 	labelIMEISV
 	labelSVN
+	labelOther // names an identifier that is no IMEI
 )
 
-// cutLabel takes `IMEI: value` apart, also `IMEI1:`, `IMEI =`, `IMEI SV:` (Huawei, ZTE, Sierra, Novatel ATI) and `IMEI,value`
-// (HiSilicon ^PHYNUM).
+// otherLabels name other identifiers: of CDMA parts, of the SIM card, of the module.
+var otherLabels = []string{"ESN", "PESN", "MEID", "IMSI", "ICCID", "CCID", "UUID", "SN", "S/N", "FSN", "PSN", "SERIAL", "SERIALNO", "SERIALNUMBER"}
+
+// cutLabel takes `IMEI: value` apart, also `IMEI1:`, `IMEI =`, `IMEI SV:` (Huawei, ZTE, Sierra, Novatel ATI), `IMEI,value`
+// (HiSilicon ^PHYNUM) and `IMEI(value)` (Samsung +DEVCONINFO).
 func cutLabel(line string) (label, string) {
-	at := strings.IndexAny(line, ":=,")
+	at := strings.IndexAny(line, ":=,(")
 	if at < 0 {
 		return labelNone, line
 	}
 	value := strings.Trim(line[at+1:], " \t")
+	if line[at] == '(' {
+		inner, after, closed := strings.Cut(value, ")")
+		if !closed || after != "" {
+			return labelNone, line
+		}
+		value = inner
+	}
 	name := strings.Map(dropBlanks, strings.ToUpper(line[:at]))
 	switch {
+	case slices.Contains(otherLabels, name):
+		return labelOther, value
 	case name == "IMEISV" && len(value) <= 2, name == "IMEISVN", name == "SVN":
 		return labelSVN, value
 	case name == "IMEISV":
@@ -44,26 +58,15 @@ func dropBlanks(r rune) rune {
 
 // bareValue takes a value out of its wrapping: quotes, the letters IMEI glued before the digits (Motorola), a serial
 // number after a comma (Option), small numbers before one, or, where the line has the command's own name, any fields; the
-// hex of a left-on UCS2 character set. Two identities on one line are ambiguous: which slot is which is not for us to guess.
+// hex of a left-on UCS2 character set. Two identities on one line are ambiguous, and the value is all fields: which slot is which is not
+// for us to guess.
 func bareValue(text string, own bool) (value string, ambiguous bool) {
-	parts := splitQuoted(text)
-	for i, p := range parts {
-		parts[i] = decodeHexDigits(decodeUCS2(cutGlued(p), minIdentityUCS2))
+	parts := fieldsOf(text)
+	if holdsTwo(parts) {
+		return strings.Join(parts, ","), true
 	}
-	if len(parts) == 1 {
-		return parts[0], false
-	}
-	found := -1
-	for i, p := range parts {
-		switch {
-		case !isIdentityNumber(p):
-		case found < 0:
-			found = i
-		case parts[found] != p:
-			return text, true
-		}
-	}
-	if found < 0 {
+	found := slices.IndexFunc(parts, isIdentityNumber)
+	if len(parts) == 1 || found < 0 {
 		return parts[0], false
 	}
 	for _, before := range parts[:found] {
@@ -72,6 +75,39 @@ func bareValue(text string, own bool) (value string, ambiguous bool) {
 		}
 	}
 	return parts[found], false
+}
+
+// fieldsOf returns the fields of a value, bare. Hex is decoded before, as the wrapping may be within.
+func fieldsOf(text string) (fields []string) {
+	for _, p := range splitQuoted(text) {
+		p = cutGlued(p)
+		decoded := decodeUCS2(p, minIdentityUCS2)
+		if decoded == p {
+			fields = append(fields, decodeHexDigits(p))
+			continue
+		}
+		for _, p := range splitQuoted(decoded) {
+			fields = append(fields, cutGlued(p))
+		}
+	}
+	return fields
+}
+
+// holdsTwo finds two identities, also within one field.
+func holdsTwo(fields []string) bool {
+	first := ""
+	for _, f := range fields {
+		for number := range strings.FieldsFuncSeq(f, func(r rune) bool { return strings.ContainsRune(" \t/|", r) }) {
+			switch {
+			case !isIdentityNumber(number):
+			case first == "":
+				first = number
+			case first != number:
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // identityDigits are what identifies equipment: TAC and serial number (TS 23.003 clause 6.2).
@@ -93,14 +129,14 @@ func cutGlued(s string) string {
 	return s
 }
 
-// splitQuoted splits at commas outside quotes and takes each field's quotes off (TS 27.007 clause 5.4: a string value).
+// splitQuoted splits at commas and semicolons outside quotes and takes each field's quotes off (TS 27.007 clause 5.4: a string value).
 // A quote without its pair stays and spoils the value.
 func splitQuoted(s string) []string {
 	var parts []string
 	quoted, start := false, 0
 	for i := 0; i <= len(s); i++ {
 		switch {
-		case i == len(s), s[i] == ',' && !quoted:
+		case i == len(s), (s[i] == ',' || s[i] == ';') && !quoted:
 			parts = append(parts, unquote(strings.Trim(s[start:i], " \t")))
 			start = i + 1
 		case s[i] == '"':
@@ -112,7 +148,7 @@ func splitQuoted(s string) []string {
 
 func unquote(s string) string {
 	if len(s) >= 2 && s[0] == '"' && s[len(s)-1] == '"' {
-		return strings.Trim(s[1:len(s)-1], " \t")
+		return strings.Trim(s[1:len(s)-1], " \t\x00") // NUL fills what a C string leaves of its field
 	}
 	return s
 }

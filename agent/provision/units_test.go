@@ -42,6 +42,7 @@ func TestReadUnitsRefuses(t *testing.T) {
 		{"five fields", unitsHead + one + ",,1,m,x\n", "line 2: 5 fields"},
 		{"no IMEI", unitsHead + ",,1,m\n", "line 2: slot 1"},
 		{"a wrong check digit", unitsHead + one[:14] + "9,,1,m\n", "line 2: slot 1"},
+		{"the spare digit, 0, for the check digit", unitsHead + one[:14] + "0,,1,m\n", "line 2: slot 1"},
 		{"14 digits", unitsHead + one[:14] + ",,1,m\n", "line 2: slot 1"},
 		{"a wrong second IMEI", unitsHead + one + ",1,1,m\n", "line 2: slot 2"},
 		{"one IMEI twice", unitsHead + one + ",,1,m\n" + two + "," + one + ",1,m\n", "line 3: slot 2: 49015420*****18 stands in line 2"},

@@ -131,11 +131,11 @@ func refusedDigits(digits string) Word {
 	return ""
 }
 
-// classifyNumber tells the decimal CDMA identities (TIA: pESN 11 digits, MEID 18, and an ESN of 8 hex digits that
-// happen to be decimal) from an IMEI of the wrong length.
+// classifyNumber tells the decimal CDMA identities (TIA: pESN 11 digits, MEID 18, and an ESN of 8 hex digits, or 7 without
+// the first 0, that happen to be decimal) from an IMEI of the wrong length.
 func classifyNumber(digits string) Word {
 	switch len(digits) {
-	case 8, 11, 18:
+	case 7, 8, 11, 18:
 		return WordNotIMEI
 	}
 	return WordMalformed

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -76,6 +77,37 @@ func outcome(t *testing.T, r modem.Reading, err error) string {
 		word = "`" + slot.Word + "`"
 	}
 	return fmt.Sprintf("%s | %s | %v | %s | %d", told, word, r.Agreement, restart, code)
+}
+
+// profileRow reads a modem of the profile and says what came of it.
+func profileRow(t *testing.T, name string) string {
+	t.Helper()
+	emulator, err := modemtest.New(modemtest.Config{Profile: name, IMEI: genericIMEI})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := emulator.Pipe()
+	defer port.Close()
+	r, err := modem.NewReader(port, modem.Config{}).Read(t.Context())
+	told := strings.Split(outcome(t, r, err), " | ")
+	knows := "no"
+	if err == nil && slices.ContainsFunc(r.Answers, func(a modem.Answer) bool { return a.Method == modem.MethodSNT1 && a.Word == "" }) {
+		knows = "yes"
+	}
+	return fmt.Sprintf("| `%s` | %s | %s | %s | %s | %s |", name, modemtest.About(name), knows, told[0], told[2], told[4])
+}
+
+// TestTableOfProfiles: modem/README.md says how the modem of each profile is read, as it really is.
+func TestTableOfProfiles(t *testing.T) {
+	table := "| profile | answers as | `AT+CGSN=1` | IMEI read | agreement | exit status |\n|---|---|---|---|---|---|\n"
+	for _, name := range modemtest.Profiles() {
+		row := profileRow(t, name)
+		if modemtest.About(name) == "" || !strings.Contains(row, "| right |") || !strings.HasSuffix(row, "| 0 |") {
+			t.Errorf("read another IMEI, or not described: %s", row)
+		}
+		table += row + "\n"
+	}
+	tableRegion(readme, "profiles").check(t, table)
 }
 
 // TestTableOfFaults: modem/README.md says what a reader makes of each fault, as it really does.

@@ -15,6 +15,7 @@ var profilesJSON []byte
 
 // profile is how the modems of one vendor answer. A null answer takes away what the generic profile has: ERROR.
 type profile struct {
+	About                         string // what it answers as, for the documents
 	Manufacturer, Model, Revision string
 	IMEI, SVN                     string
 	IMEI2                         string             // of the second slot; "" for a modem with one

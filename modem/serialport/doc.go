@@ -6,5 +6,11 @@
 // blocks no write for longer than its deadline; while the port is open no other program that respects flock or
 // TIOCEXCL gets it; Close ends running calls, restores the line settings and never waits for output to drain.
 //
+// The modem lines DTR and RTS are up while the port is open, and Close puts down what Open had to raise. Ports without
+// such lines, as pseudo-terminals are, and drivers that refuse them are used as they are; no line from the modem is looked at.
+//
+// All of it is done with golang.org/x/sys and not with github.com/tarm/serial, whose time-outs are rounded to 0.1 s and look like a
+// hang-up, and whose Close and Write can block for ever. That module could not be obtained either when this was written.
+//
 // It works on Linux only: elsewhere there is no TIOCEXCL with hang-up reported by poll, and the build says so.
 package serialport

@@ -26,15 +26,15 @@ const maxStuckOpens = 4
 
 var stuckOpens atomic.Int32
 
-// Open opens the serial port at path, locks it, and sets the line to raw, 8 data bits, no parity, 1 stop bit, no flow
-// control. The error is one of modem's sentinels with the cause and the remedy, or that of ctx: a broken USB driver
+// Open opens the serial port at path, locks it, sets the line to raw, 8 data bits, no parity, 1 stop bit, no flow
+// control, and raises DTR and RTS where the port has them. The error is one of modem's sentinels with the cause and the remedy, or that of ctx: a broken USB driver
 // can make open(2) itself hang.
 func Open(ctx context.Context, path string, config Config) (*Port, error) {
 	before, err := statTTY(path)
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
-	fd, err := openWithin(ctx, path)
+	fd, err := openWithin(ctx, func() (int, error) { return openRetrying(path) })
 	if err != nil {
 		return nil, fmt.Errorf("opening %s: %w", path, explain(err))
 	}
@@ -47,7 +47,7 @@ func Open(ctx context.Context, path string, config Config) (*Port, error) {
 }
 
 // openWithin runs open(2) aside, because O_NONBLOCK does not keep every driver from blocking in it.
-func openWithin(ctx context.Context, path string) (int, error) {
+func openWithin(ctx context.Context, open func() (int, error)) (int, error) {
 	if err := ctx.Err(); err != nil {
 		return -1, err
 	}
@@ -60,7 +60,7 @@ func openWithin(ctx context.Context, path string) (int, error) {
 	}
 	result := make(chan opened)
 	go func() {
-		fd, err := openRetrying(path)
+		fd, err := open()
 		select {
 		case result <- opened{fd, err}:
 		case <-ctx.Done():

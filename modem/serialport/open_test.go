@@ -254,6 +254,60 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 	}
 }
 
+// A driver that hangs in open(2): the caller gets its deadline, a few such calls are all there may be, and what one brings in
+// the end is closed.
+func TestAStuckOpenEndsWithItsContext(t *testing.T) {
+	line := newPTY(t)
+	release, opened := make(chan struct{}), make(chan int, serialport.MaxStuckOpens)
+	stuck := func() (int, error) {
+		<-release
+		fd, err := unix.Open(line.Path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
+		opened <- fd
+		return fd, err
+	}
+	files := openFiles(t)
+	for range serialport.MaxStuckOpens {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if _, err := serialport.OpenWithin(ctx, stuck); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a stuck open gave %v, want the deadline", err)
+		}
+		cancel()
+	}
+	if _, err := serialport.Open(t.Context(), line.Path, serialport.Config{}); !errors.Is(err, modem.ErrTimeout) || !strings.Contains(err.Error(), "unplug the modem") {
+		t.Errorf("beside %d stuck ones Open gave %v, want ErrTimeout with the remedy", serialport.MaxStuckOpens, err)
+	}
+	close(release)
+	for range serialport.MaxStuckOpens {
+		<-opened
+	}
+	var port *serialport.Port
+	for end := time.Now().Add(5 * time.Second); port == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
+		port, _ = serialport.Open(t.Context(), line.Path, serialport.Config{})
+	}
+	if port == nil {
+		t.Fatal("Open is refused when none is stuck any more")
+	}
+	port.Close()
+	for end := time.Now().Add(5 * time.Second); openFiles(t) > files && time.Now().Before(end); time.Sleep(time.Millisecond) {
+	}
+	if now := openFiles(t); now != files {
+		t.Errorf("%d files are open, before %d", now, files)
+	}
+}
+
+// A pseudo-terminal has no modem lines, and works without.
+func TestAPortWithoutModemLinesIsOpened(t *testing.T) {
+	line := newPTY(t)
+	if lines, err := unix.IoctlGetInt(openTTY(t, line.Path), unix.TIOCMGET); !errors.Is(err, unix.ENOTTY) && !errors.Is(err, unix.EINVAL) {
+		t.Skipf("here it has the lines %#x, %v", lines, err)
+	}
+	port, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	port.Close()
+}
+
 func TestSpeeds(t *testing.T) {
 	line := newPTY(t)
 	for _, baud := range []int{0, 9600, 921600} {

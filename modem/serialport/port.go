@@ -28,6 +28,7 @@ type Port struct {
 	fd      int
 	info    modem.PortInfo
 	old     *unix.Termios
+	lower   func()     // puts the modem lines back
 	reading sync.Mutex // holds Close back until a running Read has left, and keeps a second one out
 	writing sync.Mutex
 	readBy  waker
@@ -59,11 +60,17 @@ func newPort(fd int, path string, before unix.Stat_t, config Config) (_ *Port, e
 	if err != nil {
 		return nil, err
 	}
+	lower, err := linesOf(fd).raise()
+	if err != nil {
+		release(fd, old)
+		return nil, err
+	}
 	device := uint64(before.Rdev) // has 32 bits on MIPS
-	p := &Port{fd: fd, old: old, info: modem.PortInfo{
+	p := &Port{fd: fd, old: old, lower: lower, info: modem.PortInfo{
 		Path: path, Major: unix.Major(device), Minor: unix.Minor(device), Inode: before.Ino,
 	}}
 	if err := p.makeWakers(); err != nil {
+		lower()
 		release(fd, old)
 		return nil, err
 	}
@@ -187,6 +194,7 @@ func (p *Port) Close() error {
 	defer p.reading.Unlock()
 	p.writing.Lock()
 	defer p.writing.Unlock()
+	p.lower()
 	release(p.fd, p.old)
 	p.closeWakers()
 	if err := unix.Close(p.fd); err != nil {

@@ -217,9 +217,9 @@ func TestWhatIsThereIsReadWithoutWaiting(t *testing.T) {
 
 // TestLeak opens and closes many times and counts what is left over.
 func TestLeak(t *testing.T) {
-	rounds := 300
-	if os.Getenv("IMEI_ATTEST_SOAK") == "1" {
-		rounds = 10_000
+	rounds := 10_000
+	if testing.Short() {
+		rounds = 300
 	}
 	line := newPTY(t)
 	files, goroutines := openFiles(t), runtime.NumGoroutine()

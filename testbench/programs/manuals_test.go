@@ -10,8 +10,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"imei-attest/modem/modemtest"
 )
 
 // manuals are the programs whose manual is checked here, with the commands that have flags. Imei-provision's is checked beside it.
@@ -119,20 +117,6 @@ func members(t *testing.T, raw []byte) []string {
 		t.Fatalf("%v in %s", err, raw)
 	}
 	return slices.Sorted(maps.Keys(object))
-}
-
-func TestDocumentsListTheProfiles(t *testing.T) {
-	row := regexp.MustCompile("(?m)^\\| `([a-z0-9]+)` \\|")
-	want := slices.Sorted(slices.Values(modemtest.Profiles()))
-	page := read(t, "testbench/README.md")
-	_, section, _ := strings.Cut(page, "## Emulated modems\n")
-	section, _, _ = strings.Cut(section, "\n## ")
-	if got := names(row, section); !slices.Equal(got, want) {
-		t.Errorf("profiles: testbench/README.md has %q, the emulator %q", got, want)
-	}
-	if list := "Profiles: " + strings.Join(want, ", "); !strings.Contains(strings.ReplaceAll(read(t, "modem/README.md"), "\n", " "), list) {
-		t.Errorf("modem/README.md does not have %q", list)
-	}
 }
 
 func readManual(t *testing.T, program string) string {
