@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"time"
 
@@ -129,8 +130,15 @@ func (w *writer) checkpointIfDue() error {
 	if c.seq-c.signedSeq < checkpointEntries && (c.seq == c.signedSeq || c.at.Sub(c.signedAt) < checkpointTime) {
 		return nil
 	}
-	return w.checkpoint()
+	err := w.checkpoint()
+	if errors.Is(err, errSigning) {
+		c.signedAt = c.at // decisions do not wait for a signature: it is tried again, and audit verify tells what is not signed
+		return nil
+	}
+	return err
 }
+
+var errSigning = errors.New("signing a checkpoint of the audit chain")
 
 // checkpoint signs how far the chain reaches.
 func (w *writer) checkpoint() error {
@@ -141,7 +149,7 @@ func (w *writer) checkpoint() error {
 	statement := attest.Checkpoint{IssuedAt: c.at, Sequence: uint64(c.seq), Hash: c.hash}
 	signed, err := attest.SignCheckpoint(rand.Reader, statement, w.store.config.Signer, w.store.config.KeyID)
 	if err != nil {
-		return fmt.Errorf("signing a checkpoint of the audit chain: %w", err)
+		return fmt.Errorf("%w: %w", errSigning, err)
 	}
 	if _, err = w.exec(`INSERT INTO checkpoints (seq, signed) VALUES (?, ?)`, c.seq, signed); err == nil {
 		c.signedSeq, c.signedAt = c.seq, c.at

@@ -3,9 +3,12 @@ package sqlite_test
 import (
 	"crypto/ecdsa"
 	"errors"
+	"io"
 	"strings"
 	"testing"
+	"time"
 
+	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
 	"imei-attest/verifier/store/sqlite"
 )
@@ -106,5 +109,30 @@ func TestABeginningThatNoSweepTookIsNoticed(t *testing.T) {
 	s = open(t, c)
 	if _, err := verify(s); err == nil || !strings.Contains(err.Error(), "entry 5: it and those before it are missing, and no entry says") {
 		t.Errorf("%v", err)
+	}
+}
+
+// brokenSigner is a key that is out of reach, as in an HSM that restarts.
+type brokenSigner struct{ attest.Signer }
+
+var errUnreachable = errors.New("the key is out of reach")
+
+func (brokenSigner) Sign(io.Reader, []byte) ([]byte, error) { return nil, errUnreachable }
+
+func TestDecisionsDoNotWaitForACheckpoint(t *testing.T) {
+	c := config(t)
+	c.Signer = brokenSigner{c.Signer}
+	s := open(t, c)
+	for n := byte(1); n <= 3; n++ {
+		d := decision(n)
+		d.Now = d.Now.Add(time.Duration(n) * time.Hour)
+		d.Expiry = d.Now.Add(attest.NonceLife)
+		commit(t, s, d)
+	}
+	if chain, err := verify(s); err != nil || chain.Unsigned != 3 {
+		t.Errorf("%+v, %v; want three entries that are not signed", chain, err)
+	}
+	if err := s.Close(); !errors.Is(err, errUnreachable) {
+		t.Errorf("Close: %v", err)
 	}
 }

@@ -114,6 +114,8 @@ func (s *Store) open(ctx context.Context) (err error) {
 		if _, err := os.Stat(s.config.Path); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
+	} else if err := private(s.config.Path); err != nil {
+		return err
 	}
 	if s.db, err = connect(s.config.Path, how, readerCacheKiB, max(4, 2*runtime.GOMAXPROCS(0))); err != nil {
 		return err
@@ -124,6 +126,15 @@ func (s *Store) open(ctx context.Context) (err error) {
 	}
 	s.writer, err = newWriter(ctx, s)
 	return err
+}
+
+// private makes the file, if it is missing, so that only its owner can read it; its journal gets the same mode.
+func private(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return fmt.Errorf("store: %w", err)
+	}
+	return f.Close()
 }
 
 // How a file is opened. Who only reads changes nothing in it, not even the kind of its journal: it may be a backup.

@@ -173,6 +173,11 @@ func TestTheFileNamesNobody(t *testing.T) {
 		t.Fatal(err)
 	}
 	wantAnonymous(t, c.Path, c.Path+"-wal", backup)
+	for _, suffix := range []string{"", "-wal", "-shm", ".lock"} {
+		if info, err := os.Stat(c.Path + suffix); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("store.db%s: %v, %v; want it to be its owner's only", suffix, info, err)
+		}
+	}
 	closeStore(t, s)
 	wantAnonymous(t, c.Path)
 	if !bytes.Contains(everyForm("1234567")[0], []byte("1234567")) || len(everyForm(device.Digits())) < 5 {

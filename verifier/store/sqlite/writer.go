@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"time"
 
 	"imei-attest/verifier"
@@ -69,8 +70,10 @@ func (w *writer) loop() {
 	w.ended <- errors.Join(err, fault("closing it", errors.Join(w.statements.close(), w.conn.Close(), w.db.Close())))
 }
 
-// gather takes what waits already. While a batch is written the next one gathers, so nobody waits for company.
+// gather takes what waits already, and what those hand in who are ready to run: a larger batch writes fewer pages of the journal for each.
+// While a batch is written the next one gathers, so nobody waits for company.
 func (w *writer) gather(batch []job) []job {
+	yielded := false
 	for len(batch) < maxBatch {
 		select {
 		case next, open := <-w.queue:
@@ -79,7 +82,11 @@ func (w *writer) gather(batch []job) []job {
 			}
 			batch = append(batch, next)
 		default:
-			return batch
+			if yielded {
+				return batch
+			}
+			yielded = true
+			runtime.Gosched()
 		}
 	}
 	return batch
