@@ -114,12 +114,20 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish.
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The first door is the public one; the
+// operator's stays open until it is closed, and says meanwhile that the service is not ready.
 func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
+	publicOpen, publicClosed := context.WithCancel(context.WithoutCancel(ctx))
+	defer publicClosed()
 	ended := make(chan error, len(doors))
-	for _, d := range doors {
+	for i, d := range doors {
 		go func() {
 			defer stop() // one door that fails closes the others
+			if i > 0 {
+				ended <- s.serve(publicOpen, d)
+				return
+			}
+			defer publicClosed()
 			ended <- s.serve(ctx, d)
 		}()
 	}

@@ -250,9 +250,15 @@ func TestServeRefusesWhatItCannotUse(t *testing.T) {
 	}
 }
 
+// readiness is what the operator's address says.
+func (s *serving) readiness(into any) (int, error) {
+	code, text := fetched(s.admin, "/readyz")
+	return code, json.Unmarshal([]byte(text), into)
+}
+
 // TestServeDrains: who was being answered when the server is stopped gets the answer.
 func TestServeDrains(t *testing.T) {
-	s := start(t, trustFolder(t), t.TempDir())
+	s := start(t, trustFolder(t), t.TempDir(), "--admin", "127.0.0.1:0")
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
@@ -268,6 +274,12 @@ func TestServeDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cancel()
+	for code := http.StatusOK; code != http.StatusServiceUnavailable; {
+		var answer struct{ Status, Reason string }
+		if code, _ = s.readiness(&answer); code == http.StatusServiceUnavailable && answer.Reason != "it is being stopped" {
+			t.Errorf("/readyz: %+v", answer)
+		}
+	}
 	io.WriteString(conn, body)
 	response, err := http.ReadResponse(from, nil)
 	if err != nil {
