@@ -54,6 +54,8 @@ type Config struct {
 	Rand io.Reader
 	// Alarm is called when the policy's breaker opens and closes; nil is allowed.
 	Alarm func(open bool)
+	// Decided is told of each decision, to count it; nil is allowed.
+	Decided func(*Verdict)
 	// Since, in whole seconds, is when a store that forgets began to remember: nonces minted before are taken for
 	// expired, because one that was used up would not be known. Zero for a store that forgets nothing.
 	Since time.Time
@@ -62,14 +64,15 @@ type Config struct {
 // Verifier appraises. It is safe for use by many goroutines.
 type Verifier struct {
 	store        Store
-	nonces       *attest.NonceKeys
-	since        time.Time
+	nonces       atomic.Pointer[attest.NonceKeys]
+	since        atomic.Int64 // in seconds
 	trust        atomic.Pointer[Trust]
 	policy       atomic.Pointer[Policy]
 	cases        Cases
 	pseudonyms   *Pseudonyms
 	random       io.Reader
 	alarm        func(bool)
+	decided      func(*Verdict)
 	endorsements endorsementCache
 }
 
@@ -78,7 +81,7 @@ func New(c Config) (*Verifier, error) {
 	if c.Store == nil || c.Nonces == nil || c.Trust == nil {
 		return nil, errors.New("a verifier needs a store, nonce keys and trust anchors")
 	}
-	v := &Verifier{store: c.Store, nonces: c.Nonces, since: c.Since, cases: c.Cases, pseudonyms: c.Pseudonyms, random: c.Rand, alarm: c.Alarm}
+	v := &Verifier{store: c.Store, cases: c.Cases, pseudonyms: c.Pseudonyms, random: c.Rand, alarm: c.Alarm, decided: c.Decided}
 	if v.random == nil {
 		v.random = rand.Reader
 	}
@@ -88,6 +91,8 @@ func New(c Config) (*Verifier, error) {
 	if c.Policy == nil {
 		c.Policy = ObservePolicy()
 	}
+	v.nonces.Store(c.Nonces)
+	v.SetSince(c.Since)
 	v.trust.Store(c.Trust)
 	v.policy.Store(c.Policy)
 	return v, nil
@@ -99,9 +104,15 @@ func (v *Verifier) SetTrust(t *Trust) { v.trust.Store(t) }
 // SetPolicy exchanges the policy. Judgements under way finish under the old one.
 func (v *Verifier) SetPolicy(p *Policy) { v.policy.Store(p) }
 
+// SetNonces exchanges the keys of nonces. Those that are open stay good if the new keys have the key that made them as the earlier one.
+func (v *Verifier) SetNonces(k *attest.NonceKeys) { v.nonces.Store(k) }
+
+// SetSince says that nonces minted before, in whole seconds, are taken for expired: what was used may have been forgotten.
+func (v *Verifier) SetSince(t time.Time) { v.since.Store(t.Unix()) }
+
 // MintNonce makes a nonce that this verifier will accept once until expiry; size is in bytes.
 func (v *Verifier) MintNonce(random io.Reader, now time.Time, size int) (n attest.Nonce, expiry time.Time, err error) {
-	if n, err = v.nonces.Mint(random, now, size); err != nil {
+	if n, err = v.nonces.Load().Mint(random, now, size); err != nil {
 		return nil, time.Time{}, err
 	}
 	expiry, err = v.CheckNonce(n, now) // whole seconds, as the nonce carries it
@@ -111,8 +122,8 @@ func (v *Verifier) MintNonce(random io.Reader, now time.Time, size int) (n attes
 // CheckNonce tells whether a nonce is this verifier's and when it expires. The error is attest.ErrNonceForeign or
 // attest.ErrNonceExpired.
 func (v *Verifier) CheckNonce(n attest.Nonce, now time.Time) (expiry time.Time, err error) {
-	expiry, err = v.nonces.Check(n, now)
-	if err == nil && expiry.Add(-attest.NonceLife).Before(v.since) {
+	expiry, err = v.nonces.Load().Check(n, now)
+	if err == nil && expiry.Add(-attest.NonceLife).Unix() < v.since.Load() {
 		err = attest.ErrNonceExpired
 	}
 	return expiry, err
@@ -121,7 +132,7 @@ func (v *Verifier) CheckNonce(n attest.Nonce, now time.Time) (expiry time.Time, 
 // EncloseNonce makes of a nonce that a caller chose what any verifier with the same keys takes it out of until expiry; the caller
 // answers for the nonce's being new.
 func (v *Verifier) EncloseNonce(n attest.Nonce, now time.Time) (enclosed []byte, expiry time.Time, err error) {
-	if enclosed, err = v.nonces.Enclose(n, now); err != nil {
+	if enclosed, err = v.nonces.Load().Enclose(n, now); err != nil {
 		return nil, time.Time{}, err
 	}
 	_, expiry, err = v.DiscloseNonce(enclosed, now) // whole seconds, as it carries them
@@ -130,8 +141,8 @@ func (v *Verifier) EncloseNonce(n attest.Nonce, now time.Time) (enclosed []byte,
 
 // DiscloseNonce takes the nonce out of what EncloseNonce made. The error is attest.ErrNonceForeign or attest.ErrNonceExpired.
 func (v *Verifier) DiscloseNonce(enclosed []byte, now time.Time) (n attest.Nonce, expiry time.Time, err error) {
-	n, expiry, err = v.nonces.Disclose(enclosed, now)
-	if err == nil && expiry.Add(-attest.NonceLife).Before(v.since) {
+	n, expiry, err = v.nonces.Load().Disclose(enclosed, now)
+	if err == nil && expiry.Add(-attest.NonceLife).Unix() < v.since.Load() {
 		err = attest.ErrNonceExpired
 	}
 	return n, expiry, err
@@ -201,6 +212,9 @@ func (v *Verifier) Appraise(ctx context.Context, in Input) (Verdict, error) {
 	verdict, err := v.appraise(ctx, newQuestion(in, v.trust.Load()), v.policy.Load())
 	if err != nil {
 		return Verdict{}, fmt.Errorf("no judgement: %w", err)
+	}
+	if v.decided != nil {
+		v.decided(&verdict)
 	}
 	return verdict, nil
 }

@@ -7,20 +7,22 @@ const (
 	jwt        = "github.com/golang-jwt/jwt/v5"             // the attestation result as relying parties read it
 	cobra      = "github.com/spf13/cobra"                   // command lines with sub-commands, where size is no matter
 	goInternal = "github.com/rogpeppe/go-internal"          // testscript; tests only, as no line allows it
-	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
 	xsys       = "golang.org/x/sys"                         // system calls that the standard library lacks
 	pkcs8      = "github.com/youmark/pkcs8"                 // encrypted private keys of the manufacturer (PBES2)
 	pkcs11     = "github.com/miekg/pkcs11"                  // keys in a token; needs cgo, so behind a build tag of its own
 	xterm      = "golang.org/x/term"                        // a passphrase that is typed and not shown
 	yaml       = "go.yaml.in/yaml/v4"                       // files that people write
+	xtime      = "golang.org/x/time"                        // token buckets of the service's callers
 	fsnotify   = "github.com/fsnotify/fsnotify"             // events of a folder whose changes take effect while a program runs
+	prometheus = "github.com/prometheus/client_golang"      // what is counted, in the words of the monitoring that operators have
 	sqlite     = "modernc.org/sqlite"                       // a database in one file, without cgo
+	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
 	transport  = goTPM + "/tpm2/transport"                  // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                          // the old API
 	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, jsonschema, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify, sqlite}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, sqlite, jsonschema}
 
 // line is the law for one folder.
 type line struct {
@@ -121,9 +123,14 @@ var law = map[string]line{
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the trust folder is files; a main names it"},
 	},
+	"verifier/strictyaml":  {may: []string{"attest/imei"}, modules: []string{yaml}},
+	"verifier/access":      {modules: []string{xtime}},
+	"verifier/metrics":     {may: []string{"verifier", "attest"}, modules: []string{prometheus}},
+	"verifier/redact":      {may: []string{"attest/imei"}},
+	"verifier/config":      {may: []string{"verifier/strictyaml"}, modules: []string{yaml}},
 	"verifier/trust/corim": {may: []string{"verifier", "verifier/trust", "attest"}, modules: []string{cbor}}, // foreign bytes; files are trust's
 	"verifier/policy": {
-		may:     []string{"verifier", "verifier/reload", "attest", "attest/imei"},
+		may:     []string{"verifier", "verifier/reload", "verifier/strictyaml", "attest", "attest/imei"},
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the policy is a file; a main names it"},
 	},
@@ -137,8 +144,8 @@ var law = map[string]line{
 	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
 	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/ear", "verifier/httpapi", "verifier/policy", "verifier/store", "verifier/store/sqlite", "verifier/trust",
-			"verifier/trust/corim", "attest", "attest/imei"},
+		may: []string{"verifier", "verifier/access", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
+			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra},
 	},
 

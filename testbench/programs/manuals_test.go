@@ -16,7 +16,7 @@ import (
 var manuals = map[string][]string{
 	"imei-agent":    {"identify", "attest"},
 	"imei-lab":      {"demo", "emulate", "record", "intercept", "corpus"},
-	"imei-verifier": {"serve", "appraise", "policy check", "policy try", "corim import", "corim export"},
+	"imei-verifier": {"serve", "appraise", "policy check", "policy try", "corim import", "corim export", "config print", "keys rotate"},
 }
 
 // Each manual lists the flags that its program has, each once, and no others.

@@ -34,7 +34,7 @@ type endorsed struct {
 func NewEndorsements(e Endorsements, identify func(*http.Request) Client, log *slog.Logger) http.Handler {
 	d := newDoor(identify, log)
 	d.handle(RoleEndorser, "POST /endorsement-provisioning/v1/submit", (&endorsements{e, log}).submit)
-	return http.MaxBytesHandler(d, attest.MaxCoRIMBytes)
+	return bounded(d, attest.MaxCoRIMBytes)
 }
 
 func (e *endorsements) submit(w http.ResponseWriter, r *http.Request) {

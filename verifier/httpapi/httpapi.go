@@ -49,7 +49,15 @@ func New(c Config) (http.Handler, error) {
 	d.handle(RoleNetwork, "POST /v1/appraise", a.appraise)
 	d.handle(RoleNetwork, "POST /v1/registrations/check", a.checkRegistration)
 	d.handle(RoleNetwork, "GET /v1/results/{id}", a.result)
-	return http.MaxBytesHandler(d, maxBodyBytes), nil
+	return bounded(d, maxBodyBytes), nil
+}
+
+// bounded bounds the body. Unlike [http.MaxBytesHandler] it hands on the request itself, so that whoever measures sees its route.
+func bounded(next http.Handler, most int64) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, most)
+		next.ServeHTTP(w, r)
+	})
 }
 
 // judge appraises and logs one event for the decision, without identities.

@@ -25,14 +25,14 @@ func refuse(w http.ResponseWriter, status int, format string, args ...any) {
 		Type: "about:blank", Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)})
 }
 
-// unavailable answers a failure of ours.
+// unavailable answers a failure of ours. It is at level debug: whoever runs the store says once that it fails, and not for each caller.
 func (a *api) unavailable(ctx context.Context, w http.ResponseWriter, what string, err error) {
 	a.fail(ctx, w, what, err, nil)
 }
 
 // fail is unavailable to who asked about a registration: it goes on meanwhile as the policy says.
 func (a *api) fail(ctx context.Context, w http.ResponseWriter, what string, err error, meanwhile *verifier.Answer) {
-	a.Log.ErrorContext(ctx, what, "error", err)
+	a.Log.DebugContext(ctx, what, "error", err)
 	w.Header().Set("Retry-After", "1") // seconds
 	const status = http.StatusServiceUnavailable
 	writeJSON(w, status, typeProblem, problem{Type: "about:blank", Title: http.StatusText(status), Status: status,

@@ -10,35 +10,43 @@ import (
 
 	"imei-attest/attest"
 	"imei-attest/verifier"
+	"imei-attest/verifier/strictyaml"
 )
+
+// reader reads a policy.
+type reader struct {
+	strictyaml.Reader
+	now      time.Time
+	warnings []string
+}
 
 // policy reads the whole file. What it leaves out is as in [verifier.ObservePolicy].
 func (r *reader) policy(root *yaml.Node) *verifier.Policy {
 	p := verifier.ObservePolicy()
 	listed := make(map[attest.Reason]verifier.Action)
-	status := oneOf(attest.StatusAffirming, attest.StatusWarning)
-	r.fields(root, "", map[string]field{
-		"name":            into(r, &p.Name, parseName),
-		"affirming":       into(r, &p.Affirming, oneOf(verifier.ActionObserve, verifier.ActionAccept)),
-		"default":         into(r, &p.Default, oneOf(reasonActions...)),
+	status := strictyaml.OneOf(attest.StatusAffirming, attest.StatusWarning)
+	r.Fields(root, "", map[string]strictyaml.Field{
+		"name":            strictyaml.Into(&r.Reader, &p.Name, parseName),
+		"affirming":       strictyaml.Into(&r.Reader, &p.Affirming, strictyaml.OneOf(verifier.ActionObserve, verifier.ActionAccept)),
+		"default":         strictyaml.Into(&r.Reader, &p.Default, strictyaml.OneOf(reasonActions...)),
 		"reasons":         r.reasons(listed),
-		"contraindicated": set(r, &p.Contraindicated, parseOptIn),
-		"ceilings": r.group(map[string]field{
-			"t1":    into(r, &p.CeilingT1, status),
-			"prior": into(r, &p.CeilingPrior, status),
+		"contraindicated": strictyaml.Set(&r.Reader, &p.Contraindicated, parseOptIn),
+		"ceilings": r.Group(map[string]strictyaml.Field{
+			"t1":    strictyaml.Into(&r.Reader, &p.CeilingT1, status),
+			"prior": strictyaml.Into(&r.Reader, &p.CeilingPrior, status),
 		}),
-		"ages": r.group(map[string]field{
-			"prior":      into(r, &p.Ages.Prior, age(maxPrior)),
-			"proof":      into(r, &p.Ages.Proof, age(maxAge)),
-			"reading":    into(r, &p.Ages.Reading, age(maxAge)),
-			"interleave": into(r, &p.Ages.Interleave, age(maxAge)),
+		"ages": r.Group(map[string]strictyaml.Field{
+			"prior":      strictyaml.Into(&r.Reader, &p.Ages.Prior, strictyaml.Duration(maxPrior)),
+			"proof":      strictyaml.Into(&r.Reader, &p.Ages.Proof, strictyaml.Duration(maxAge)),
+			"reading":    strictyaml.Into(&r.Reader, &p.Ages.Reading, strictyaml.Duration(maxAge)),
+			"interleave": strictyaml.Into(&r.Reader, &p.Ages.Interleave, strictyaml.Duration(maxAge)),
 		}),
-		"msc_servers": set(r, &p.MSCServers, parseText),
+		"msc_servers": strictyaml.Set(&r.Reader, &p.MSCServers, strictyaml.Text),
 		"exceptions":  r.exceptions(p),
-		"breaker": r.group(map[string]field{
-			"share":   into(r, &p.Breaker.Share, parseShare),
-			"within":  into(r, &p.Breaker.Within, age(maxAge)),
-			"minimum": into(r, &p.Breaker.Minimum, parseCount),
+		"breaker": r.Group(map[string]strictyaml.Field{
+			"share":   strictyaml.Into(&r.Reader, &p.Breaker.Share, parseShare),
+			"within":  strictyaml.Into(&r.Reader, &p.Breaker.Within, strictyaml.Duration(maxAge)),
+			"minimum": strictyaml.Into(&r.Reader, &p.Breaker.Minimum, strictyaml.Count),
 		}, "share", "within", "minimum"),
 	}, "name")
 	p.Actions = actions(listed, p)
@@ -54,16 +62,16 @@ func (r *reader) policy(root *yaml.Node) *verifier.Policy {
 	return p
 }
 
-func (r *reader) reasons(listed map[attest.Reason]verifier.Action) field {
+func (r *reader) reasons(listed map[attest.Reason]verifier.Action) strictyaml.Field {
 	return func(value *yaml.Node, key string) {
-		r.each(value, key, func(name, value *yaml.Node) {
+		r.Each(value, key, func(name, value *yaml.Node) {
 			reason, err := parseReason(name.Value)
 			if err != nil {
-				r.wrong(name.Line, key, "%v", err)
+				r.Wrong(name.Line, key, "%v", err)
 				return
 			}
 			var a verifier.Action
-			into(r, &a, parseAction(reason))(value, join(key, name.Value))
+			strictyaml.Into(&r.Reader, &a, parseAction(reason))(value, strictyaml.Join(key, name.Value))
 			listed[reason] = a
 		})
 	}
@@ -85,23 +93,23 @@ func actions(listed map[attest.Reason]verifier.Action, unlisted *verifier.Policy
 	return all
 }
 
-func (r *reader) exceptions(p *verifier.Policy) field {
+func (r *reader) exceptions(p *verifier.Policy) strictyaml.Field {
 	lines := make(map[verifier.Pairing]int)
-	return r.list(func(value *yaml.Node, key string) {
+	return r.List(func(value *yaml.Node, key string) {
 		var pairing verifier.Pairing
 		var exception verifier.Exception
-		before := len(r.mistakes)
-		r.fields(value, key, map[string]field{
-			"imei":       into(r, &pairing.IMEI, parseIMEI),
-			"subscriber": into(r, &pairing.Subscriber, parseText),
-			"until":      into(r, &exception.Until, parseTime),
-			"reason":     into(r, &exception.Reason, parseText),
+		before := len(r.Mistakes)
+		r.Fields(value, key, map[string]strictyaml.Field{
+			"imei":       strictyaml.Into(&r.Reader, &pairing.IMEI, parseIMEI),
+			"subscriber": strictyaml.Into(&r.Reader, &pairing.Subscriber, strictyaml.Text),
+			"until":      strictyaml.Into(&r.Reader, &exception.Until, parseTime),
+			"reason":     strictyaml.Into(&r.Reader, &exception.Reason, strictyaml.Text),
 		}, "imei", "subscriber", "until", "reason")
-		if len(r.mistakes) > before {
+		if len(r.Mistakes) > before {
 			return
 		}
 		if first, twice := lines[pairing]; twice {
-			r.wrong(value.Line, key, "the pairing of %s with this subscriber stands twice, first in line %d: remove one", pairing.IMEI, first)
+			r.Wrong(value.Line, key, "the pairing of %s with this subscriber stands twice, first in line %d: remove one", pairing.IMEI, first)
 			return
 		}
 		lines[pairing] = value.Line

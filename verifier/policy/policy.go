@@ -2,7 +2,7 @@
 // the policy of who has none yet.
 //
 // A file with a mistake is no policy: half of one would refuse honest people or let everybody in. The error is an
-// [*Error], which lists every mistake.
+// [*strictyaml.Error], which lists every mistake.
 package policy
 
 import (
@@ -10,10 +10,10 @@ import (
 	"embed"
 	"fmt"
 	"os"
-	"strings"
 	"time"
 
 	"imei-attest/verifier"
+	"imei-attest/verifier/strictyaml"
 )
 
 //go:embed observe.yaml enforce.yaml
@@ -67,46 +67,17 @@ func parseFile(path string, text []byte, now time.Time) (p *verifier.Policy, war
 	return p, warnings, nil
 }
 
-// Parse reads a policy. The error is an [*Error].
+// Parse reads a policy. The error is an [*strictyaml.Error].
 func Parse(text []byte, now time.Time) (p *verifier.Policy, warnings []string, err error) {
-	r := &reader{now: now}
-	if root := r.document(text); root != nil {
+	r := &reader{Reader: strictyaml.Reader{Remedy: "imei-verifier policy show prints a policy to start from"}, now: now}
+	if root := r.Document(text); root != nil {
 		p = r.policy(root)
 	}
-	if len(r.mistakes) > 0 {
-		return nil, nil, &Error{r.mistakes}
+	if err := r.Err(); err != nil {
+		return nil, nil, err
 	}
 	p.Digest = digest(text)
 	return p, r.warnings, nil
 }
 
 func digest(text []byte) [32]byte { return sha256.Sum256(text) }
-
-// Error is why a text is no policy.
-type Error struct {
-	Mistakes []Mistake // at least one, in the order in which they were met
-}
-
-// Mistake is one thing to mend. No IMEI is in it in full.
-type Mistake struct {
-	Line    int    `json:"line"` // counted from 1; 0 is the file as a whole
-	Key     string `json:"key"`  // such as reasons.imei-tampered or exceptions[2].until
-	Problem string `json:"problem"`
-}
-
-func (m Mistake) String() string {
-	where := m.Key
-	if m.Line > 0 {
-		where = strings.TrimSuffix(fmt.Sprintf("line %d, %s", m.Line, m.Key), ", ")
-	}
-	return strings.TrimPrefix(where+": "+m.Problem, ": ")
-}
-
-func (e *Error) Error() string {
-	var b strings.Builder
-	b.WriteString("it is not used until this is mended:")
-	for _, m := range e.Mistakes {
-		b.WriteString("\n  " + m.String())
-	}
-	return b.String()
-}

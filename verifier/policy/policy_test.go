@@ -17,6 +17,7 @@ import (
 	"imei-attest/attest/imei"
 	"imei-attest/verifier"
 	"imei-attest/verifier/policy"
+	"imei-attest/verifier/strictyaml"
 )
 
 var now = time.Date(2026, 11, 20, 12, 0, 0, 0, time.UTC)
@@ -200,7 +201,7 @@ func TestMistakes(t *testing.T) {
 func mistakes(t *testing.T, text string) (found []string) {
 	t.Helper()
 	p, warnings, err := policy.Parse([]byte(text), now)
-	var bad *policy.Error
+	var bad *strictyaml.Error
 	if !errors.As(err, &bad) || p != nil || warnings != nil {
 		t.Fatalf("%q gives %+v, %q, %v", text, p, warnings, err)
 	}
@@ -423,7 +424,7 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		p, _, err := policy.Parse([]byte(text), now)
 		if err != nil {
-			var bad *policy.Error
+			var bad *strictyaml.Error
 			if !errors.As(err, &bad) || len(bad.Mistakes) == 0 || p != nil || long.MatchString(err.Error()) {
 				t.Errorf("%q gives %+v, %v", text, p, err)
 			}

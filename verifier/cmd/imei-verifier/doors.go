@@ -2,7 +2,7 @@ package main
 
 import (
 	"context"
-	"crypto/rand"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,7 +10,8 @@ import (
 	"net/http"
 	"time"
 
-	"imei-attest/verifier/ear"
+	"imei-attest/verifier/access"
+	"imei-attest/verifier/config"
 	"imei-attest/verifier/httpapi"
 )
 
@@ -24,67 +25,110 @@ const (
 	maxHeaderBytes = 16 << 10
 )
 
+// operatorConnections bounds those at the operator's address: people, and a few programs that watch.
+const operatorConnections = 64
+
 // door is a listener with who answers there.
 type door struct {
 	net.Listener
-	handler http.Handler
+	handler     http.Handler
+	connections *access.Connections
 }
 
 // doors opens the listeners: all of them, or none.
-func (s *server) doors(v *judge, log *slog.Logger) ([]door, error) {
-	results, err := ear.NewSigner(v.keys.result, versionText())
+func (s *service) doors() ([]door, error) {
+	handler, err := s.handler()
 	if err != nil {
 		return nil, err
 	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: v.Verifier, Results: results,
-		Identify: httpapi.Anybody(httpapi.RoleDevice | httpapi.RoleNetwork), Rand: rand.Reader, Now: time.Now, Log: log, Version: versionText()})
+	public, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
 	if err != nil {
 		return nil, err
 	}
-	public, err := net.Listen("tcp", s.listen)
-	if err != nil {
-		return nil, fmt.Errorf("--listen: %w", err)
-	}
-	doors := []door{{public, handler}}
-	if s.admin != "" {
-		listener, err := listenAdmin(s.admin, log)
+	s.connections = public.connections
+	public.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
+	doors := []door{public}
+	if s.config.Admin != "" {
+		own, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
 		if err != nil {
 			public.Close()
 			return nil, err
 		}
-		doors = append(doors, door{listener, httpapi.NewAdmin(v.Verifier, httpapi.Anybody(httpapi.RoleAdmin), log)})
-		log.Info("listening for the operator", "address", listener.Addr().String())
+		own.handler = patient(s.adminHandler())
+		doors = append(doors, own)
+		s.log.Info("listening for the operator", "address", own.Addr().String())
 	}
-	log.Info("listening", "address", public.Addr().String(), "version", versionText())
+	s.log.Info("listening", "address", public.Addr().String(), "version", versionText())
 	return doors, nil
 }
 
-// listenAdmin keeps what has no authentication to this machine, unless it is told otherwise.
-func listenAdmin(address string, log *slog.Logger) (net.Listener, error) {
-	host, port, err := net.SplitHostPort(address)
+func (s *service) listen(key, address string, connections int, secured bool) (door, error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
+		return door{}, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
 	}
-	if host == "" {
-		host = "127.0.0.1"
+	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
+	d := door{Listener: bounded, connections: bounded}
+	if secured {
+		d.Listener = tls.NewListener(bounded, s.certificates.Config())
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
-	}
-	if at, ok := listener.Addr().(*net.TCPAddr); ok && !at.IP.IsLoopback() {
-		log.Warn("the admin address can be reached from other machines, and asks nobody who he is: leave its host out, or let a firewall guard it")
-	}
-	return listener, nil
+	return d, nil
 }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish.
-func serveUntil(ctx context.Context, stop context.CancelFunc, doors []door, log *slog.Logger) error {
+// adminHandler is the operator's interface. On loopback whoever is on the machine has it; beyond, who has the role admin.
+func (s *service) adminHandler() http.Handler {
+	identify := httpapi.Anybody(httpapi.RoleAdmin)
+	if !config.Loopback(s.config.Admin) {
+		identify = s.identify
+	}
+	mux := http.NewServeMux()
+	s.health.routes(mux)
+	figures := s.metrics.Handler()
+	mux.HandleFunc("GET /metrics", func(w http.ResponseWriter, r *http.Request) {
+		if identify(r).Roles&httpapi.RoleAdmin == 0 {
+			say(w, http.StatusForbidden, map[string]string{"status": "this needs the role admin"})
+			return
+		}
+		figures.ServeHTTP(w, r)
+	})
+	mux.Handle("/", httpapi.NewAdmin(s.verifier, identify, s.log))
+	return mux
+}
+
+// patient lets a long answer last as long as its reader goes on reading: the time to write is that of each piece.
+func patient(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		next.ServeHTTP(&patientWriter{w, http.NewResponseController(w)}, r)
+	})
+}
+
+type patientWriter struct {
+	http.ResponseWriter
+	control *http.ResponseController
+}
+
+func (p *patientWriter) Write(b []byte) (int, error) {
+	_ = p.control.SetWriteDeadline(time.Now().Add(writeTime)) // of a connection: net/http's has one
+	return p.ResponseWriter.Write(b)
+}
+
+func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
+
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The first door is the public one; the
+// operator's stays open until it is closed, and says meanwhile that the service is not ready.
+func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
+	publicOpen, publicClosed := context.WithCancel(context.WithoutCancel(ctx))
+	defer publicClosed()
 	ended := make(chan error, len(doors))
-	for _, d := range doors {
+	for i, d := range doors {
 		go func() {
 			defer stop() // one door that fails closes the others
-			ended <- d.serve(ctx, log)
+			if i > 0 {
+				ended <- s.serve(publicOpen, d)
+				return
+			}
+			defer publicClosed()
+			ended <- s.serve(ctx, d)
 		}()
 	}
 	var errs []error
@@ -94,10 +138,10 @@ func serveUntil(ctx context.Context, stop context.CancelFunc, doors []door, log 
 	return errors.Join(errs...)
 }
 
-func (d door) serve(ctx context.Context, log *slog.Logger) error {
+func (s *service) serve(ctx context.Context, d door) error {
 	server := &http.Server{
-		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: d.connections.Context,
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(d.Listener) }()
@@ -106,6 +150,7 @@ func (d door) serve(ctx context.Context, log *slog.Logger) error {
 		return fmt.Errorf("serving: %w", err)
 	case <-ctx.Done():
 	}
+	s.health.draining.Store(true)
 	drain, cancel := context.WithTimeout(context.WithoutCancel(ctx), drainTime)
 	defer cancel()
 	if err := server.Shutdown(drain); err != nil && !errors.Is(err, context.DeadlineExceeded) {

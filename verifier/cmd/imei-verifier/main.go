@@ -88,7 +88,8 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 	}
 	root.SetVersionTemplate("imei-verifier {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newCoRIM(), newStore(), newAudit())
+	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newStore(), newAudit(), newCoRIM(), newConfig(), newKeys(), newMan(),
+		newCompletion())
 	return root
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -28,7 +29,12 @@ func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
 		main()
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if found := identities(written.String()); len(found) > 0 {
+		fmt.Fprintf(os.Stderr, "FAIL: what the programs wrote in these tests names somebody, or a secret: %q\n", found)
+		code = max(code, 1)
+	}
+	os.Exit(code)
 }
 
 // outcome is what a command line left behind.
@@ -40,6 +46,8 @@ type outcome struct {
 func execute(stdin string, args ...string) outcome {
 	var stdout, stderr bytes.Buffer
 	code := run(context.Background(), args, strings.NewReader(stdin), &stdout, &stderr)
+	written.Write(stdout.Bytes())
+	written.Write(stderr.Bytes())
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
@@ -116,7 +124,11 @@ func TestGeneralCommandLines(t *testing.T) {
 		{"no command is a mistake, not a yes", nil, 3, "", "--help"},
 		{"an unknown command is a mistake", []string{"judge"}, 3, "", `unknown command "judge"`},
 		{"an unknown flag is a mistake", []string{"serve", "--port", "1"}, 3, "", "unknown flag: --port"},
-		{"a missing flag is a mistake", []string{"serve"}, 3, "", `"listen", "state", "trust" not set`},
+		{"what is missing is told at once", []string{"serve"}, 3, "", "state: is missing: give it in the file, as IMEIATT_STATE or as --state"},
+		{"a configuration that is missing is a mistake", []string{"serve", "--config", "absent.yaml"}, 3, "", "imei-verifier config print prints one"},
+		{"config alone is a mistake", []string{"config"}, 3, "", "config check or config print"},
+		{"keys alone is a mistake", []string{"keys"}, 3, "", "keys rotate"},
+		{"keys rotate needs a folder of a server", []string{"keys", "rotate", "--state", "absent"}, 3, "", "started once"},
 		{"an argument is a mistake", []string{"appraise", "token.cose", "--trust", "t", "--evidence", "e", "--nonce", "00"}, 3, "", "token.cose"},
 		{"policy alone is a mistake, not a yes", []string{"policy"}, 3, "", "policy check, explain, show or try"},
 		{"an unknown command of policy is a mistake", []string{"policy", "chekc"}, 3, "", `unknown command "chekc"`},
@@ -124,7 +136,10 @@ func TestGeneralCommandLines(t *testing.T) {
 		{"policy show takes a name", []string{"policy", "show"}, 3, "", "observe or enforce, and was given 0"},
 		{"policy try takes flags", []string{"policy", "try"}, 3, "", `"policy" not set`},
 		{"policy explain takes one file", []string{"policy", "explain", "a", "b"}, 3, "", "at most 1"},
-		{"completion is no command", []string{"completion"}, 3, "", "unknown command"},
+		{"completion takes a shell", []string{"completion"}, 3, "", "accepts 1 arg"},
+		{"completion knows three shells", []string{"completion", "csh"}, 3, "", "bash, zsh or fish"},
+		{"completion completes", []string{"completion", "bash"}, 0, "imei-verifier", ""},
+		{"man prints the manual", []string{"man"}, 0, ".SH NAME", ""},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := execute("", c.args...)

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"imei-attest/verifier/policy"
+	"imei-attest/verifier/strictyaml"
 )
 
 func newPolicy() *cobra.Command {
@@ -68,17 +69,17 @@ func check(stdout io.Writer, path string) error {
 
 // checked is the JSON form of a check.
 type checked struct {
-	Valid    bool             `json:"valid"`
-	Name     string           `json:"name,omitempty"`
-	Digest   string           `json:"sha256,omitempty"`
-	Warnings []string         `json:"warnings"`
-	Mistakes []policy.Mistake `json:"mistakes"`
+	Valid    bool                 `json:"valid"`
+	Name     string               `json:"name,omitempty"`
+	Digest   string               `json:"sha256,omitempty"`
+	Warnings []string             `json:"warnings"`
+	Mistakes []strictyaml.Mistake `json:"mistakes"`
 }
 
 func checkJSON(stdout io.Writer, path string) error {
 	p, warnings, err := policy.Load(path, time.Now())
-	result := checked{Warnings: append([]string{}, warnings...), Mistakes: []policy.Mistake{}}
-	var bad *policy.Error
+	result := checked{Warnings: append([]string{}, warnings...), Mistakes: []strictyaml.Mistake{}}
+	var bad *strictyaml.Error
 	switch {
 	case errors.As(err, &bad):
 		result.Mistakes = bad.Mistakes

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"imei-attest/verifier/config"
 )
 
 // section is a part of the man page, from its heading to the next.
@@ -33,8 +35,8 @@ func matches(pattern, text string) (found []string) {
 
 // TestTheManPageListsTheFlags: each once, and no others.
 func TestTheManPageListsTheFlags(t *testing.T) {
-	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try", "corim import", "corim export",
-		"store check", "store stats", "store backup", "store restore", "store sweep", "store export", "store rotate", "audit verify", "audit checkpoint"} {
+	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try", "store check", "store stats", "store backup",
+		"store restore", "store sweep", "store export", "store rotate", "audit verify", "audit checkpoint", "config print", "keys rotate", "corim import", "corim export"} {
 		want := matches(`(?m)^ +(?:-h, )?--([a-z-]+)`, execute("", append(strings.Fields(command), "-h")...).stdout)
 		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 		got := matches("(?m)^\\| `--([a-z-]+)`", section(t, "OPTIONS of "+command))
@@ -68,9 +70,24 @@ func TestTheManPageListsTheKeysOfAPolicy(t *testing.T) {
 
 // TestTheManPageListsTheFiles of the state folder.
 func TestTheManPageListsTheFiles(t *testing.T) {
-	for _, name := range []string{resultKeyFile, nonceKeyFile, storeFile, deviceKeyFile, subscriberKeyFile} {
+	for _, name := range []string{resultKeyFile, nonceKeyFile, deviceKeyFile, subscriberKeyFile, storeFile} {
 		if !strings.Contains(section(t, "FILES"), "`STATE/"+name+"`") {
 			t.Errorf("the man page has no %s", name)
 		}
+	}
+}
+
+// TestTheManPageListsTheSettings: each with its default, and no others.
+func TestTheManPageListsTheSettings(t *testing.T) {
+	table := section(t, "CONFIGURATION")
+	for key, initial := range config.Keys() {
+		row := regexp.MustCompile("(?m)^\\| .*`" + regexp.QuoteMeta(key) + "`.* \\| (.*?) ?\\| ").FindStringSubmatch(table)
+		if row == nil || strings.Trim(row[1], "`") != initial {
+			t.Errorf("%s, by default %q: the man page has %q", key, initial, row)
+		}
+	}
+	settings, _, _ := strings.Cut(table, "Two keys")
+	if got := len(regexp.MustCompile("(?m)^\\| `").FindAllString(settings, -1)); got != len(config.Keys())-1 { // the certificate and its key share a row
+		t.Errorf("the table has %d rows for %d settings", got, len(config.Keys()))
 	}
 }

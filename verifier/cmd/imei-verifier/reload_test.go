@@ -37,7 +37,7 @@ func anotherManufacturer(t *testing.T, folder string) []byte {
 }
 
 // judge hands a token in to a new session and returns the status that is logged.
-func (s *service) judge() string {
+func (s *serving) judge() string {
 	s.t.Helper()
 	path, n := s.open()
 	response, err := http.Post("http://"+s.address+path, attest.EvidenceMediaType, bytes.NewReader(token(s.t, attest.StorageTPMDiscrete, n)))
@@ -49,7 +49,7 @@ func (s *service) judge() string {
 }
 
 // until skips what is logged before.
-func (s *service) until(message string) event {
+func (s *serving) until(message string) event {
 	s.t.Helper()
 	for {
 		if e := s.next(); e.Message == message {

@@ -10,7 +10,7 @@ import (
 )
 
 // ask is what becomes of a registration with an IMEI that nobody endorsed.
-func (s *service) ask() (id, action string) {
+func (s *serving) ask() (id, action string) {
 	s.t.Helper()
 	const unknown = `{"registration":{"imei":"49015420323751","impi":"alice@example"}}`
 	response, err := http.Post("http://"+s.address+"/v1/appraise", "application/json", strings.NewReader(unknown))
@@ -116,15 +116,11 @@ func TestExplainAsksTheAdminAddress(t *testing.T) {
 	}
 }
 
-func TestAnAdminAddressInTheOpenIsWarnedAbout(t *testing.T) {
-	s := start(t, trustFolder(t), t.TempDir(), "--admin", "0.0.0.0:0")
-	defer s.stop()
-	for _, e := range s.warning {
-		if e.Level == "WARN" && strings.Contains(e.Message, "firewall") {
-			return
-		}
+func TestAnAdminAddressInTheOpenIsRefused(t *testing.T) {
+	got := execute("", "serve", "--trust", trustFolder(t), "--state", t.TempDir(), "--listen", "127.0.0.1:0", "--admin", "0.0.0.0:0")
+	if got.code != exitUsage || !strings.Contains(got.stderr, "give tls.client_ca and a client with role admin") {
+		t.Errorf("%+v", got)
 	}
-	t.Errorf("%+v", s.warning)
 }
 
 func TestServeEndsCleanlyWithBothDoors(t *testing.T) {

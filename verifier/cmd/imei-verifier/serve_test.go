@@ -32,8 +32,8 @@ type event struct {
 	Error   string `json:"error"`
 }
 
-// service is a server under way.
-type service struct {
+// serving is a server under way.
+type serving struct {
 	t       *testing.T
 	cancel  context.CancelFunc
 	address string
@@ -47,15 +47,16 @@ type service struct {
 type lines chan []byte
 
 func (l lines) Write(p []byte) (int, error) {
+	written.Write(p)
 	l <- bytes.Clone(p)
 	return len(p), nil
 }
 
 // start runs serve on a free port, with more flags, and waits until it says which.
-func start(t *testing.T, trust, state string, more ...string) *service {
+func start(t *testing.T, trust, state string, more ...string) *serving {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &service{t: t, cancel: cancel, code: make(chan int, 1), log: make(lines, 100)}
+	s := &serving{t: t, cancel: cancel, code: make(chan int, 1), log: make(lines, 100)}
 	go func() {
 		args := append([]string{"serve", "--trust", trust, "--state", state, "--listen", "127.0.0.1:0"}, more...)
 		s.code <- run(ctx, args, strings.NewReader(""), s.log, s.log)
@@ -76,7 +77,7 @@ func start(t *testing.T, trust, state string, more ...string) *service {
 	}
 }
 
-func (s *service) next() (e event) {
+func (s *serving) next() (e event) {
 	s.t.Helper()
 	line, ok := <-s.log
 	if err := json.Unmarshal(line, &e); err != nil || !ok {
@@ -86,7 +87,7 @@ func (s *service) next() (e event) {
 }
 
 // stop ends it and wants a clean end.
-func (s *service) stop() {
+func (s *serving) stop() {
 	s.t.Helper()
 	s.cancel()
 	if code := <-s.code; code != exitYes {
@@ -94,7 +95,7 @@ func (s *service) stop() {
 	}
 }
 
-func (s *service) get(path string, into any) int {
+func (s *serving) get(path string, into any) int {
 	s.t.Helper()
 	response, err := http.Get("http://" + s.address + path)
 	if err != nil {
@@ -107,7 +108,7 @@ func (s *service) get(path string, into any) int {
 	return response.StatusCode
 }
 
-func (s *service) key() ear.JWK {
+func (s *serving) key() ear.JWK {
 	s.t.Helper()
 	var d struct {
 		Key ear.JWK `json:"ear-verification-key"`
@@ -116,8 +117,17 @@ func (s *service) key() ear.JWK {
 	return d.Key
 }
 
+func nonceOf(t *testing.T, location string) attest.Nonce {
+	t.Helper()
+	n, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(location, "session/"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
 // open opens a session and returns its path and nonce.
-func (s *service) open() (string, attest.Nonce) {
+func (s *serving) open() (string, attest.Nonce) {
 	s.t.Helper()
 	response, err := http.Post("http://"+s.address+"/challenge-response/v1/newSession", "", nil)
 	if err != nil {
@@ -125,11 +135,7 @@ func (s *service) open() (string, attest.Nonce) {
 	}
 	defer response.Body.Close()
 	location := response.Header.Get("Location")
-	n, err := base64.RawURLEncoding.DecodeString(strings.TrimPrefix(location, "session/"))
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return "/challenge-response/v1/" + location, n
+	return "/challenge-response/v1/" + location, nonceOf(s.t, location)
 }
 
 func TestServeJudges(t *testing.T) {
@@ -164,7 +170,7 @@ func TestServeKeepsItsKeysOverARestart(t *testing.T) {
 	key := first.key()
 	path, _ := first.open()
 	first.stop()
-	for _, name := range []string{resultKeyFile, nonceKeyFile} {
+	for _, name := range []string{resultKeyFile, nonceKeyFile, deviceKeyFile, subscriberKeyFile, storeFile} {
 		info, err := os.Stat(filepath.Join(state, name))
 		if err != nil {
 			t.Fatal(err)
@@ -173,18 +179,32 @@ func TestServeKeepsItsKeysOverARestart(t *testing.T) {
 			t.Errorf("%s has mode %#o, want 0600", name, mode)
 		}
 	}
-	if files, err := os.ReadDir(state); err != nil || len(files) != 2 {
-		t.Errorf("the state folder holds %v, %v; want two files", files, err)
-	}
-
 	second := start(t, folder, state)
 	defer second.stop()
 	if again := second.key(); again != key {
 		t.Errorf("the result key was %+v and is %+v", key, again)
 	}
 	var problem struct{ Detail string }
+	if code := second.get(path, &problem); code != http.StatusOK {
+		t.Errorf("the first server's session: %d %s", code, problem.Detail)
+	}
+}
+
+// TestAStoreInMemoryEndsSessions: whether their nonces were used nobody knows any more.
+func TestAStoreInMemoryEndsSessions(t *testing.T) {
+	t.Setenv("IMEIATT_STORE", "memory")
+	folder, state := trustFolder(t), t.TempDir()
+	first := start(t, folder, state)
+	path, _ := first.open()
+	first.stop()
+	second := start(t, folder, state)
+	defer second.stop()
+	var problem struct{ Detail string }
 	if code := second.get(path, &problem); code != http.StatusGone {
-		t.Errorf("the first server's session, whose use this one would not know: %d %s", code, problem.Detail)
+		t.Errorf("the first server's session: %d %s", code, problem.Detail)
+	}
+	if _, err := os.Stat(filepath.Join(state, storeFile)); err == nil {
+		t.Error("there is a store on the disk")
 	}
 }
 
@@ -230,9 +250,15 @@ func TestServeRefusesWhatItCannotUse(t *testing.T) {
 	}
 }
 
+// readiness is what the operator's address says.
+func (s *serving) readiness(into any) (int, error) {
+	code, text := fetched(s.admin, "/readyz")
+	return code, json.Unmarshal([]byte(text), into)
+}
+
 // TestServeDrains: who was being answered when the server is stopped gets the answer.
 func TestServeDrains(t *testing.T) {
-	s := start(t, trustFolder(t), t.TempDir())
+	s := start(t, trustFolder(t), t.TempDir(), "--admin", "127.0.0.1:0")
 	conn, err := net.Dial("tcp", s.address)
 	if err != nil {
 		t.Fatal(err)
@@ -248,6 +274,12 @@ func TestServeDrains(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.cancel()
+	for code := http.StatusOK; code != http.StatusServiceUnavailable; {
+		var answer struct{ Status, Reason string }
+		if code, _ = s.readiness(&answer); code == http.StatusServiceUnavailable && answer.Reason != "it is being stopped" {
+			t.Errorf("/readyz: %+v", answer)
+		}
+	}
 	io.WriteString(conn, body)
 	response, err := http.ReadResponse(from, nil)
 	if err != nil {

@@ -5,32 +5,30 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/hex"
 	"encoding/pem"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
-// Files of the state folder. Both are secrets of this server.
+// Files of the state folder beside those of the store. Both are secrets of this server.
 const (
-	resultKeyFile = "result.key" // PKCS #8 in PEM: signs results
-	nonceKeyFile  = "nonce.key"  // 64 hex digits: proves that a nonce is ours
-	nonceKeyBytes = 32
+	resultKeyFile = "result.key" // PKCS #8 in PEM: signs results, and checkpoints of the audit chain
+	nonceKeyFile  = "nonce.key"  // 64 hex digits: proves that a nonce is ours; once it was exchanged, more lines: see nonceRing
 	pemType       = "PRIVATE KEY"
 )
 
-// serverKeys are the server's own keys.
-type serverKeys struct {
+// state is what the state folder holds beside the store.
+type state struct {
+	dir    string
 	result *ecdsa.PrivateKey
-	nonce  []byte
+	nonces nonceRing
 }
 
 // openState reads the keys, making those that are missing.
-func openState(dir string) (*serverKeys, error) {
+func openState(dir string) (*state, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
@@ -41,18 +39,18 @@ func openState(dir string) (*serverKeys, error) {
 	if err != nil {
 		return nil, err
 	}
-	nonce, err := keep(filepath.Join(dir, nonceKeyFile), newNonceKey)
+	s := &state{dir: dir}
+	if s.result, err = parseResultKey(result); err != nil {
+		return nil, fmt.Errorf("state file %s: %w; remove it to make a new one, which Relying Parties must then learn", resultKeyFile, err)
+	}
+	text, err := keep(filepath.Join(dir, nonceKeyFile), newNonceKey)
 	if err != nil {
 		return nil, err
 	}
-	keys := &serverKeys{}
-	if keys.result, err = parseResultKey(result); err != nil {
-		return nil, fmt.Errorf("state file %s: %w; remove it to make a new one, which Relying Parties must then learn", resultKeyFile, err)
+	if s.nonces, err = parseNonceRing(text); err != nil {
+		return nil, fmt.Errorf("state file %s: %w; remove it to make a new one, which ends open sessions", nonceKeyFile, err)
 	}
-	if keys.nonce, err = hex.DecodeString(strings.TrimSpace(string(nonce))); err != nil || len(keys.nonce) != nonceKeyBytes {
-		return nil, fmt.Errorf("state file %s: want %d hex digits; remove it to make a new one, which ends open sessions", nonceKeyFile, 2*nonceKeyBytes)
-	}
-	return keys, nil
+	return s, nil
 }
 
 // keep returns the file's content, or makes the file, readable by its owner only, so that a crash leaves all of it or
@@ -78,7 +76,22 @@ func keep(path string, fresh func() ([]byte, error)) ([]byte, error) {
 	return os.ReadFile(path)
 }
 
+// readSecret reads a secret that is there.
+func readSecret(path string) ([]byte, error) {
+	return keep(path, func() ([]byte, error) { return nil, fmt.Errorf("%s is gone: put it back", path) })
+}
+
 func writeSecret(path string, content []byte) error {
+	// It appears whole or not at all, and never replaces a key in use.
+	return putSecret(path, content, os.Link)
+}
+
+// replaceSecret puts a secret in the place of another in one step.
+func replaceSecret(path string, content []byte) error {
+	return putSecret(path, content, os.Rename)
+}
+
+func putSecret(path string, content []byte, put func(from, to string) error) error {
 	f, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("state folder: %w", err)
@@ -86,9 +99,12 @@ func writeSecret(path string, content []byte) error {
 	_, err = f.Write(content)
 	err = errors.Join(err, f.Sync(), f.Close())
 	if err == nil {
-		err = os.Link(f.Name(), path) // appears whole or not at all, and never replaces a key in use
+		err = put(f.Name(), path)
 	}
-	if err = errors.Join(err, os.Remove(f.Name())); err != nil {
+	if gone := os.Remove(f.Name()); !errors.Is(gone, fs.ErrNotExist) {
+		err = errors.Join(err, gone)
+	}
+	if err != nil {
 		return fmt.Errorf("state folder: %w", err)
 	}
 	return nil
@@ -104,14 +120,6 @@ func newResultKey() ([]byte, error) {
 		return nil, err
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: pemType, Bytes: der}), nil
-}
-
-func newNonceKey() ([]byte, error) {
-	key := make([]byte, nonceKeyBytes)
-	if _, err := rand.Read(key); err != nil {
-		return nil, err
-	}
-	return []byte(hex.EncodeToString(key) + "\n"), nil
 }
 
 func parseResultKey(content []byte) (*ecdsa.PrivateKey, error) {

@@ -34,7 +34,7 @@ func openTestStore(t *testing.T, dir string) *sqlite.Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{})
+	s, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,7 +147,7 @@ func TestTheKeysOfAStoreAreNotMadeAnew(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}); err == nil || !strings.Contains(err.Error(), "put it back") {
+	if _, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}, nil); err == nil || !strings.Contains(err.Error(), "put it back") {
 		t.Errorf("without its key: %v", err)
 	}
 	if _, err := os.Stat(path); err == nil {
@@ -157,14 +157,14 @@ func TestTheKeysOfAStoreAreNotMadeAnew(t *testing.T) {
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}); err == nil || !strings.Contains(err.Error(), path) {
+		if _, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}, nil); err == nil || !strings.Contains(err.Error(), path) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	if err := os.WriteFile(path, []byte(strings.Repeat("0", 64)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}); !errors.Is(err, sqlite.ErrKeys) {
+	if _, err := openStore(context.Background(), dir, keys.result, sqlite.Retention{}, nil); !errors.Is(err, sqlite.ErrKeys) {
 		t.Errorf("another key: %v", err)
 	}
 }

@@ -25,8 +25,8 @@ const (
 )
 
 // openStore opens the store of a state folder, making it and its keys if there is none. Result is the server's key, which signs the
-// audit chain's checkpoints.
-func openStore(ctx context.Context, dir string, result *ecdsa.PrivateKey, retention sqlite.Retention) (*sqlite.Store, error) {
+// audit chain's checkpoints. Began is as in sqlite.Config.
+func openStore(ctx context.Context, dir string, result *ecdsa.PrivateKey, retention sqlite.Retention, began func() func(int)) (*sqlite.Store, error) {
 	if err := makeStoreKeys(dir); err != nil {
 		return nil, err
 	}
@@ -38,6 +38,7 @@ func openStore(ctx context.Context, dir string, result *ecdsa.PrivateKey, retent
 		return nil, err
 	}
 	c.KeyID, c.Keep, c.Program = attest.KeyIDOf(&result.PublicKey), retention, "imei-verifier "+versionText()
+	c.Began = began
 	return sqlite.Open(ctx, c)
 }
 

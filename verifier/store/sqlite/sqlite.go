@@ -49,6 +49,8 @@ type Config struct {
 	Keep Retention
 	// ReadOnly opens a store beside the process that writes to it. All methods that write fail.
 	ReadOnly bool
+	// Began, if not nil, is told when a transaction begins, and the function it returns how many decisions and events were in it.
+	Began func() (ended func(jobs int))
 	// Program names the writing program and its version, for the audit chain and for whoever is refused meanwhile.
 	Program string
 }

@@ -111,6 +111,10 @@ func answer(batch []job, err error) {
 }
 
 func (w *writer) transact(batch []job) error {
+	if began := w.store.config.Began; began != nil {
+		ended := began()
+		defer func() { ended(len(batch)) }()
+	}
 	err := w.begin()
 	for i := 0; err == nil && i < len(batch); i++ {
 		err = batch[i].run(w)

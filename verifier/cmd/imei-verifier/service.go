@@ -1,0 +1,269 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"imei-attest/attest"
+	"imei-attest/verifier"
+	"imei-attest/verifier/access"
+	"imei-attest/verifier/config"
+	"imei-attest/verifier/ear"
+	"imei-attest/verifier/httpapi"
+	"imei-attest/verifier/metrics"
+	"imei-attest/verifier/policy"
+	"imei-attest/verifier/store"
+	"imei-attest/verifier/store/sqlite"
+	"imei-attest/verifier/trust"
+)
+
+// service is a verifier under way, with all that an operator wants of it.
+type service struct {
+	from   configuration
+	level  *slog.LevelVar
+	log    *slog.Logger
+	config *config.Config // in force; only watch exchanges it
+
+	state        *state
+	store        *guardedStore
+	durable      *sqlite.Store // nil if the store is in memory
+	verifier     *verifier.Verifier
+	trust        *verifier.Trust  // as it was read at the start
+	policy       *verifier.Policy // likewise
+	results      *ear.Signer
+	metrics      *metrics.Metrics
+	health       *health
+	gate         *access.Gate
+	connections  *access.Connections
+	certificates access.Certificates
+	since        time.Time // of a store in memory
+
+	auditing sync.WaitGroup
+}
+
+// open reads and opens everything but the addresses.
+func (s *service) open(ctx context.Context) (err error) {
+	anchors, list, err := trust.Load(s.config.Trust)
+	if err != nil {
+		return err
+	}
+	s.trust = anchors
+	warn(s.log, list)
+	if err := s.openPolicy(); err != nil {
+		return err
+	}
+	if s.config.TLS.Certificate != "" {
+		if err := s.useCertificates(); err != nil {
+			return err
+		}
+	}
+	if s.state, err = openState(s.config.State); err != nil {
+		return err
+	}
+	if s.results, err = ear.NewSigner(s.state.result, versionText()); err != nil {
+		return err
+	}
+	if err := s.openStore(ctx); err != nil {
+		return err
+	}
+	s.newMetrics()
+	s.metrics.Trust(anchors.Generation, wallClock())
+	s.metrics.Policy(s.policy.Name)
+	s.gate = access.NewGate(clients(s.config), s.config.Limits.InFlight, time.Now, func(l access.Limit) { s.metrics.Limited(string(l)) })
+	return s.newVerifier()
+}
+
+func (s *service) openPolicy() error {
+	s.policy = policy.Default()
+	if s.config.Policy == "" {
+		return nil
+	}
+	p, warnings, err := policy.Load(s.config.Policy, wallClock())
+	if err != nil {
+		return err
+	}
+	s.policy = p
+	logPolicy(s.log, "the policy is in force", p, warnings)
+	return nil
+}
+
+// openStore opens the store that is configured. One in memory forgets with the process: nonces of before are refused, and the second that
+// two processes could both have minted in is waited out.
+func (s *service) openStore(ctx context.Context) (err error) {
+	if s.config.Store == config.Memory {
+		s.since = wallClock().Truncate(time.Second).Add(time.Second)
+		s.store = &guardedStore{Store: store.NewMemory(), log: s.log}
+		s.log.Warn("the store is in memory: devices, results and used nonces are forgotten when the server stops")
+		return nil
+	}
+	retention := sqlite.Retention{Records: s.config.Retention.Decisions, Subscribers: s.config.Retention.Subscribers}
+	if s.durable, err = openStore(ctx, s.config.State, s.state.result, retention, s.began); err != nil {
+		return err
+	}
+	s.store = &guardedStore{Store: s.durable, log: s.log}
+	return nil
+}
+
+// began measures a transaction of the store.
+func (s *service) began() (ended func(int)) {
+	begun := time.Now()
+	return func(jobs int) {
+		if s.metrics != nil { // not yet while the store is opened
+			s.metrics.Committed(jobs, time.Since(begun))
+		}
+	}
+}
+
+func (s *service) newVerifier() error {
+	nonces, err := s.state.nonces.keys()
+	if err != nil {
+		return err
+	}
+	c := verifier.Config{Store: s.store, Nonces: nonces, Trust: s.trust, Policy: s.policy, Alarm: s.alarm, Decided: s.metrics.Verdict, Since: s.since}
+	if s.durable != nil {
+		c.Pseudonyms = s.durable.Pseudonyms()
+	}
+	s.verifier, err = verifier.New(c)
+	return err
+}
+
+func (s *service) newMetrics() {
+	s.health = &health{store: s.store}
+	g := metrics.Gauges{
+		InFlight:    func() int { return s.gate.InFlight() },
+		Connections: func() int { return s.connections.Open() },
+		Ready:       func() bool { return s.health.unready(context.Background()) == "" },
+		Checkpoint:  func() time.Time { return time.Time{} },
+		LostNotes:   func() int64 { return 0 },
+	}
+	if s.durable != nil {
+		g.Checkpoint, g.LostNotes = s.checkpoint, s.durable.LostNotes
+	}
+	s.metrics = metrics.New(versionText(), g)
+}
+
+// checkpoint is when the audit chain was last signed.
+func (s *service) checkpoint() time.Time {
+	signed, err := s.durable.Checkpoint(context.Background())
+	if err != nil || signed == nil {
+		return time.Time{}
+	}
+	c, err := attest.DecodeCheckpoint(signed)
+	if err != nil {
+		return time.Time{}
+	}
+	return c.IssuedAt
+}
+
+// clients are those that a configuration lists.
+func clients(c *config.Config) *access.Clients {
+	var grants []access.Grant
+	for _, client := range c.Clients {
+		grants = append(grants, access.Grant(client))
+	}
+	return access.NewClients(grants, access.Unnamed{Roles: c.Unnamed, Rate: c.Limits.Rate, Burst: c.Limits.Burst, Addresses: c.Limits.Addresses})
+}
+
+// roles are those of the configuration as the interface knows them.
+var roles = map[string]httpapi.Role{config.RoleDevice: httpapi.RoleDevice, config.RoleNetwork: httpapi.RoleNetwork,
+	config.RoleChooseNonce: httpapi.RoleChooseNonce, config.RoleEndorser: httpapi.RoleEndorser, config.RoleAdmin: httpapi.RoleAdmin}
+
+// identify says who asks.
+func (s *service) identify(r *http.Request) httpapi.Client {
+	known := s.gate.Of(r)
+	client := httpapi.Client{Name: known.Name}
+	for _, name := range known.Roles {
+		client.Roles |= roles[name]
+	}
+	return client
+}
+
+// handler is the interface for devices, network functions and manufacturers. It routes on the request itself, so that the route is known
+// to whoever measures.
+func (s *service) handler() (http.Handler, error) {
+	judging, err := httpapi.New(httpapi.Config{Verifier: s.verifier, Results: s.results, Identify: s.identify, Rand: rand.Reader, Now: wallClock, Log: s.log,
+		Version: versionText()})
+	if err != nil {
+		return nil, err
+	}
+	endorsing := httpapi.NewEndorsements(endorsements{s.config.Trust}, s.identify, s.log)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, "/endorsement-provisioning/") {
+			endorsing.ServeHTTP(w, r)
+			return
+		}
+		judging.ServeHTTP(w, r)
+	}), nil
+}
+
+// useCertificates reads the certificates and puts them into force.
+func (s *service) useCertificates() error {
+	content, err := readTLS(s.config.TLS)
+	if err != nil {
+		return err
+	}
+	return s.exchangeCertificates(content)
+}
+
+func (s *service) exchangeCertificates(content access.PEM) error {
+	ends, err := s.certificates.Use(content, wallClock)
+	if err == nil && s.metrics != nil {
+		s.metrics.Certificate(ends)
+	}
+	return err
+}
+
+// readTLS reads the files, of which the key must be private.
+func readTLS(files config.TLS) (p access.PEM, err error) {
+	info, err := os.Stat(files.Key)
+	if err == nil && info.Mode().Perm()&0o077 != 0 {
+		err = fmt.Errorf("%s can be read by others (mode %#o): run chmod 600 on it, and replace the key if others may have read it", files.Key, info.Mode().Perm())
+	}
+	if err == nil {
+		p.Key, err = os.ReadFile(files.Key)
+	}
+	if err == nil {
+		p.Certificate, err = os.ReadFile(files.Certificate)
+	}
+	if err == nil && files.ClientCA != "" {
+		p.ClientCA, err = os.ReadFile(files.ClientCA)
+	}
+	if err != nil {
+		return access.PEM{}, fmt.Errorf("tls: %w", err)
+	}
+	return p, nil
+}
+
+// checkFiles reads what a configuration names.
+func checkFiles(c *config.Config) error {
+	_, _, err := trust.Load(c.Trust)
+	if c.Policy != "" {
+		_, _, broken := policy.Load(c.Policy, wallClock())
+		err = errors.Join(err, broken)
+	}
+	if c.TLS.Certificate != "" {
+		content, broken := readTLS(c.TLS)
+		if broken == nil {
+			_, broken = new(access.Certificates).Use(content, wallClock)
+		}
+		err = errors.Join(err, broken)
+	}
+	return err
+}
+
+// close writes down what waits and lets go of the store.
+func (s *service) close() error {
+	s.auditing.Wait()
+	if s.store == nil {
+		return nil
+	}
+	return s.store.Close()
+}

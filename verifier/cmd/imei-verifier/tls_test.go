@@ -1,0 +1,145 @@
+package main
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/big"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// issue makes a certificate and its key, signed by an authority or, without one, by itself.
+func issue(t *testing.T, ca *tls.Certificate, uri string) (c tls.Certificate, certificate, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: ca == nil, BasicConstraintsValid: true}
+	if uri != "" {
+		u, err := url.Parse(uri)
+		if err != nil {
+			t.Fatal(err)
+		}
+		template.URIs = []*url.URL{u}
+	}
+	parent, signer := template, private
+	if ca != nil {
+		parent, signer = ca.Leaf, ca.PrivateKey.(*ecdsa.PrivateKey)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &private.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+	key = pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8})
+	if c, err = tls.X509KeyPair(certificate, key); err != nil {
+		t.Fatal(err)
+	}
+	return c, certificate, key
+}
+
+// TestRolesOverTLS: a client is what its certificate says, and everybody else a device; certificates are exchanged under way.
+func TestRolesOverTLS(t *testing.T) {
+	ca, caPEM, _ := issue(t, nil, "")
+	dir := t.TempDir()
+	put := func() {
+		_, certificate, key := issue(t, &ca, "")
+		replaceFile(t, filepath.Join(dir, "server.key"), string(key))
+		replaceFile(t, filepath.Join(dir, "server.pem"), string(certificate))
+	}
+	put()
+	replaceFile(t, filepath.Join(dir, "ca.pem"), string(caPEM))
+	path := filepath.Join(dir, "verifier.yaml")
+	replaceFile(t, path, fmt.Sprintf(`listen: 0.0.0.0:0
+admin: 0.0.0.0:0
+trust: %s
+state: state
+tls: {certificate: server.pem, key: server.key, client_ca: ca.pem}
+clients:
+  - {name: pcscf, certificates: ["spiffe://operator.example/pcscf"], roles: [network]}
+  - {name: desk, certificates: ["spiffe://operator.example/desk"], roles: [admin]}
+`, trustFolder(t)))
+	p := launch(t, nil, "--config", path)
+	roots := x509.NewCertPool()
+	roots.AddCert(ca.Leaf)
+	ask := func(address, method, path, as string) int {
+		t.Helper()
+		config := &tls.Config{RootCAs: roots, ServerName: "127.0.0.1"}
+		if as != "" {
+			c, _, _ := issue(t, &ca, "spiffe://operator.example/"+as)
+			config.Certificates = []tls.Certificate{c}
+		}
+		transport := &http.Transport{TLSClientConfig: config}
+		defer transport.CloseIdleConnections()
+		_, port, _ := net.SplitHostPort(address)
+		request, err := http.NewRequest(method, "https://127.0.0.1:"+port+path, bytes.NewReader([]byte(`{"registration":{"emergency":true}}`)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		request.Header.Set("Content-Type", "application/json")
+		response, err := (&http.Client{Transport: transport}).Do(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer response.Body.Close()
+		if body, _ := io.ReadAll(response.Body); response.StatusCode >= http.StatusBadRequest {
+			written.Write(body) // a result is a token, for who asked
+		}
+		return response.StatusCode
+	}
+	for _, c := range []struct {
+		address, method, path, as string
+		want                      int
+	}{
+		{p.address, "POST", "/v1/appraise", "pcscf", 200},
+		{p.address, "POST", "/v1/appraise", "", 403},
+		{p.address, "POST", "/v1/appraise", "stranger", 403},
+		{p.address, "POST", "/v1/appraise", "desk", 403},
+		{p.address, "POST", "/endorsement-provisioning/v1/submit", "pcscf", 403},
+		{p.address, "POST", "/challenge-response/v1/newSession", "", 201},
+		{p.address, "POST", "/challenge-response/v1/newSession", "pcscf", 403},
+		{p.admin, "GET", "/admin/v1/decisions", "desk", 200},
+		{p.admin, "GET", "/admin/v1/decisions", "", 403},
+		{p.admin, "GET", "/admin/v1/decisions", "pcscf", 403},
+		{p.admin, "GET", "/readyz", "", 200},
+		{p.admin, "GET", "/metrics", "desk", 200},
+		{p.admin, "GET", "/metrics", "", 403},
+	} {
+		if got := ask(c.address, c.method, c.path, c.as); got != c.want {
+			t.Errorf("%s %s as %q: %d, want %d", c.method, c.path, c.as, got, c.want)
+		}
+	}
+	put()
+	p.until("the certificate was read again")
+	if got := ask(p.address, "POST", "/v1/appraise", "pcscf"); got != 200 {
+		t.Errorf("after the exchange: %d", got)
+	}
+	if err := os.Chmod(filepath.Join(dir, "server.key"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if e := p.until("the certificate was refused: what was in force before still is"); !strings.Contains(e.Error, "chmod 600") {
+		t.Errorf("%+v", e)
+	}
+	if got := ask(p.address, "POST", "/v1/appraise", "pcscf"); got != 200 {
+		t.Errorf("after the refusal: %d", got)
+	}
+}

@@ -1,0 +1,94 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+)
+
+// check looks at what settings mean together. It is not reached if one of them could not be read.
+func (r *reader) check() {
+	r.required()
+	r.checkTLS()
+	r.checkAddresses()
+	r.checkClients()
+}
+
+func (r *reader) required() {
+	for _, key := range []string{"listen", "trust", "state"} {
+		if !r.config.given(key) {
+			r.Wrong(0, key, "is missing: give it in the file, as %s or as --%s", EnvironmentName(key), key)
+		}
+	}
+}
+
+func (r *reader) checkTLS() {
+	tls := r.config.TLS
+	switch {
+	case tls.Certificate == "" && tls.Key != "":
+		r.at("tls.key", "is of no use without tls.certificate")
+	case tls.Certificate != "" && tls.Key == "":
+		r.at("tls.certificate", "needs tls.key, the file of its private key")
+	case tls.ClientCA != "" && tls.Certificate == "":
+		r.at("tls.client_ca", "needs tls.certificate and tls.key: certificates of clients are shown over TLS")
+	}
+}
+
+// checkAddresses: what leaves the machine is protected, or somebody said that it need not be.
+func (r *reader) checkAddresses() {
+	c := r.config
+	if c.given("listen") && !Loopback(c.Listen) && c.TLS.Certificate == "" && !c.PlainHTTP {
+		r.at("listen", "%s can be reached from other machines, and there is no TLS: give tls.certificate and tls.key, listen on 127.0.0.1, or say plain_http: true if something else protects the way", c.Listen)
+	}
+	if c.Admin == "" {
+		return
+	}
+	if c.Admin == c.Listen && !portIsFree(c.Admin) {
+		r.at("admin", "is the address of listen: the operator's interface needs one of its own")
+	}
+	if !Loopback(c.Admin) && c.TLS.ClientCA == "" {
+		r.at("admin", "%s can be reached from other machines: give tls.client_ca and a client with role admin, or an address on 127.0.0.1", c.Admin)
+	}
+}
+
+// portIsFree reports that the system chooses the port.
+func portIsFree(address string) bool { return len(address) > 2 && address[len(address)-2:] == ":0" }
+
+func (r *reader) checkClients() {
+	c := r.config
+	if len(c.Clients) > 0 && c.TLS.ClientCA == "" {
+		r.Wrong(r.config.lines["clients[1]"], "clients", "are known by their certificates: give tls.client_ca, the file of who signs them")
+	}
+	if slices.Contains(c.Unnamed, RoleAdmin) {
+		r.Wrong(0, "unnamed", "must not have the role admin: give it to a client")
+	}
+	names, certificates := make(map[string]int), make(map[string]int)
+	for i, client := range c.Clients {
+		key := fmt.Sprintf("clients[%d]", i+1)
+		r.once(names, key, "name", client.Name)
+		for _, certificate := range client.Certificates {
+			r.once(certificates, key, "certificates", certificate)
+		}
+		if len(client.Roles) == 0 || len(client.Certificates) == 0 {
+			r.Wrong(c.lines[key], key, "has no roles or no certificates: give it some, or remove it")
+		}
+	}
+}
+
+// once keeps a mistake if another client has the same.
+func (r *reader) once(seen map[string]int, key, what, text string) {
+	line := r.config.lines[key]
+	if first, twice := seen[text]; twice {
+		r.Wrong(line, key+"."+what, "%q is that of the client in line %d already", text, first)
+		return
+	}
+	seen[text] = line
+}
+
+// at keeps a mistake about a setting at the place where it was given.
+func (r *reader) at(key, format string, args ...any) {
+	line := 0
+	if origin := r.config.Origin(key); origin == fmt.Sprintf("line %d", r.config.lines[key]) {
+		line = r.config.lines[key]
+	}
+	r.Wrong(line, key, format, args...)
+}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"fmt"
+	"log/slog"
+	"math"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+
+	"imei-attest/verifier/strictyaml"
+)
+
+const (
+	environmentPrefix = "IMEIATT_"
+	byDefault         = "default"
+)
+
+// setting is one that is a single value. The table is the one place that knows its key, its reader and its default.
+type setting struct {
+	key     string
+	initial string // "" leaves the zero value
+	flag    bool   // there is a flag of this name
+	path    bool   // in a file, relative to the file's folder
+	fixed   bool   // a change needs a restart
+	set     func(*Config, string) error
+	show    func(*Config) string
+}
+
+var settings = []setting{
+	value("listen", "", hostPort, func(c *Config) *string { return &c.Listen }, isFlag, isFixed),
+	value("admin", "", own, func(c *Config) *string { return &c.Admin }, isFlag, isFixed),
+	value("plain_http", "false", yesNo, func(c *Config) *bool { return &c.PlainHTTP }, isFixed),
+	value("tls.certificate", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.Certificate }, isPath, isFixed),
+	value("tls.key", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.Key }, isPath, isFixed),
+	value("tls.client_ca", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.ClientCA }, isPath, isFixed),
+	value("trust", "", strictyaml.Text, func(c *Config) *string { return &c.Trust }, isFlag, isPath, isFixed),
+	value("policy", "", strictyaml.Text, func(c *Config) *string { return &c.Policy }, isFlag, isPath, isFixed),
+	value("state", "", strictyaml.Text, func(c *Config) *string { return &c.State }, isFlag, isPath, isFixed),
+	value("store", "sqlite", strictyaml.OneOf(SQLite, Memory), func(c *Config) *Engine { return &c.Store }, isFixed),
+	value("limits.rate", "0", rate, func(c *Config) *float64 { return &c.Limits.Rate }),
+	value("limits.burst", "1", strictyaml.Count, func(c *Config) *int { return &c.Limits.Burst }),
+	value("limits.addresses", "65536", strictyaml.Count, func(c *Config) *int { return &c.Limits.Addresses }),
+	value("limits.in_flight", "256", strictyaml.Count, func(c *Config) *int { return &c.Limits.InFlight }, isFixed),
+	value("limits.connections", "4096", strictyaml.Count, func(c *Config) *int { return &c.Limits.Connections }, isFixed),
+	value("retention.decisions", "2160h", retention, func(c *Config) *time.Duration { return &c.Retention.Decisions }, isFixed),
+	value("retention.subscribers", "4392h", retention, func(c *Config) *time.Duration { return &c.Retention.Subscribers }, isFixed),
+	value("log", "info", level, func(c *Config) *slog.Level { return &c.Log }),
+}
+
+// value makes a setting of a reader of its text and the place where it is kept.
+func value[T any](key, initial string, parse func(string) (T, error), place func(*Config) *T, traits ...func(*setting)) setting {
+	s := setting{key: key, initial: initial,
+		set: func(c *Config, text string) (err error) {
+			got, err := parse(text)
+			if err == nil {
+				*place(c) = got
+			}
+			return err
+		},
+		show: func(c *Config) string { return text(*place(c)) },
+	}
+	for _, trait := range traits {
+		trait(&s)
+	}
+	return s
+}
+
+func isFlag(s *setting)  { s.flag = true }
+func isPath(s *setting)  { s.path = true }
+func isFixed(s *setting) { s.fixed = true }
+
+// text is a value as a file has it.
+func text(value any) string {
+	if l, ok := value.(slog.Level); ok {
+		return strings.ToLower(l.String())
+	}
+	return fmt.Sprint(value)
+}
+
+func hostPort(text string) (string, error) {
+	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
+		return "", fmt.Errorf("%q is no address: want HOST:PORT, such as 127.0.0.1:8080 or [::]:8443", text)
+	}
+	return text, nil
+}
+
+// own is an address for the operator: without a host it is of this machine only.
+func own(text string) (string, error) {
+	text, err := hostPort(text)
+	if err == nil && strings.HasPrefix(text, ":") {
+		text = "127.0.0.1" + text
+	}
+	return text, err
+}
+
+func yesNo(text string) (bool, error) {
+	if text != "true" && text != "false" {
+		return false, fmt.Errorf("%q: want true or false", text)
+	}
+	return text == "true", nil
+}
+
+func rate(text string) (float64, error) {
+	const most = 1e6
+	r, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(r >= 0 && r <= most) || math.Signbit(r) {
+		return 0, fmt.Errorf("%q: want requests a second, such as 100, at most %.0f; 0 is not limited", text, most)
+	}
+	return r, nil
+}
+
+// retention is at least a day: what is kept also answers retransmissions and re-registrations.
+func retention(text string) (time.Duration, error) {
+	const least, most = 24 * time.Hour, 10 * 365 * 24 * time.Hour
+	d, err := strictyaml.Duration(most)(text)
+	if err == nil && d < least {
+		return 0, fmt.Errorf("%s is less than 24h, the least: re-registrations rest on what is kept", text)
+	}
+	return d, err
+}
+
+func level(text string) (slog.Level, error) {
+	var l slog.Level
+	switch text {
+	case "debug", "info", "warn", "error":
+		return l, l.UnmarshalText([]byte(text))
+	}
+	return l, fmt.Errorf("unknown word %q: want debug, info, warn or error", text)
+}
+
+// Loopback reports that an address can be reached from this machine only.
+func Loopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
