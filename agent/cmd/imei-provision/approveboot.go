@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,6 +34,9 @@ var approveBootCommand = command{
 		flags.Func("epoch", "the approval ends on devices whose epoch counter is above `N`, from 1; without it, it never ends", func(text string) (err error) {
 			if f.epoch, err = strconv.ParseUint(text, 10, 64); err != nil || f.epoch == 0 {
 				return errors.New("want a number from 1")
+			}
+			if f.epoch == math.MaxUint64 {
+				return errors.New("no counter rises above that, so the approval would never end: leave --epoch out to say so")
 			}
 			return nil
 		})

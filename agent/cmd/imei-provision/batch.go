@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"imei-attest/agent/provision"
@@ -181,22 +180,6 @@ func (f *batchFlags) checkManifest(oem *provision.OEM, journal *provision.Journa
 			f.manifest, err, f.journal)
 	}
 	return nil
-}
-
-// openRegular opens a file that can be read to its end at once. A pipe may never have one.
-func openRegular(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file: pipes, devices and folders are not read", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
 }
 
 func readRegular(path string) ([]byte, error) {

@@ -7,8 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"imei-attest/agent/provision"
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/attest/attesttest"
 )
@@ -155,6 +158,7 @@ func TestHelpOfAGroup(t *testing.T) {
 		for _, help := range []string{"-h", "--help", "help"} {
 			imeiProvision(t, group, help).want(t, exitYes, command, "")
 		}
+		{"an epoch that never ends", []string{"approve-boot", "--oem", keys, "--pcrs", "", "--epoch", "18446744073709551615", "--approvals", t.TempDir()}, exitUsage, "leave --epoch out"},
 		for _, args := range [][]string{{group}, {group, "nosuch"}, {group, "--json"}} {
 			r := imeiProvision(t, args...)
 			r.want(t, exitUsage, "", command)
@@ -192,4 +196,33 @@ func names(pattern *regexp.Regexp, text string) []string {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// A pipe may never end, and one that nobody writes to cannot even be opened: each input is a regular file.
+func TestPipesAreNotRead(t *testing.T) {
+	keys, pipe := oem(t), filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	anchor := filepath.Join(keys, provision.AnchorFile)
+	for _, args := range [][]string{
+		{"plan", "--anchor", pipe},
+		{"plan", "--anchor", anchor, "--package", pipe},
+		{"sign", "--oem", keys, "--request", pipe, "--out", filepath.Join(t.TempDir(), "package")},
+		{"install", "--anchor", anchor, "--vault", "tpm:/dev/no-such-tpm", "--package", pipe},
+		{"enroll", "challenge", "--anchor", anchor, "--imei", attesttest.IMEI1, "--request", pipe, "--ek-names", "x", "--register", "x", "--pending", "x", "--out", filepath.Join(t.TempDir(), "challenge")},
+		{"manifest", "verify", pipe, "--anchor", anchor},
+		{"oem-key", "--development", "--passphrase-file", pipe, "--out", filepath.Join(t.TempDir(), "oem")},
+	} {
+		ended := make(chan result, 1)
+		go func() { ended <- imeiProvision(t, args...) }()
+		select {
+		case r := <-ended:
+			if r.code != exitUsage || !strings.Contains(r.stderr, "no regular file") {
+				t.Errorf("%q: exit %d, want %d: %s", args, r.code, exitUsage, r.stderr)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%q waits for a pipe", args)
+		}
+	}
 }
