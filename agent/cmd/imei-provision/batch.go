@@ -58,7 +58,7 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	oem, err := f.device.keys.load(stderr, provision.Duties()...)
+	oem, err := f.device.keys.load(stderr, provision.DutyCredential, provision.DutyNV, provision.DutyBoot)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,7 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	oem, err := f.keys.load(stderr, provision.Duties()...)
+	oem, err := f.keys.load(stderr, provision.DutyCredential, provision.DutyNV, provision.DutyBoot)
 	if err != nil {
 		return err
 	}
