@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
@@ -244,10 +243,14 @@ func (h *factoryHall) run(k kill, args ...string) (code int) {
 	c := exec.CommandContext(h.t.Context(), os.Args[0], args...)
 	c.Env = append(os.Environ(), beVariable+"="+k.victim, killAtVariable+"="+strconv.Itoa(k.at), killAfterVariable+"="+k.after.String())
 	c.Dir = h.dir
-	var stderr bytes.Buffer
-	c.Stdout, c.Stderr = io.Discard, &stderr
-	c.WaitDelay = time.Second
-	err := c.Run()
+	// No pipe: a program that is killed may leave others behind that keep it open.
+	stderr, err := os.Create(h.path("stderr"))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	defer stderr.Close()
+	c.Stderr = stderr
+	err = c.Run()
 	var exit *exec.ExitError
 	switch {
 	case err == nil:
@@ -256,8 +259,9 @@ func (h *factoryHall) run(k kill, args ...string) (code int) {
 	case exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
 		h.killed = append(h.killed, max(h.taken(), 1))
 	}
-	if text := stderr.String(); strings.Contains(text, "panic") || strings.Contains(text, "scrap") {
-		h.t.Errorf("%+v:\n%s", k, text)
+	text, err := os.ReadFile(stderr.Name())
+	if err != nil || bytes.Contains(text, []byte("panic")) || bytes.Contains(text, []byte("scrap")) {
+		h.t.Errorf("%+v: %v\n%s", k, err, text)
 	}
 	return c.ProcessState.ExitCode()
 }
@@ -268,7 +272,8 @@ var unharmed = kill{victim: "nothing"}
 func (h *factoryHall) finish(what string) {
 	h.t.Helper()
 	if code := h.batch(unharmed); code != exitYes {
-		h.t.Fatalf("%s: the last run exits with %d", what, code)
+		text, _ := os.ReadFile(h.path("stderr"))
+		h.t.Fatalf("%s: the last run exits with %d:\n%s", what, code, text)
 	}
 	imeiProvision(h.t, "manifest", "verify", h.path("manifest"), "--anchor", filepath.Join(h.oem, provision.AnchorFile),
 		"--journal", h.path("line.journal"), "--credentials", h.path("credentials")).
@@ -436,7 +441,8 @@ func (h *factoryHall) killAtRandom(r *rand.Rand, units int) {
 	const linesOfUnit, between = 13, 4 * time.Millisecond
 	for code, runs := -1, 0; code != exitYes; runs++ {
 		if runs > 2*units {
-			h.t.Fatal("there is no end")
+			text, _ := os.ReadFile(h.path("stderr"))
+			h.t.Fatalf("there is no end:\n%s", text)
 		}
 		k := kill{[]string{"tool", "engine"}[r.IntN(2)], 1 + r.IntN(4*linesOfUnit), 1 + time.Duration(r.Int64N(int64(between)))}
 		code = h.batch(k, "--stop-after", "1")
