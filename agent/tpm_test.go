@@ -53,6 +53,7 @@ func (b *bench) provision(variant attest.NVVariant) *attest.SignedCredential {
 	b.t.Helper()
 	oem := &provision.OEM{
 		Issuer: "tag:example,2026:oem", ID: attest.PENOEMID(32473), TACs: []string{"*"},
+		Development: true, StorageKinds: []attest.StorageKind{attest.StorageTPMEmulated},
 		Credential: attesttest.Key("oem credential"), NV: attesttest.Key("oem nv"), Boot: attesttest.Key("oem boot"),
 		Standby: attesttest.Key("oem boot standby"), StandbyPublic: &attesttest.Key("oem boot standby").PublicKey,
 	}

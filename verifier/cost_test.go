@@ -11,8 +11,8 @@ import (
 	"imei-attest/verifier"
 )
 
-// TestWhichSignaturesAreVerified counts the signatures that a judgement rests on: those that change it when they are spoiled,
-// where they come from the token or from the store. The benchmarks show that none is verified twice.
+// TestWhichSignaturesAreVerified finds the signatures that a judgement rests on: those that change it when they are spoiled,
+// where they come from the token or from the store. TestNoSignatureIsVerifiedTwice counts.
 func TestWhichSignaturesAreVerified(t *testing.T) {
 	const ofToken, ofCredential, ofProof = "token", "Credential", "proof"
 	for _, c := range []struct {
@@ -55,6 +55,39 @@ func TestWhichSignaturesAreVerified(t *testing.T) {
 			}
 			if !slices.Equal(got, c.want) {
 				t.Errorf("the signatures of %v are verified, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestNoSignatureIsVerifiedTwice(t *testing.T) {
+	for _, c := range []struct {
+		name        string
+		proofs      bool
+		first, warm uint64
+	}{
+		{"profile A", false, 2, 1},
+		{"profile B", true, 3, 2},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			l, device := newLab(t), newTPM(func(e *attest.Credential) { e.Storage.RollbackProtected = !c.proofs })
+			for i, want := range []uint64{c.first, c.warm, c.warm} {
+				var carried []byte
+				if i == 0 {
+					carried = attesttest.SignedCredential(device.credential)
+				}
+				token := answering(l.mint(), carried)
+				if c.proofs {
+					device.Counter++
+					token = attesttest.ProvedToken(claimsOf(token), device.credential, device.CounterProof, carried)
+				}
+				before := attest.Verifications()
+				if got := l.judge(token, nil); got != affirmed {
+					t.Fatalf("token %d: %v", i+1, got)
+				}
+				if got := attest.Verifications() - before; got != want {
+					t.Errorf("token %d: %d signatures were verified, want %d", i+1, got, want)
+				}
 			}
 		})
 	}

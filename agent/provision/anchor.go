@@ -69,23 +69,22 @@ func isTAC(text string) bool {
 	return err == nil && string(id.TAC()) == text
 }
 
-func (a Anchor) storageKinds() []string {
+func (a Anchor) storageKinds() []attest.StorageKind {
 	kinds := []attest.StorageKind{attest.StorageTPMDiscrete, attest.StorageTPMFirmware}
 	if a.Development {
 		kinds = append(kinds, attest.StorageSoftware, attest.StorageTPMEmulated)
 	}
-	names := make([]string, len(kinds))
-	for i, kind := range kinds {
-		names[i] = kind.String()
-	}
-	return names
+	return kinds
 }
 
 // encode gives the anchor's file for the keys of o.
 func (a Anchor) encode(o *OEM) ([]byte, error) {
 	f := anchorFile{
 		Issuer: a.Issuer, OEMID: a.OEMID.String(), CredentialKeys: make([]string, 1),
-		TACs: a.TACs, StorageKinds: a.storageKinds(), Development: a.Development,
+		TACs: a.TACs, Development: a.Development,
+	}
+	for _, kind := range o.StorageKinds {
+		f.StorageKinds = append(f.StorageKinds, kind.String())
 	}
 	for _, k := range []struct {
 		into *string
@@ -131,6 +130,13 @@ func ReadAnchor(text []byte) (*OEM, error) {
 		return nil, err
 	}
 	o := &OEM{Issuer: f.Issuer, ID: id, TACs: f.TACs, Development: f.Development}
+	for _, name := range f.StorageKinds {
+		kind, err := attest.ParseStorageKind(name)
+		if err != nil {
+			return nil, fmt.Errorf("%w: storage_kinds: %w", ErrAnchor, err)
+		}
+		o.StorageKinds = append(o.StorageKinds, kind)
+	}
 	if err := f.publicKeys(o); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrAnchor, err)
 	}
@@ -176,6 +182,16 @@ func (o *OEM) checkTACs(u Unit) error {
 		}
 	}
 	return nil
+}
+
+// checkKind keeps the manufacturer from vouching for storage that its anchor does not list.
+func (o *OEM) checkKind(kind attest.StorageKind) error {
+	if slices.Contains(o.StorageKinds, kind) {
+		return nil
+	}
+	return fmt.Errorf("%w does not list storage kind %s: verifiers would refuse the device; "+
+		"trials take keys of imei-provision oem-key --development, other storage an entry in storage_kinds of %s there and at the operators",
+		ErrAnchor, kind, AnchorFile)
 }
 
 func parsePublicPEM(text string) (*ecdsa.PublicKey, error) {

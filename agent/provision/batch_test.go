@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -540,6 +541,117 @@ func TestForgottenUnits(t *testing.T) {
 		l.rows(c.rows...)
 		if got := j.Forgotten(l.units()); got != c.want {
 			t.Errorf("%s: %d units forgotten, want %d", c.name, got, c.want)
+		}
+	}
+}
+
+// diary is a journal's file that notes what is done to it, in one list with what is done to the vaults.
+type diary struct {
+	provision.JournalFile
+	events *[]string
+}
+
+func (d diary) Write(line []byte) (int, error) {
+	*d.events = append(*d.events, "write")
+	return d.JournalFile.Write(line)
+}
+
+func (d diary) Sync() error {
+	err := d.JournalFile.Sync()
+	*d.events = append(*d.events, "sync")
+	return err
+}
+
+// watched are vaults whose every use is noted.
+type watched struct {
+	*line
+	events *[]string
+}
+
+func (w watched) note() { *w.events = append(*w.events, "vault") }
+
+func (w watched) Next(ctx context.Context, u provision.LineUnit) (string, error) {
+	w.note()
+	return w.line.Next(ctx, u)
+}
+
+func (w watched) Identify(ctx context.Context, spec string) (string, error) {
+	w.note()
+	return w.line.Identify(ctx, spec)
+}
+
+func (w watched) Provision(ctx context.Context, spec string, u provision.Unit, progress provision.Progress) (*provision.Result, error) {
+	w.note()
+	return w.line.Provision(ctx, spec, u, func(step provision.Step, detail string) error {
+		err := progress(step, detail)
+		w.note() // what comes after the step
+		return err
+	})
+}
+
+// Each line is on the disk before anything else happens to a vault: after a power cut the journal knows at least as much as they do.
+func TestEachLineIsOnTheDiskBeforeTheNextUseOfAVault(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 2)...)
+	l.fault = failAt(number(t, 1), provision.StepCredential) // a line about a failure, too
+	j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer j.Close()
+	var events []string
+	j.Wrap(func(f provision.JournalFile) provision.JournalFile { return diary{f, &events} })
+	b := provision.Batch{Journal: j, Units: l.units(), Vaults: watched{l, &events}, Now: func() time.Time { return attesttest.Now }}
+	if _, err := b.Run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for i, e := range events {
+		if e != "write" {
+			continue
+		}
+		lines++
+		if i+1 == len(events) || events[i+1] != "sync" {
+			t.Errorf("line %d is not on the disk before what follows: %v", lines, events[i:])
+		}
+	}
+	if want := 12; lines != want { // begin, plan, key, credential, write, self-test, done; begin to credential, failed
+		t.Errorf("%d lines, want %d: %v", lines, want, events)
+	}
+}
+
+// A Credential was signed for a vault, and the power failed before it was in: blank as the vault looks, it may hold that Credential after all,
+// and is no other unit's.
+func TestABlankVaultIsNotGivenToASecondUnit(t *testing.T) {
+	for _, scrap := range [][]int{nil, {1}} {
+		l := newLine(t, rowsOf(t, 0, 2)...)
+		l.at = func(provision.LineUnit) string { return "the blank one" }
+		ctx, cut := context.WithCancel(t.Context())
+		l.fault = func(_ provision.Unit, step provision.Step) error {
+			if step == provision.StepCredential {
+				cut()
+			}
+			return ctx.Err()
+		}
+		j, err := l.oem.OpenJournal(l.journalPath(), "test", attesttest.Now)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := provision.Batch{Journal: j, Units: l.units()[:1], Vaults: l, Now: func() time.Time { return attesttest.Now }}
+		if _, err := b.Run(ctx); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := os.Stat(filepath.Join(l.dir, "the blank one", softvault.CredentialFile)); !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("the vault is not blank: %v", err)
+		}
+		l.fault, l.scrap = failAt(number(t, 0), provision.StepPlan), scrap
+		l.want(0, 0, 2-len(scrap), len(scrap))
+		text, err := os.ReadFile(l.journalPath())
+		const says = "the vault at the blank one is that of row 1 with serial 1, and may hold its Credential"
+		if err != nil || !regexp.MustCompile(`"step":"failed","row":2,.*`+says).Match(text) {
+			t.Errorf("scrapped %v: row 2 did not fail because %q, %v:\n%s", scrap, says, err, text)
 		}
 	}
 }

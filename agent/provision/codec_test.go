@@ -34,7 +34,8 @@ func sampleRequest(t testing.TB, oem *provision.OEM) provision.Request {
 func laboratory() *provision.OEM {
 	return &provision.OEM{
 		Issuer: anchor.Issuer, ID: anchor.OEMID, TACs: []string{"*"}, Development: true,
-		Credential: attesttest.Key("oem credential"), NV: attesttest.Key("oem nv"), Boot: attesttest.Key("oem boot"),
+		StorageKinds: []attest.StorageKind{attest.StorageTPMEmulated},
+		Credential:   attesttest.Key("oem credential"), NV: attesttest.Key("oem nv"), Boot: attesttest.Key("oem boot"),
 		StandbyPublic: &attesttest.Key("oem boot standby").PublicKey,
 	}
 }

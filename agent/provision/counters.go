@@ -55,20 +55,33 @@ func (j *job) isRollbackProtected(kind attest.StorageKind) bool {
 	return j.RollbackProtected || kind == attest.StorageTPMDiscrete && j.profile.Variant == attest.NVPlatform
 }
 
-// findApproval looks for an approval that serves this device, its registers having this digest. One that the device's
-// epoch counter has ended is a refusal: to approve the same software anew would undo what was revoked.
+// findApproval looks for an approval that serves this device, its registers having this digest. Without one it is refused,
+// but for a laboratory's, which gets nil. One that the device's epoch counter has ended is a refusal: to approve the same software anew
+// would undo what was revoked.
 func (j *job) findApproval(digest [32]byte) (*tpmprofile.BootApproval, error) {
-	var revoked error
+	var refused error
+	if !j.oem.Development {
+		refused = j.notApproved(digest)
+	}
 	for _, a := range j.Approvals {
 		fits := a.PCRs == j.PCRs && a.Keys.Equal(j.oem.BootKeys()) && a.Fits(digest)
 		switch {
 		case !fits || a.Variant != 0 && a.Variant != j.profile.Variant:
 		case a.IsRevoked(j.epoch):
-			revoked = fmt.Errorf("%w: %s approves the software that runs up to epoch %d, and this device's epoch counter is at %d; "+
+			refused = fmt.Errorf("%w: %s approves the software that runs up to epoch %d, and this device's epoch counter is at %d; "+
 				"install newer software, or approve this one for a higher epoch", ErrRefused, a.Name, a.Epoch, j.epoch)
 		default:
 			return &a, nil
 		}
 	}
-	return nil, revoked
+	return nil, refused
+}
+
+// notApproved says how the boot state is approved, by who has the boot key and has seen the state.
+func (j *job) notApproved(digest [32]byte) error {
+	if j.PCRs.IsEmpty() {
+		return fmt.Errorf(`%w: there is no boot approval for devices whose boot is not measured; run imei-provision approve-boot --pcrs "" first`, ErrRefused)
+	}
+	return fmt.Errorf("%w: no boot approval fits what registers %s hold; if devices ship in this state, run imei-provision approve-boot --pcrs %s --digest %x --epoch N first",
+		ErrRefused, j.PCRs, j.PCRs, digest)
 }

@@ -28,27 +28,35 @@ func (j *job) persist(ctx context.Context) error {
 	return j.progress(StepPersist, "the device key is at handle %#x", uint32(tpmprofile.KeyHandle))
 }
 
-// requireMeasured refuses a real TPM in which nothing was measured, before anything is written: the approval of that
-// state would open every device of the manufacturer whose TPM somebody resets.
-func (j *job) requireMeasured(ctx context.Context) error {
-	if j.PCRs.IsEmpty() || j.oem.Development || j.tpm.Engine().IsEmulator() {
-		return nil
+// requireFit refuses a TPM of a kind that the manufacturer does not vouch for, or in which nothing was measured, before
+// anything is written.
+func (j *job) requireFit(ctx context.Context) error {
+	if err := j.oem.checkKind(j.storage().Kind); err != nil {
+		return err
 	}
 	digest, err := j.tpm.ReadPCRs(ctx, j.PCRs)
-	if err == nil && digest == j.PCRs.ResetDigest() {
-		err = fmt.Errorf("%w: registers %s hold their reset values, so nothing measured this boot; enable measured boot, or say with an empty list of registers that the boot is not measured",
-			ErrRefused, j.PCRs)
+	if err != nil {
+		return err
+	}
+	return j.oem.checkMeasured(j.PCRs, digest)
+}
+
+// requireApproval refuses a boot state that nobody has approved, before anything is written.
+func (j *job) requireApproval(ctx context.Context) error {
+	digest, err := j.tpm.ReadPCRs(ctx, j.PCRs)
+	if err == nil {
+		_, err = j.findApproval(digest)
 	}
 	return err
 }
 
-// approve signs the boot state the TPM is in, unless an approval exists.
+// approve finds the approval of the boot state that the TPM is in. A laboratory's is signed now if there is none.
 func (j *job) approve(ctx context.Context) error {
 	digest, err := j.tpm.ReadPCRs(ctx, j.PCRs)
 	if err != nil {
 		return err
 	}
-	if !j.PCRs.IsEmpty() && digest == j.PCRs.ResetDigest() {
+	if isReset(j.PCRs, digest) {
 		j.result.NothingMeasured = true
 		if err := j.progress(StepApprove, "WARNING: %s hold their reset values: nothing measured this boot, and this approval opens every device of yours whose TPM is reset; never ship it", j.PCRs); err != nil {
 			return err
@@ -70,7 +78,7 @@ func (j *job) approve(ctx context.Context) error {
 	if err := j.SaveApproval(a); err != nil {
 		return fmt.Errorf("keeping the boot approval: %w", err)
 	}
-	j.result.Approval = a
+	j.result.Approval, j.result.NewApproval = a, true
 	if j.PCRs.IsEmpty() {
 		return j.progress(StepApprove, "%s: boot UNMEASURED, any software may use the key", a.Name)
 	}

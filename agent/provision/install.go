@@ -19,7 +19,7 @@ func NewRequest(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, optio
 		return Request{}, err
 	}
 	j := newJob(tpm, oem, unit, options)
-	for _, step := range []func(context.Context) error{j.plan, j.requireMeasured} {
+	for _, step := range []func(context.Context) error{j.plan, j.requireFit} {
 		if err := step(ctx); err != nil {
 			return Request{}, err
 		}

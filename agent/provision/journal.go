@@ -44,7 +44,7 @@ var (
 // before the next thing is done. It holds no whole IMEI, but whoever reads it can try all IMEIs of a TAC against
 // its tags, so it is as private as the list of units: mode 0600.
 type Journal struct {
-	file  *os.File
+	file  journalFile
 	oem   *OEM // nil when it is only read
 	Batch string
 	salt  []byte
@@ -53,6 +53,12 @@ type Journal struct {
 	lines int
 	// Cut is how many bytes of a line without an end a crash had left behind; they were cut off.
 	Cut int
+}
+
+// journalFile is where lines go once the journal is open.
+type journalFile interface {
+	io.WriteCloser
+	Sync() error // returns when all that was written is on the disk
 }
 
 // journalHead is the first line.
@@ -105,7 +111,7 @@ func (o *OEM) OpenJournal(path, batch string, now time.Time) (*Journal, error) {
 	}
 	j := newJournal(o, batch)
 	j.file = file
-	if err := j.open(path, now); err != nil {
+	if err := j.open(path, file, now); err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 	}
 	return j, nil
@@ -115,8 +121,8 @@ func newJournal(oem *OEM, batch string) *Journal {
 	return &Journal{oem: oem, Batch: batch, units: make(map[string]*unitState), byTag: make(map[string][]*unitState)}
 }
 
-func (j *Journal) open(path string, now time.Time) error {
-	info, err := j.file.Stat()
+func (j *Journal) open(path string, file *os.File, now time.Time) error {
+	info, err := file.Stat()
 	if err != nil {
 		return err
 	}
@@ -126,18 +132,18 @@ func (j *Journal) open(path string, now time.Time) error {
 	if info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%w: others have permissions (%#o); run chmod 600 on it", privatefile.ErrExposed, info.Mode().Perm())
 	}
-	if err := syscall.Flock(int(j.file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+	if err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return fmt.Errorf("%w (%v): wait for its end", ErrJournalBusy, err)
 	}
-	whole, err := j.read(j.file)
+	whole, err := j.read(file)
 	if err != nil {
 		return err
 	}
-	if err := j.file.Truncate(whole); err != nil {
+	if err := file.Truncate(whole); err != nil {
 		return err
 	}
 	if whole > 0 {
-		return j.file.Sync()
+		return file.Sync()
 	}
 	return errors.Join(j.begin(now), syncFolder(filepath.Dir(path)))
 }

@@ -32,6 +32,8 @@ type OEM struct {
 	// Development: the anchor is a laboratory's.
 	Development bool
 	TACs        []string // Type Allocation Codes that its anchor lets it endorse; "*" stands for all
+	// StorageKinds are those that its anchor lets it vouch for.
+	StorageKinds []attest.StorageKind
 
 	Credential crypto.Signer // signs Credentials; P-256 or P-384
 	NV         crypto.Signer // allows to write and to lock records; P-256
@@ -74,7 +76,7 @@ func NewOEM(folder string, a Anchor, keys Keys) (*OEM, error) {
 			return nil, fmt.Errorf("%s exists: keys are never overwritten; choose another folder: %w", filepath.Join(folder, name), os.ErrExist)
 		}
 	}
-	o := &OEM{Issuer: a.Issuer, ID: a.OEMID, TACs: a.TACs, Development: a.Development}
+	o := &OEM{Issuer: a.Issuer, ID: a.OEMID, TACs: a.TACs, StorageKinds: a.storageKinds(), Development: a.Development}
 	for _, duty := range Duties() {
 		key, err := keys.make(filepath.Join(folder, duty.File()), duty)
 		if err != nil {
@@ -106,11 +108,11 @@ func (k Keys) make(path string, duty Duty) (crypto.Signer, error) {
 }
 
 // LoadOEM reads what [GenerateOEM] wrote. It refuses keys that others may read, and an anchor that is not theirs. The
-// standby key may be kept elsewhere: only its public half is needed, until it must approve a boot state.
+// boot keys may be kept elsewhere: only their public halves are needed, until one must approve a boot state.
 func LoadOEM(folder string) (*OEM, error) { return OpenOEM(folder, KeyOpener{}, Duties()...) }
 
 // OpenOEM reads the anchor in a folder and opens the private keys of some duties. Those of the others may be kept
-// elsewhere, and so may the standby key; what needs them says so.
+// elsewhere, and so may the boot keys; what needs them says so.
 func OpenOEM(folder string, opener KeyOpener, wanted ...Duty) (*OEM, error) {
 	path := filepath.Join(folder, AnchorFile)
 	text, err := os.ReadFile(path)
@@ -123,7 +125,7 @@ func OpenOEM(folder string, opener KeyOpener, wanted ...Duty) (*OEM, error) {
 	}
 	for _, duty := range wanted {
 		key, err := opener.open(filepath.Join(folder, duty.File()))
-		if errors.Is(err, fs.ErrNotExist) && duty == DutyStandby {
+		if errors.Is(err, fs.ErrNotExist) && (duty == DutyBoot || duty == DutyStandby) {
 			continue
 		}
 		if err != nil {
@@ -167,8 +169,12 @@ func (o *OEM) BootKeys() tpmprofile.BootKeys {
 	return tpmprofile.BootKeys{Primary: publicKey(o.Boot), Standby: o.StandbyPublic}
 }
 
-// ApproveBoot signs a boot state with the key of a role.
+// ApproveBoot signs a boot state with the key of a role. [ErrRefused] is a state in which nothing was measured: its approval
+// would open every device of the manufacturer whose TPM somebody resets, so only a laboratory signs it.
 func (o *OEM) ApproveBoot(role tpmprofile.BootRole, state tpmprofile.BootState) (tpmprofile.BootApproval, error) {
+	if err := o.checkMeasured(state.PCRs, state.Digest); err != nil {
+		return tpmprofile.BootApproval{}, err
+	}
 	key := o.Boot
 	if role == tpmprofile.RoleStandby {
 		key = o.Standby
@@ -181,6 +187,18 @@ func (o *OEM) ApproveBoot(role tpmprofile.BootRole, state tpmprofile.BootState) 
 		return tpmprofile.BootApproval{}, fmt.Errorf("%s boot key: %w", role, err)
 	}
 	return tpmprofile.Approve(rand.Reader, o.BootKeys(), role, signer, state)
+}
+
+func (o *OEM) checkMeasured(registers tpmprofile.PCRSelection, digest [32]byte) error {
+	if o.Development || !isReset(registers, digest) {
+		return nil
+	}
+	return fmt.Errorf("%w: registers %s hold their reset values, so nothing measured that boot; enable measured boot, or say with an empty list of registers that the boot is not measured",
+		ErrRefused, registers)
+}
+
+func isReset(registers tpmprofile.PCRSelection, digest [32]byte) bool {
+	return !registers.IsEmpty() && digest == registers.ResetDigest()
 }
 
 // signNV signs an authorisation with the NV key.
@@ -196,8 +214,11 @@ func (o *OEM) signNV(content []byte) (signature [tpmprofile.SignatureBytes]byte,
 	return signature, err
 }
 
-// signCredential signs a Credential with the credential key.
+// signCredential signs a Credential with the credential key, if the anchor lists its kind of storage.
 func (o *OEM) signCredential(c attest.Credential) ([]byte, error) {
+	if err := o.checkKind(c.Storage.Kind); err != nil {
+		return nil, err
+	}
 	signer, err := attest.NewSigner(o.Credential)
 	if err != nil {
 		return nil, fmt.Errorf("credential key: %w", err)

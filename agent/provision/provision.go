@@ -94,7 +94,8 @@ type Options struct {
 	// RollbackProtected says that the storage cannot be set back to an older state. A discrete TPM with the platform's
 	// counters always is, software and emulators never.
 	RollbackProtected bool
-	// Approvals are those that exist; SaveApproval takes a new one when none of them fits.
+	// Approvals are those that exist; one must fit the boot state of the unit. SaveApproval takes the new one that a laboratory,
+	// and nobody else, signs when none fits.
 	Approvals    []tpmprofile.BootApproval
 	SaveApproval func(tpmprofile.BootApproval) error
 	// OpenVault opens the finished vault for the self-test.
@@ -111,6 +112,8 @@ type Result struct {
 	WasLocked  bool // and it was locked; of Install and Lock
 	Persistent bool // the device key has a permanent place
 	Approval   tpmprofile.BootApproval
+	// NewApproval: no approval fitted, and one was signed, for a laboratory.
+	NewApproval bool
 	// NothingMeasured: the registers of the approval hold their reset values although the Credential says that the boot
 	// is measured. On a board that is not a bench, the firmware does not measure and the Credential claims too much.
 	NothingMeasured bool

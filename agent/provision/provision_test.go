@@ -113,6 +113,24 @@ func TestGenerateRefusesAnAnchor(t *testing.T) {
 	}
 }
 
+// A line does without the boot key: outside a laboratory it approves nothing.
+func TestTheBootKeyMayBeKeptElsewhere(t *testing.T) {
+	whole, folder := generate(t)
+	if err := os.Remove(filepath.Join(folder, "boot.key")); err != nil {
+		t.Fatal(err)
+	}
+	o, err := provision.LoadOEM(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !o.BootKeys().Equal(whole.BootKeys()) {
+		t.Error("the devices' policy would be another one")
+	}
+	if _, err := o.ApproveBoot(tpmprofile.RolePrimary, tpmprofile.BootState{}); !errors.Is(err, provision.ErrKeyLocked) || !strings.Contains(err.Error(), "boot key is not here") {
+		t.Errorf("approving with a key that is not here: %v", err)
+	}
+}
+
 func TestTheStandbyKeyMayBeKeptElsewhere(t *testing.T) {
 	whole, folder := generate(t)
 	if err := os.Remove(filepath.Join(folder, "boot-standby.key")); err != nil {
@@ -156,7 +174,7 @@ func TestLoadRefuses(t *testing.T) {
 	}{
 		"a key others may read":    {func(f string) error { return os.Chmod(filepath.Join(f, "nv.key"), 0o644) }, "chmod 600"},
 		"a folder others may read": {func(f string) error { return os.Chmod(f, 0o755) }, "chmod 700"},
-		"a key that is missing":    {func(f string) error { return os.Remove(filepath.Join(f, "boot.key")) }, "oem-key"},
+		"a key that is missing":    {func(f string) error { return os.Remove(filepath.Join(f, "nv.key")) }, "oem-key"},
 		"keys that were swapped": {func(f string) error {
 			a, b, c := filepath.Join(f, "boot.key"), filepath.Join(f, "nv.key"), filepath.Join(f, "swap")
 			return errors.Join(os.Rename(a, c), os.Rename(b, a), os.Rename(c, b))
@@ -244,6 +262,61 @@ func TestUnitsAreChecked(t *testing.T) {
 				t.Errorf("a unit with %s, by %s: %v; want %v", what, by, err, provision.ErrUnit)
 			}
 		}
+	}
+}
+
+func TestNothingMeasuredIsApprovedInALaboratoryOnly(t *testing.T) {
+	selection, err := tpmprofile.ParsePCRs("sha256:0,2,4,7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reset := tpmprofile.BootState{PCRs: selection, Digest: selection.ResetDigest()}
+	measured := tpmprofile.BootState{PCRs: selection, Digest: [32]byte{1}}
+	oem, _ := generate(t)
+	for _, c := range []struct {
+		name        string
+		development bool
+		state       tpmprofile.BootState
+		want        error
+	}{
+		{"a laboratory, measured", true, measured, nil},
+		{"a laboratory, reset", true, reset, nil},
+		{"a manufacturer, measured", false, measured, nil},
+		{"a manufacturer, not measured and said so", false, tpmprofile.BootState{}, nil},
+		{"a manufacturer, reset", false, reset, provision.ErrRefused},
+	} {
+		oem.Development = c.development
+		for _, role := range []tpmprofile.BootRole{tpmprofile.RolePrimary, tpmprofile.RoleStandby} {
+			if _, err := oem.ApproveBoot(role, c.state); !errors.Is(err, c.want) {
+				t.Errorf("%s, %s key: %v; want %v", c.name, role, err, c.want)
+			}
+		}
+	}
+}
+
+// Storage that the anchor does not list gets no Credential: verifiers would refuse each of its tokens.
+func TestStorageThatTheAnchorDoesNotListIsRefused(t *testing.T) {
+	production := anchor
+	production.Development = false
+	oem, err := provision.GenerateOEM(filepath.Join(t.TempDir(), "oem"), production)
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(t.TempDir(), "vault")
+	_, err = software(t, oem, folder, attesttest.IMEI1)
+	if !errors.Is(err, provision.ErrAnchor) || !strings.Contains(err.Error(), "storage kind software") || !strings.Contains(err.Error(), "--development") {
+		t.Errorf("software: %v; want %v with a remedy", err, provision.ErrAnchor)
+	}
+	if _, err := os.Stat(filepath.Join(folder, softvault.CredentialFile)); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("a Credential is in the vault: %v", err)
+	}
+	r := sampleRequest(t, oem)
+	if _, err := oem.Sign(r, attesttest.Now); !errors.Is(err, provision.ErrAnchor) {
+		t.Errorf("a request for an emulated TPM: %v; want %v", err, provision.ErrAnchor)
+	}
+	r.Storage.Kind, r.Engine.Manufacturer = attest.StorageTPMDiscrete, "IFX"
+	if _, err := oem.Sign(r, attesttest.Now); err != nil {
+		t.Errorf("a request for a discrete TPM: %v", err)
 	}
 }
 

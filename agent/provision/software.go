@@ -25,7 +25,7 @@ type SoftwareVault interface {
 // Software provisions a vault without secure storage: sign credential, write, read back, self-test. Of options it
 // uses Now, Rand, OpenVault and Progress. Run again, it keeps the Credential of the same unit and refuses another.
 func Software(ctx context.Context, vault SoftwareVault, oem *OEM, unit Unit, options Options) (*Result, error) {
-	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
+	if err := errors.Join(unit.Check(), oem.checkTACs(unit), oem.checkKind(attest.StorageSoftware)); err != nil {
 		return nil, err
 	}
 	if options.Rand == nil {

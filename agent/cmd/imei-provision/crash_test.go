@@ -5,11 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,16 +22,18 @@ import (
 	"imei-attest/agent/tpmvault/tpmdev"
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/attest"
+	"imei-attest/attest/attesttest"
 	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
 	"imei-attest/testbench/peertest"
 )
 
-// Variables that turn this test binary into the program, which kills at the n-th line it prints: itself, or the TPM
-// engine in hand. With --steps each line of the journal is followed by one.
+// Variables that turn this test binary into the program, which kills when it has printed some lines: itself, or the TPM
+// engine in hand. install and lock print one for each step; with --steps, batch prints one after each line of the journal.
 const (
-	beVariable     = "IMEI_PROVISION_TEST_KILLS" // "tool", "engine" or "nothing"
-	killAtVariable = "IMEI_PROVISION_TEST_AT"
+	beVariable        = "IMEI_PROVISION_TEST_KILLS" // "tool", "engine" or "nothing"
+	killAtVariable    = "IMEI_PROVISION_TEST_AT"
+	killAfterVariable = "IMEI_PROVISION_TEST_AFTER"
 )
 
 func TestMain(m *testing.M) {
@@ -40,24 +42,39 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	at, _ := strconv.Atoi(os.Getenv(killAtVariable))
-	stderr := &killer{victim: victim, at: at}
+	after, _ := time.ParseDuration(os.Getenv(killAfterVariable))
+	stderr := &killer{kill: kill{victim, at, after}}
+	if i := slices.Index(os.Args, "--vault"); i > 0 {
+		stderr.socket = strings.TrimPrefix(os.Args[i+1], socketPrefix)
+	}
 	os.Exit(run(context.Background(), os.Args[1:], os.Stdin, os.Stdout, stderr))
 }
 
-type killer struct {
+const socketPrefix = "tpm:unix:"
+
+// kill says who is killed and when.
+type kill struct {
 	victim string
-	at     int
+	at     int           // after that line, or the next with a vault in hand
+	after  time.Duration // and some time, each so many lines; 0 stops the program at the line until the victim is gone, once
+}
+
+type killer struct {
+	kill
 	lines  int
+	done   bool
 	socket string // of the vault in hand
 }
 
 func (k *killer) Write(p []byte) (int, error) {
 	k.lines++
 	n, err := os.Stderr.Write(p)
-	if _, spec, begins := strings.Cut(string(p), "tpm:unix:"); begins && strings.Contains(string(p), " begin ") {
+	if _, spec, begins := strings.Cut(string(p), socketPrefix); begins && strings.Contains(string(p), " begin ") {
 		k.socket = strings.TrimSpace(spec)
+	} else if strings.Contains(string(p), " done ") && k.after > 0 {
+		k.socket = "" // nobody misses it any more
 	}
-	if k.lines != k.at {
+	if k.victim == "nothing" || k.done || k.lines < k.at {
 		return n, err
 	}
 	pid := os.Getpid()
@@ -66,6 +83,12 @@ func (k *killer) Write(p []byte) (int, error) {
 			return n, nil // no vault is in hand
 		}
 	}
+	if k.after > 0 {
+		k.lines = 0
+		time.AfterFunc(k.after, func() { _ = syscall.Kill(pid, syscall.SIGKILL) })
+		return n, nil
+	}
+	k.done = true
 	err = syscall.Kill(pid, syscall.SIGKILL)
 	for alive(pid) {
 		time.Sleep(time.Millisecond)
@@ -100,6 +123,7 @@ type factoryHall struct {
 	oem     string
 	engines []*tpmtest.Engine // the first is vault 1; nil once it was looked into
 	ids     []imei.IMEI
+	killed  []int             // the vaults that were in hand when a victim died
 	holders map[imei.IMEI]int // how many vaults hold each
 }
 
@@ -184,7 +208,7 @@ func (h *factoryHall) grow(units int) {
 	}
 }
 
-// revive starts the engines again that were killed.
+// revive starts the engines again that were killed, and notes them.
 func (h *factoryHall) revive() {
 	h.t.Helper()
 	for i, e := range h.engines {
@@ -198,45 +222,58 @@ func (h *factoryHall) revive() {
 		if err := e.Kill(); err != nil {
 			h.t.Fatal(err)
 		}
+		h.killed = append(h.killed, i+1)
 		h.engines[i] = h.start(i + 1)
 	}
 }
 
-// batch runs the program in a process of its own, and kills it after a time unless that is 0.
-func (h *factoryHall) batch(victim string, at int, after time.Duration) (code int, lines int) {
+// batch runs the list.
+func (h *factoryHall) batch(k kill, more ...string) (code int) {
 	h.t.Helper()
 	h.revive()
 	h.heap()
-	ctx := h.t.Context()
-	if after > 0 {
-		timed, cancel := context.WithTimeout(ctx, after)
-		defer cancel()
-		ctx = timed
-	}
-	c := exec.CommandContext(ctx, os.Args[0], "batch", "--oem", h.oem, "--units", h.path("units.csv"), "--steps",
+	return h.run(k, append([]string{"batch", "--oem", h.oem, "--units", h.path("units.csv"), "--steps",
 		"--vault-command", jig, "--journal", h.path("line.journal"),
-		"--manifest", h.path("manifest"), "--credentials", h.path("credentials"), "--approvals", h.path("approvals"))
-	c.Env = append(os.Environ(), beVariable+"="+victim, killAtVariable+"="+strconv.Itoa(at))
+		"--manifest", h.path("manifest"), "--credentials", h.path("credentials"), "--approvals", h.path("approvals")}, more...)...)
+}
+
+// run runs the program in a process of its own.
+func (h *factoryHall) run(k kill, args ...string) (code int) {
+	h.t.Helper()
+	c := exec.CommandContext(h.t.Context(), os.Args[0], args...)
+	c.Env = append(os.Environ(), beVariable+"="+k.victim, killAtVariable+"="+strconv.Itoa(k.at), killAfterVariable+"="+k.after.String())
 	c.Dir = h.dir
-	var stderr bytes.Buffer
-	c.Stdout, c.Stderr = io.Discard, &stderr
-	c.WaitDelay = time.Second
-	err := c.Run()
-	var exit *exec.ExitError
-	if err != nil && !errors.As(err, &exit) && ctx.Err() == nil {
+	// No pipe: a program that is killed may leave others behind that keep it open.
+	stderr, err := os.Create(h.path("stderr"))
+	if err != nil {
 		h.t.Fatal(err)
 	}
-	if text := stderr.String(); strings.Contains(text, "panic") || strings.Contains(text, "scrap") {
-		h.t.Errorf("killing %s at %d, after %s:\n%s", victim, at, after, text)
+	defer stderr.Close()
+	c.Stderr = stderr
+	err = c.Run()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+	case !errors.As(err, &exit):
+		h.t.Fatal(err)
+	case exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL:
+		h.killed = append(h.killed, max(h.taken(), 1))
 	}
-	return c.ProcessState.ExitCode(), strings.Count(stderr.String(), "\n")
+	text, err := os.ReadFile(stderr.Name())
+	if err != nil || bytes.Contains(text, []byte("panic")) || bytes.Contains(text, []byte("scrap")) {
+		h.t.Errorf("%+v: %v\n%s", k, err, text)
+	}
+	return c.ProcessState.ExitCode()
 }
+
+var unharmed = kill{victim: "nothing"}
 
 // finish runs the batch to its end and looks into everything.
 func (h *factoryHall) finish(what string) {
 	h.t.Helper()
-	if code, _ := h.batch("nothing", 0, 0); code != exitYes {
-		h.t.Fatalf("%s: the last run exits with %d", what, code)
+	if code := h.batch(unharmed); code != exitYes {
+		text, _ := os.ReadFile(h.path("stderr"))
+		h.t.Fatalf("%s: the last run exits with %d:\n%s", what, code, text)
 	}
 	imeiProvision(h.t, "manifest", "verify", h.path("manifest"), "--anchor", filepath.Join(h.oem, provision.AnchorFile),
 		"--journal", h.path("line.journal"), "--credentials", h.path("credentials")).
@@ -341,18 +378,24 @@ func TestKilledAtEachStep(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts some 200 TPM engines: not in short tests")
 	}
+	t.Parallel()
 	row := needSwtpm(t, "")
 	const units = 3
 	for _, victim := range []string{"tool", "engine"} {
 		t.Run(victim, func(t *testing.T) {
 			t.Parallel()
-			for at, lines := 1, 1; at <= lines; at++ {
+			for at := 1; ; at++ {
 				h := newHall(t)
 				h.grow(units)
-				_, n := h.batch(victim, at, 0)
-				lines = max(lines, n+1)
+				h.batch(kill{victim: victim, at: at})
 				h.finish(fmt.Sprintf("%s killed at line %d", victim, at))
 				h.close()
+				if len(h.killed) == 0 {
+					if at < 12*units {
+						t.Errorf("the %s ends before line %d, and each unit has 12 steps", victim, at)
+					}
+					return
+				}
 				if at > 20*units {
 					t.Fatal("there is no end")
 				}
@@ -371,25 +414,96 @@ func TestKilledAtRandom(t *testing.T) {
 	case os.Getenv("IMEI_ATTEST_SOAK") == "1":
 		rounds = 10
 	}
+	t.Parallel()
 	row := needSwtpm(t, fmt.Sprintf("%d TPMs hold one IMEI each, line and TPMs killed at random", units*rounds))
 	seed := rand.Uint64()
 	r := rand.New(rand.NewPCG(seed, 1))
 	h := newHall(t)
-	kills := 0
 	for range rounds {
 		h.stop(h.taken())
 		h.grow(units)
-		for code := -1; code != exitYes; kills++ {
-			switch r.IntN(3) {
-			case 0:
-				code, _ = h.batch("engine", 1+r.IntN(30*units/4), 0)
-			case 1:
-				code, _ = h.batch("tool", 1+r.IntN(30*units/4), 0)
-			default:
-				code, _ = h.batch("nothing", 0, time.Duration(50+r.IntN(20*units))*time.Millisecond)
-			}
-		}
+		h.killAtRandom(r, units)
 		h.finish(fmt.Sprintf("seed %d", seed))
 	}
-	row.Asserted += fmt.Sprintf(", %d runs", kills)
+	quarters := make([]int, 4)
+	for _, vault := range h.killed {
+		quarters[len(quarters)*(vault-1)/h.taken()]++
+	}
+	if floor := units * rounds / 5; len(h.killed) < floor || floor > 0 && slices.Min(quarters) == 0 {
+		t.Errorf("seed %d: %d kills, %v in the quarters of the line, want at least %d and some in each", seed, len(h.killed), quarters, floor)
+	}
+	row.Asserted += fmt.Sprintf(", %d times", len(h.killed))
+}
+
+// killAtRandom runs the list until it is finished, and kills within each four units' time. Without the engine of its unit, a run stops.
+func (h *factoryHall) killAtRandom(r *rand.Rand, units int) {
+	h.t.Helper()
+	const linesOfUnit, between = 13, 4 * time.Millisecond
+	for code, runs := -1, 0; code != exitYes; runs++ {
+		if runs > 2*units {
+			text, _ := os.ReadFile(h.path("stderr"))
+			h.t.Fatalf("there is no end:\n%s", text)
+		}
+		k := kill{[]string{"tool", "engine"}[r.IntN(2)], 1 + r.IntN(4*linesOfUnit), 1 + time.Duration(r.Int64N(int64(between)))}
+		code = h.batch(k, "--stop-after", "1")
+	}
+}
+
+// The two steps that change a TPM on a line without keys are killed after each of theirs, and resume.
+func TestInstallAndLockKilledAtEachStep(t *testing.T) {
+	t.Parallel()
+	row := needSwtpm(t, "")
+	for _, victim := range []string{"tool", "engine"} {
+		for _, command := range []string{"install", "lock"} {
+			t.Run(victim+" in "+command, func(t *testing.T) {
+				t.Parallel()
+				const steps = 4 // plan, counters, define, write; plan, lock, persist, read back
+				for at := 1; ; at++ {
+					h := newHall(t)
+					h.installAndLock(command, kill{victim: victim, at: at})
+					h.close()
+					if len(h.killed) == 0 && at > steps {
+						return
+					}
+					if len(h.killed) != 1 {
+						t.Fatalf("at line %d: %d kills, want 1", at, len(h.killed))
+					}
+				}
+			})
+		}
+	}
+	row.Asserted = "one record of the package, whenever install, lock or TPM is killed"
+}
+
+// installAndLock has a unit go through the line, one command of which is killed and run again. In the end it holds the package's record.
+func (h *factoryHall) installAndLock(killed string, k kill) {
+	h.t.Helper()
+	h.engines = append(h.engines, h.start(1))
+	anchor, spec, pack := filepath.Join(h.oem, provision.AnchorFile), socketPrefix+h.socket(1), h.path("package")
+	imeiProvision(h.t, "request", "--anchor", anchor, "--vault", spec, "--imei", attesttest.IMEI1, "--out", h.path("request")).want(h.t, exitYes, "", "")
+	imeiProvision(h.t, "sign", "--oem", h.oem, "--request", h.path("request"), "--out", pack).want(h.t, exitYes, "", "")
+	for _, command := range []string{"install", "lock"} {
+		args := []string{command, "--anchor", anchor, "--vault", spec, "--package", pack}
+		if command == killed {
+			h.run(k, args...)
+			h.revive()
+		}
+		if code := h.run(unharmed, args...); code != exitYes {
+			h.t.Fatalf("%s after %+v exits with %d", command, k, code)
+		}
+	}
+	imeiProvision(h.t, "install", "--anchor", anchor, "--vault", spec, "--package", pack).want(h.t, exitYes, "installed and locked already", "")
+	imeiProvision(h.t, "approve-boot", "--oem", h.oem, "--from-device", spec, "--approvals", h.path("approvals")).want(h.t, exitYes, "", "")
+	imeiProvision(h.t, "verify", "--anchor", anchor, "--vault", spec, "--approvals", h.path("approvals")).want(h.t, exitYes, "self-test", "")
+	raw, err := os.ReadFile(pack)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	signed, err := provision.DecodePackage(raw)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if held := h.credential(1); !bytes.Equal(held.Raw, signed.Credential) {
+		h.t.Errorf("%+v: the vault holds another credential than the package", k)
+	}
 }

@@ -69,7 +69,7 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	oem, err := f.keys.load(stderr, provision.Duties()...)
+	oem, err := f.keys.load(stderr, provision.DutyCredential, provision.DutyNV, provision.DutyBoot)
 	if err != nil {
 		return err
 	}
@@ -141,6 +141,9 @@ func (f *deviceFlags) summary(w io.Writer, r *provision.Result) {
 		}
 		fmt.Fprintf(w, "boot      %s\n", boot)
 		fmt.Fprintf(w, "approval  %s\n", filepath.Join(f.approvals, r.Approval.Name))
+	}
+	if r.NewApproval {
+		fmt.Fprintln(w, "approved  this boot state for good, as a laboratory's is: outside one, approve-boot comes first")
 	}
 	if r.NothingMeasured {
 		fmt.Fprintln(w, "warning   the registers hold their reset values: if no firmware measures, provision with --pcrs \"\" instead")

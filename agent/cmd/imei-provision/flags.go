@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"math"
 	"os"
+	"syscall"
 	"time"
 
 	"imei-attest/agent"
@@ -187,12 +188,28 @@ func (f *anchorFlag) load() (*provision.OEM, error) {
 	return oem, nil
 }
 
+// openRegular opens a file that can be read to its end at once. A pipe may never have one.
+func openRegular(path string) (*os.File, error) {
+	file, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is no regular file: pipes, devices and folders are not read", path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
 // readFile reads the file that an option names.
 func readFile(option, path string) ([]byte, error) {
 	if path == "" {
 		return nil, usagef("%s is missing", option)
 	}
-	f, err := os.Open(path)
+	f, err := openRegular(path)
 	if err != nil {
 		return nil, usageError{fmt.Errorf("%s: %w", option, err)}
 	}

@@ -7,8 +7,11 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
+	"time"
 
+	"imei-attest/agent/provision"
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/attest/attesttest"
 )
@@ -44,6 +47,24 @@ func oem(t *testing.T) string {
 	t.Helper()
 	folder := filepath.Join(t.TempDir(), "oem")
 	imeiProvision(t, "oem-key", "--development", "--out", folder).want(t, exitYes, "oem-anchor.yaml", "")
+	return folder
+}
+
+// manufacturer makes keys for production whose anchor lists emulators, so that the rules outside a laboratory can be tried on one.
+func manufacturer(t *testing.T) string {
+	t.Helper()
+	folder := filepath.Join(t.TempDir(), "oem")
+	imeiProvision(t, "oem-key", "--issuer", "tag:example,2026:oem", "--oemid", "pen:32473", "--tacs", "*", "--out", folder).want(t, exitYes, "oem-anchor.yaml", "")
+	anchor := filepath.Join(folder, provision.AnchorFile)
+	text, err := os.ReadFile(anchor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const kinds = "storage_kinds:\n"
+	listed := strings.Replace(string(text), kinds, kinds+"- tpm-emulated\n", 1)
+	if err := os.WriteFile(anchor, []byte(listed), 0o644); err != nil || listed == string(text) {
+		t.Fatalf("%v in\n%s", err, text)
+	}
 	return folder
 }
 
@@ -137,6 +158,7 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"wrong vault", device("--vault", "tpm2"), exitUsage, "software:DIR"},
 		{"no keys", device("--oem", t.TempDir()), exitUsage, "oem-key"},
 		{"no approvals", device("--approvals", ""), exitUsage, "--approvals"},
+		{"an epoch that never ends", []string{"approve-boot", "--oem", keys, "--pcrs", "", "--epoch", "18446744073709551615", "--approvals", t.TempDir()}, exitUsage, "leave --epoch out"},
 		{"no TPM", device("--vault", "tpm:/dev/no-such-tpm"), exitCannot, "no TPM"},
 	} {
 		t.Run(c.name, func(t *testing.T) { imeiProvision(t, c.args...).want(t, c.code, "", c.says) })
@@ -192,4 +214,33 @@ func names(pattern *regexp.Regexp, text string) []string {
 	}
 	slices.Sort(found)
 	return found
+}
+
+// A pipe may never end, and one that nobody writes to cannot even be opened: each input is a regular file.
+func TestPipesAreNotRead(t *testing.T) {
+	keys, pipe := oem(t), filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	anchor := filepath.Join(keys, provision.AnchorFile)
+	for _, args := range [][]string{
+		{"plan", "--anchor", pipe},
+		{"plan", "--anchor", anchor, "--package", pipe},
+		{"sign", "--oem", keys, "--request", pipe, "--out", filepath.Join(t.TempDir(), "package")},
+		{"install", "--anchor", anchor, "--vault", "tpm:/dev/no-such-tpm", "--package", pipe},
+		{"enroll", "challenge", "--anchor", anchor, "--imei", attesttest.IMEI1, "--request", pipe, "--ek-names", "x", "--register", "x", "--pending", "x", "--out", filepath.Join(t.TempDir(), "challenge")},
+		{"manifest", "verify", pipe, "--anchor", anchor},
+		{"oem-key", "--development", "--passphrase-file", pipe, "--out", filepath.Join(t.TempDir(), "oem")},
+	} {
+		ended := make(chan result, 1)
+		go func() { ended <- imeiProvision(t, args...) }()
+		select {
+		case r := <-ended:
+			if r.code != exitUsage || !strings.Contains(r.stderr, "no regular file") {
+				t.Errorf("%q: exit %d, want %d: %s", args, r.code, exitUsage, r.stderr)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("%q waits for a pipe", args)
+		}
+	}
 }

@@ -24,8 +24,9 @@ type lineVaults struct {
 	device     deviceFlags // without vault and IMEIs
 	oem        *provision.OEM
 	identified string // what Identify said last
-	// unmeasured is how many vaults got an approval for a boot in which nothing was measured.
-	unmeasured int
+	// unmeasured is how many vaults got an approval for a boot in which nothing was measured, approved how many approvals
+	// were signed because none fitted.
+	unmeasured, approved int
 }
 
 // Next asks the vault command for the SPEC of the unit's vault.
@@ -113,6 +114,9 @@ func (v *lineVaults) Provision(ctx context.Context, spec string, u provision.Uni
 	}
 	if result.NothingMeasured {
 		v.unmeasured++
+	}
+	if result.NewApproval {
+		v.approved++
 	}
 	return result, nil
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"imei-attest/agent/softvault/privatefile"
@@ -52,6 +53,7 @@ func TestReadRefuses(t *testing.T) {
 		"a folder others may enter":  {func(p string) error { return os.Chmod(filepath.Dir(p), 0o711) }, "chmod 700"},
 		"a file of 1 MiB":            {func(p string) error { return os.Truncate(p, 1<<20) }, "at most"},
 		"a folder":                   {func(p string) error { return errors.Join(os.Remove(p), os.Mkdir(p, 0o700)) }, "regular"},
+		"a pipe":                     {func(p string) error { return errors.Join(os.Remove(p), syscall.Mkfifo(p, 0o600)) }, "regular"},
 		"a link": {func(p string) error {
 			return errors.Join(os.Rename(p, p+".real"), os.Symlink(p+".real", p))
 		}, "symbolic links"},

@@ -77,6 +77,7 @@ func (w *wire) Send(command []byte) ([]byte, error) {
 func manufacturer(name string) *provision.OEM {
 	return &provision.OEM{
 		Issuer: "tag:example,2026:" + name, ID: attest.PENOEMID(32473), TACs: []string{"*"},
+		Development: true, StorageKinds: []attest.StorageKind{attest.StorageTPMEmulated},
 		Credential: attesttest.Key(name + " credential"), NV: attesttest.Key(name + " nv"),
 		Boot: attesttest.Key(name + " boot"), Standby: attesttest.Key(name + " boot standby"),
 		StandbyPublic: &attesttest.Key(name + " boot standby").PublicKey,
