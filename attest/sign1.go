@@ -14,6 +14,8 @@ import (
 	"io"
 	"math"
 	"math/big"
+	"slices"
+	"sync"
 	"sync/atomic"
 
 	"github.com/fxamacker/cbor/v2"
@@ -179,14 +181,22 @@ func (m *message) verify(key *ecdsa.PublicKey) error {
 	if alg, err := AlgorithmOf(key); err != nil || alg != m.header.Algorithm {
 		return fmt.Errorf("algorithm %d does not fit the key: %w", m.header.Algorithm, ErrSignature)
 	}
-	return Verify(key, toBeSigned(m.Protected, m.Payload), m.Signature)
+	room := rooms.Get().(*[]byte)
+	defer rooms.Put(room)
+	*room = appendToBeSigned((*room)[:0], m.Protected, m.Payload)
+	return Verify(key, *room, m.Signature)
 }
+
+// rooms are where the content of a signature is put together to be hashed: each is as long as the longest that was.
+var rooms = sync.Pool{New: func() any { return new([]byte) }}
 
 // toBeSigned encodes the Sig_structure of a COSE_Sign1 without external data (RFC 9052 section 4.4): an array of the
 // context, the protected header, no external data and the payload.
-func toBeSigned(protected, payload []byte) []byte {
+func toBeSigned(protected, payload []byte) []byte { return appendToBeSigned(nil, protected, payload) }
+
+func appendToBeSigned(b, protected, payload []byte) []byte {
 	const start, noExternal = "\x84\x6aSignature1", "\x40"
-	b := make([]byte, 0, len(start)+longestHead+len(protected)+len(noExternal)+longestHead+len(payload))
+	b = slices.Grow(b, len(start)+longestHead+len(protected)+len(noExternal)+longestHead+len(payload))
 	b = append(appendBytes(append(b, start...), protected), noExternal...)
 	return appendBytes(b, payload)
 }
@@ -270,11 +280,18 @@ func Verify(key *ecdsa.PublicKey, content, signature []byte) error {
 	if size, _ := signatureBytes(alg); len(signature) != size {
 		return fmt.Errorf("a signature of %d bytes, want %d: %w", len(signature), size, ErrSignature)
 	}
-	if !verifies(key, alg, content, sigValue(signature)) {
+	der := ders.Get().(*[longestDER]byte)
+	defer ders.Put(der)
+	if !verifies(key, alg, content, appendSigValue(der[:0], signature)) {
 		return ErrSignature
 	}
 	return nil
 }
+
+// longestDER is of a signature on P-384, in bytes: each length in it fits one.
+const longestDER = 104
+
+var ders = sync.Pool{New: func() any { return new([longestDER]byte) }}
 
 var verifications atomic.Uint64
 
@@ -293,12 +310,12 @@ func verifies(key *ecdsa.PublicKey, alg Algorithm, content, der []byte) bool {
 	return ecdsa.VerifyASN1(key, sum[:], der)
 }
 
-// sigValue is R||S as an ECDSA-Sig-Value in DER (RFC 3279 section 2.2.3), for which crypto/ecdsa need not make numbers of the
-// halves. On P-384 it has at most 104 bytes, so that each length fits one byte.
-func sigValue(signature []byte) []byte {
-	const sequence, integer, longest = 0x30, 0x02, 104
+// appendSigValue appends R||S as an ECDSA-Sig-Value in DER (RFC 3279 section 2.2.3), for which crypto/ecdsa need not make numbers of
+// the halves. It starts at the beginning of b.
+func appendSigValue(b, signature []byte) []byte {
+	const sequence, integer = 0x30, 0x02
 	half := len(signature) / signatureHalves
-	der := append(make([]byte, 0, longest), sequence, 0)
+	der := append(b[:0], sequence, 0)
 	for _, n := range [...][]byte{signature[:half], signature[half:]} {
 		n = bytes.TrimLeft(n, "\x00")
 		if len(n) == 0 || n[0]&0x80 != 0 { // the first bit is the sign

@@ -105,21 +105,26 @@ func label(r *attest.Result) string {
 	status := r.Status()
 	for i := range r.Submods {
 		for _, reason := range r.Submods[i].Reasons {
-			if bestStatus[reason] == status {
-				return status.String() + ":" + string(reason)
+			if l := labels[reason]; l.best == status {
+				return l.text
 			}
 		}
 	}
 	return status.String()
 }
 
-// bestStatus is the best that a device gets with a reason: that of one which is otherwise in order.
-var bestStatus = func() map[attest.Reason]attest.Status {
-	best := make(map[attest.Reason]attest.Status)
+// labels are by reason the best that a device gets with it, which is that of one otherwise in order, and how both are named.
+var labels = func() map[attest.Reason]bestLabel {
+	all := make(map[attest.Reason]bestLabel)
 	for _, r := range attest.Reasons() {
 		var alone attest.Submod
 		alone.Add(attest.ReasonIMEIConsistent, r)
-		best[r] = alone.Status
+		all[r] = bestLabel{alone.Status, alone.Status.String() + ":" + string(r)}
 	}
-	return best
+	return all
 }()
+
+type bestLabel struct {
+	best attest.Status
+	text string
+}

@@ -137,3 +137,29 @@ func (l *lab) restart(s verifier.Store) {
 		l.t.Fatal(err)
 	}
 }
+
+// TestAllocationsOfAJudgement: what a warm judgement in profile A may leave to the garbage collector, the verification of its
+// signature and the store in memory included.
+func TestAllocationsOfAJudgement(t *testing.T) {
+	const most, runs = 40, 200
+	if underRace {
+		t.Skip("the race detector changes what is allocated")
+	}
+	l, device := newLab(t), newTPM()
+	l.judge(device.token(l.mint()), nil)
+	tokens := make([][]byte, 1+runs) // AllocsPerRun warms up once
+	for i := range tokens {
+		tokens[i] = answering(l.mint(), nil)
+	}
+	next := 0
+	got := testing.AllocsPerRun(runs, func() {
+		in := verifier.Input{Evidence: tokens[next], Now: l.now}
+		next++
+		if v, err := l.Appraise(context.Background(), in); err != nil || v.Status() != attest.StatusAffirming {
+			t.Fatal(v.Reasons(), err)
+		}
+	})
+	if got > most {
+		t.Errorf("%v allocations, want at most %d", got, most)
+	}
+}

@@ -50,16 +50,17 @@ func ParseDecisionID(text string) (id DecisionID, err error) {
 	return DecisionID(raw), nil
 }
 
-func newDecisionID(random io.Reader, now time.Time) (id DecisionID, err error) {
+// draw makes a new identifier, in its place.
+func (id *DecisionID) draw(random io.Reader, now time.Time) error {
 	if _, err := io.ReadFull(random, id[6:]); err != nil {
-		return id, fmt.Errorf("a decision's identifier: %w", err)
+		return fmt.Errorf("a decision's identifier: %w", err)
 	}
 	const version7, variant = 0x70, 0x80
 	var ms [8]byte
 	binary.BigEndian.PutUint64(ms[:], uint64(max(0, now.UnixMilli())))
 	copy(id[:6], ms[2:])
 	id[6], id[8] = id[6]&0x0f|version7, id[8]&0x3f|variant
-	return id, nil
+	return nil
 }
 
 // Record is a decision with all that it rests on. It names nobody: devices and subscribers are told apart by pseudonyms.
@@ -80,12 +81,11 @@ type Record struct {
 
 // record is the decision on a judgement.
 func (v *Verifier) record(q *question, p *Policy, a *appraisal) (*Record, error) {
-	id, err := newDecisionID(v.random, q.in.Now)
-	if err != nil {
+	r := &Record{Facts: q.facts, Rules: p.Rules, Policy: p.Name, Digest: Pseudonym(p.Digest[:16]), Generation: q.trust.Generation}
+	r.Verdict.Result = a.result()
+	if err := r.Verdict.ID.draw(v.random, q.in.Now); err != nil {
 		return nil, err
 	}
-	r := &Record{Facts: q.facts, Rules: p.Rules, Policy: p.Name, Digest: Pseudonym(p.Digest[:16]), Generation: q.trust.Generation}
-	r.Verdict = Verdict{ID: id, Result: a.result()}
 	r.Verdict.Answer = v.answer(q, p, &r.Verdict.Result)
 	r.Excepted = p.excepts(q)
 	r.Device = v.pseudonyms.Device(q.device()).Current

@@ -214,7 +214,8 @@ func (v *Verifier) Appraise(ctx context.Context, in Input) (Verdict, error) {
 		return Verdict{}, fmt.Errorf("no judgement: %w", err)
 	}
 	if v.decided != nil {
-		v.decided(&verdict)
+		told := verdict // else every verdict would be on the heap
+		v.decided(&told)
 	}
 	return verdict, nil
 }
@@ -291,9 +292,11 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	if err != nil {
 		return verdict, false, err
 	}
+	device := &heldDevice{Device: Device{Key: q.evidence.KeyID, State: a.state, Generation: q.trust.Generation}}
+	device.Holds = q.appendHolds(device.few[:0], a.holders)
 	d := Decision{
 		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(),
-		Device: &Device{Key: q.evidence.KeyID, State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
+		Device: &device.Device,
 	}
 	if !q.endorsement.kept || q.endorsement.software != q.software {
 		d.Device.Credential, d.Device.Software = q.endorsement.credential.Raw, q.software
@@ -320,11 +323,16 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	return verdict, false, err
 }
 
-// holds is what becomes of the device's IMEIs.
-func (q *question) holds(holders []Holder) []Hold {
-	holds := make([]Hold, len(holders))
+// heldDevice is a Device with room for what it holds.
+type heldDevice struct {
+	Device
+	few [attest.MaxSlots]Hold
+}
+
+// appendHolds appends what becomes of the device's IMEIs.
+func (q *question) appendHolds(holds []Hold, holders []Holder) []Hold {
 	for i, is := range holders {
-		holds[i] = Hold{IMEI: q.endorsement.credential.Slots[i], Was: q.facts.Evidence.Slots[i].Holder, Is: is}
+		holds = append(holds, Hold{IMEI: q.endorsement.credential.Slots[i], Was: q.facts.Evidence.Slots[i].Holder, Is: is})
 	}
 	return holds
 }
