@@ -8,6 +8,7 @@ const (
 	cobra      = "github.com/spf13/cobra"                   // command lines with sub-commands, where size is no matter
 	goInternal = "github.com/rogpeppe/go-internal"          // testscript; tests only, as no line allows it
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
+	tarmSerial = "github.com/tarm/serial"                   // reads and writes of serial ports; all its waiting is done for it
 	xsys       = "golang.org/x/sys"                         // system calls that the standard library lacks
 	pkcs8      = "github.com/youmark/pkcs8"                 // encrypted private keys of the manufacturer (PBES2)
 	pkcs11     = "github.com/miekg/pkcs11"                  // keys in a token; needs cgo, so behind a build tag of its own
@@ -19,7 +20,7 @@ const (
 	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, jsonschema, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, jsonschema, tarmSerial, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
 
 // line is the law for one folder.
 type line struct {
@@ -48,7 +49,7 @@ var law = map[string]line{
 	},
 	"modem/serialport": {
 		may:     []string{"modem"},
-		modules: []string{xsys},
+		modules: []string{tarmSerial, xsys}, // no other folder has tarm/serial: by itself it can block for ever, and takes a time-out for a hang-up
 		opens: map[outside]string{
 			clock: "deadlines of reads and writes, monotonic",
 			files: "it is the one opener of serial ports; a main names the path",
@@ -216,7 +217,7 @@ var bans = []ban{
 	},
 	{
 		from: []string{"agent"},
-		to:   []string{"net/http", goTPM, xsys, "modem/serialport", "agent/tpmvault/...", "agent/softvault", "agent/submit"},
+		to:   []string{"net/http", goTPM, tarmSerial, xsys, "modem/serialport", "agent/tpmvault/...", "agent/softvault", "agent/submit"},
 		why:  "agent declares the vault and the modem it needs; which ones a device has, and what they weigh, is the main's choice",
 	},
 	{
