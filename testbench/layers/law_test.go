@@ -9,6 +9,7 @@ const (
 	goInternal = "github.com/rogpeppe/go-internal"          // testscript; tests only, as no line allows it
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
 	tarmSerial = "github.com/tarm/serial"                   // reads and writes of serial ports; all its waiting is done for it
+	goCOSE     = "github.com/veraison/go-cose"              // a second opinion on our signatures; tests only, as no line allows it
 	xsys       = "golang.org/x/sys"                         // system calls that the standard library lacks
 	pkcs8      = "github.com/youmark/pkcs8"                 // encrypted private keys of the manufacturer (PBES2)
 	pkcs11     = "github.com/miekg/pkcs11"                  // keys in a token; needs cgo, so behind a build tag of its own
@@ -20,7 +21,7 @@ const (
 	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, jsonschema, tarmSerial, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, jsonschema, tarmSerial, goCOSE, xsys, pkcs8, pkcs11, xterm, yaml, fsnotify}
 
 // line is the law for one folder.
 type line struct {
