@@ -24,7 +24,7 @@ func manifestOf(entries int) attest.Manifest {
 	return m
 }
 
-func signManifest(t *testing.T, m attest.Manifest, key *ecdsa.PrivateKey) []byte {
+func signManifest(t testing.TB, m attest.Manifest, key *ecdsa.PrivateKey) []byte {
 	t.Helper()
 	raw, err := attest.SignManifest(nil, m, attesttest.Signer(key), attest.KeyIDOf(&key.PublicKey))
 	if err != nil {

@@ -9,8 +9,9 @@
 // The modem lines DTR and RTS are up while the port is open, and Close puts down what Open had to raise. Ports without
 // such lines, as pseudo-terminals are, and drivers that refuse them are used as they are; no line from the modem is looked at.
 //
-// All of it is done with golang.org/x/sys and not with github.com/tarm/serial, whose time-outs are rounded to 0.1 s and look like a
-// hang-up, and whose Close and Write can block for ever. That module could not be obtained either when this was written.
+// All bytes go through github.com/tarm/serial. By itself its time-outs are rounded to 0.1 s and look like a hang-up, its Close and
+// Write can block for ever, and it locks nothing. So a second descriptor of the same terminal does the waiting, the locking and the
+// settings, and tarm/serial reads and writes only what poll has said is there. To open it a second time takes /proc.
 //
 // It works on Linux only: elsewhere there is no TIOCEXCL with hang-up reported by poll, and the build says so.
 package serialport

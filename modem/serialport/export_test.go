@@ -2,9 +2,10 @@
 
 package serialport
 
-// NewPort makes a Port of what was opened, and OpenWithin has open(2) replaced.
+// NewPort makes a Port of what was opened, OpenNow is Open without its bound, and OpenWithin that bound alone.
 var (
 	NewPort    = newPort
+	OpenNow    = open
 	OpenWithin = openWithin
 )
 

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"sync/atomic"
 
+	"github.com/tarm/serial"
 	"golang.org/x/sys/unix"
 
 	"imei-attest/modem"
@@ -30,52 +31,61 @@ var stuckOpens atomic.Int32
 // control, and raises DTR and RTS where the port has them. The error is one of modem's sentinels with the cause and the remedy, or that of ctx: a broken USB driver
 // can make open(2) itself hang.
 func Open(ctx context.Context, path string, config Config) (*Port, error) {
-	before, err := statTTY(path)
+	p, err := openWithin(ctx, func() (*Port, error) { return open(path, config) })
 	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, err)
-	}
-	fd, err := openWithin(ctx, func() (int, error) { return openRetrying(path) })
-	if err != nil {
-		return nil, fmt.Errorf("opening %s: %w", path, explain(err))
-	}
-	p, err := newPort(fd, path, before, config)
-	if err != nil {
-		unix.Close(fd)
 		return nil, fmt.Errorf("opening %s: %w", path, err)
 	}
 	return p, nil
 }
 
-// openWithin runs open(2) aside, because O_NONBLOCK does not keep every driver from blocking in it.
-func openWithin(ctx context.Context, open func() (int, error)) (int, error) {
+func open(path string, config Config) (*Port, error) {
+	before, err := statTTY(path)
+	if err != nil {
+		return nil, err
+	}
+	fd, err := openRetrying(path)
+	if err != nil {
+		return nil, explain(err)
+	}
+	p, err := newPort(fd, path, before, config)
+	if err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return p, nil
+}
+
+// openWithin runs open aside, because O_NONBLOCK does not keep every driver from blocking in open(2), neither the first time nor the
+// second. What a late one brings is closed there too: that can hang in the same driver.
+func openWithin(ctx context.Context, open func() (*Port, error)) (*Port, error) {
 	if err := ctx.Err(); err != nil {
-		return -1, err
+		return nil, err
 	}
 	if stuckOpens.Load() >= maxStuckOpens {
-		return -1, fmt.Errorf("%w: %d earlier attempts hang in the kernel: unplug the modem or restart the device", modem.ErrTimeout, maxStuckOpens)
+		return nil, fmt.Errorf("%w: %d earlier attempts hang in the kernel: unplug the modem or restart the device", modem.ErrTimeout, maxStuckOpens)
 	}
 	type opened struct {
-		fd  int
-		err error
+		port *Port
+		err  error
 	}
 	result := make(chan opened)
 	go func() {
-		fd, err := open()
+		p, err := open()
 		select {
-		case result <- opened{fd, err}:
+		case result <- opened{p, err}:
 		case <-ctx.Done():
-			stuckOpens.Add(-1)
 			if err == nil {
-				unix.Close(fd)
+				p.Close()
 			}
+			stuckOpens.Add(-1)
 		}
 	}()
 	select {
 	case r := <-result:
-		return r.fd, r.err
+		return r.port, r.err
 	case <-ctx.Done():
-		stuckOpens.Add(1) // until open(2) returns after all
-		return -1, ctx.Err()
+		stuckOpens.Add(1) // until it returns after all
+		return nil, ctx.Err()
 	}
 }
 
@@ -86,6 +96,28 @@ func openRetrying(path string) (int, error) {
 			return fd, err
 		}
 	}
+}
+
+// openLine has tarm/serial open the terminal behind fd once more. By way of /proc that is this terminal, whatever the path names by now.
+func openLine(fd, baud int) (*serial.Port, error) {
+	line, err := serial.OpenPort(&serial.Config{Name: fmt.Sprintf("/proc/self/fd/%d", fd), Baud: baud})
+	switch {
+	case err == nil:
+		return line, nil
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, errors.New("the descriptors of this program are not in /proc/self/fd: mount /proc")
+	case errors.Is(err, unix.ENOTTY), errors.Is(err, unix.EINVAL):
+		return nil, notTTY(err)
+	}
+	return nil, explain(bare(err))
+}
+
+// bare takes the name of a file in /proc off an error.
+func bare(err error) error {
+	if p := (*fs.PathError)(nil); errors.As(err, &p) {
+		return p.Err
+	}
+	return err
 }
 
 // statTTY looks before opening: opening a FIFO or some other kind of device can already have an effect.

@@ -258,17 +258,21 @@ func TestOpenEndsWithItsContext(t *testing.T) {
 // the end is closed.
 func TestAStuckOpenEndsWithItsContext(t *testing.T) {
 	line := newPTY(t)
-	release, opened := make(chan struct{}), make(chan int, serialport.MaxStuckOpens)
-	stuck := func() (int, error) {
+	release, opened := make(chan struct{}), make(chan error, serialport.MaxStuckOpens)
+	stuck := func(path string) (*serialport.Port, error) {
 		<-release
-		fd, err := unix.Open(line.Path, unix.O_RDWR|unix.O_NOCTTY|unix.O_CLOEXEC, 0)
-		opened <- fd
-		return fd, err
+		port, err := serialport.OpenNow(path, serialport.Config{})
+		opened <- err
+		return port, err
+	}
+	var late [serialport.MaxStuckOpens]*modemtest.PTY
+	for i := range late {
+		late[i] = newPTY(t)
 	}
 	files := openFiles(t)
-	for range serialport.MaxStuckOpens {
+	for _, line := range late {
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-		if _, err := serialport.OpenWithin(ctx, stuck); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := serialport.OpenWithin(ctx, func() (*serialport.Port, error) { return stuck(line.Path) }); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a stuck open gave %v, want the deadline", err)
 		}
 		cancel()
@@ -277,8 +281,10 @@ func TestAStuckOpenEndsWithItsContext(t *testing.T) {
 		t.Errorf("beside %d stuck ones Open gave %v, want ErrTimeout with the remedy", serialport.MaxStuckOpens, err)
 	}
 	close(release)
-	for range serialport.MaxStuckOpens {
-		<-opened
+	for range late {
+		if err := <-opened; err != nil {
+			t.Errorf("a late open: %v", err)
+		}
 	}
 	var port *serialport.Port
 	for end := time.Now().Add(5 * time.Second); port == nil && time.Now().Before(end); time.Sleep(time.Millisecond) {
@@ -344,6 +350,7 @@ func TestCloseRestoresTheLineSettings(t *testing.T) {
 	}
 	odd := settings()
 	odd.Lflag |= unix.ICANON
+	odd.Cflag |= unix.HUPCL
 	odd.Cc[unix.VMIN] = 7
 	if err := unix.IoctlSetTermios(int(watch.Fd()), unix.TCSETS, &odd); err != nil {
 		t.Fatal(err)
@@ -353,8 +360,12 @@ func TestCloseRestoresTheLineSettings(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if now := settings(); now == before || now.Lflag != 0 {
+	now := settings()
+	if now == before || now.Lflag != 0 || now.Cc[unix.VMIN] != 0 {
 		t.Errorf("the open line has the settings %+v", now)
+	}
+	if now.Cflag&unix.HUPCL == 0 {
+		t.Error("the open line has lost HUPCL, which is the owner's")
 	}
 	port.Close()
 	if after := settings(); after != before {

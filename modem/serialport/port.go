@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/tarm/serial"
 	"golang.org/x/sys/unix"
 
 	"imei-attest/modem"
@@ -25,7 +27,8 @@ const (
 
 // Port is an open serial port. It implements modem.Port.
 type Port struct {
-	fd      int
+	fd      int          // waits, locks and sets; no byte goes through it
+	line    *serial.Port // reads and writes, and blocks: only called for what fd says is there
 	info    modem.PortInfo
 	old     *unix.Termios
 	lower   func()     // puts the modem lines back
@@ -40,41 +43,68 @@ type Port struct {
 var _ modem.Port = (*Port)(nil)
 
 // newPort locks and sets up fd, after making sure that it is still the device the path named.
-func newPort(fd int, path string, before unix.Stat_t, config Config) (_ *Port, err error) {
+func newPort(fd int, path string, before unix.Stat_t, config Config) (*Port, error) {
+	baud, err := speedOf(config.Baud)
+	if err != nil {
+		return nil, err
+	}
 	if err := sameDevice(fd, path, before); err != nil {
 		return nil, err
 	}
 	if err := lock(fd); err != nil {
 		return nil, err
 	}
-	defer func() {
-		if err != nil { // exclusive use would outlive fd as long as anybody else has the terminal open
-			_ = unix.IoctlSetInt(fd, unix.TIOCNXCL, 0)
-		}
-	}()
-	// From here on nobody else can open it, so the name is checked once more behind the lock.
-	if err := sameDevice(fd, path, before); err != nil {
-		return nil, err
-	}
-	old, err := makeRaw(fd, config.Baud)
+	old, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
-		return nil, err
-	}
-	lower, err := linesOf(fd).raise()
-	if err != nil {
-		release(fd, old)
-		return nil, err
+		return nil, notTTY(err)
 	}
 	device := uint64(before.Rdev) // has 32 bits on MIPS
-	p := &Port{fd: fd, old: old, lower: lower, info: modem.PortInfo{
+	p := &Port{fd: fd, old: old, info: modem.PortInfo{
 		Path: path, Major: unix.Major(device), Minor: unix.Minor(device), Inode: before.Ino,
 	}}
-	if err := p.makeWakers(); err != nil {
-		lower()
-		release(fd, old)
+	if err = p.setUp(baud); err == nil {
+		// Nobody else can open it any more, so the name is checked once more behind the lock.
+		err = sameDevice(fd, path, before)
+	}
+	if err != nil {
+		p.release()
 		return nil, err
 	}
 	return p, nil
+}
+
+// setUp does what release undoes. The modem lines come first, because a second open(2) can raise them; exclusive use comes after
+// it, because it would refuse that one too.
+func (p *Port) setUp(baud int) (err error) {
+	if p.lower, err = linesOf(p.fd).raise(); err != nil {
+		return err
+	}
+	if p.line, err = openLine(p.fd, baud); err != nil {
+		return err
+	}
+	if err := unix.IoctlSetInt(p.fd, unix.TIOCEXCL, 0); err != nil {
+		return notTTY(err)
+	}
+	if err := makeRaw(p.fd, baud, p.old); err != nil {
+		return err
+	}
+	return p.makeWakers()
+}
+
+// release undoes setUp, also in part. Unsent output is thrown away first: close(2) would wait for it, 30 s by default.
+// Exclusive use would outlive fd as long as anybody else has the terminal open.
+// Errors do not matter: after an unplug every call fails, and closing is all that is left.
+func (p *Port) release() {
+	if p.lower != nil {
+		p.lower()
+	}
+	_ = unix.IoctlSetInt(p.fd, unix.TCFLSH, unix.TCOFLUSH)
+	_ = unix.IoctlSetTermios(p.fd, unix.TCSETS, p.old)
+	_ = unix.IoctlSetInt(p.fd, unix.TIOCNXCL, 0)
+	if p.line != nil {
+		_ = p.line.Close()
+	}
+	p.closeWakers()
 }
 
 // sameDevice finds out whether the node was exchanged between looking and opening.
@@ -97,7 +127,6 @@ func sameDevice(fd int, path string, before unix.Stat_t) error {
 func (p *Port) makeWakers() (err error) {
 	for _, w := range []*waker{&p.readBy, &p.writeBy, &p.closing} {
 		if *w, err = newWaker(); err != nil {
-			p.closeWakers()
 			return fmt.Errorf("making an eventfd: %w", err)
 		}
 	}
@@ -117,28 +146,27 @@ func (p *Port) Info() modem.PortInfo { return p.info }
 func (p *Port) Read(ctx context.Context, b []byte) (int, error) {
 	p.reading.Lock()
 	defer p.reading.Unlock()
+	if p.closed.Load() {
+		return 0, modem.ErrClosed // before the wakers are touched: their numbers may be other files by now
+	}
 	if len(b) == 0 {
 		return 0, nil
 	}
 	defer p.readBy.raiseWhenDone(ctx)()
 	for {
-		if err := p.mayRun(ctx); err != nil {
+		ready, err := p.wait(ctx, unix.POLLIN, p.readBy)
+		if err != nil {
 			return 0, err
 		}
-		n, err := unix.Read(p.fd, b)
+		n, err := p.line.Read(b)
 		switch {
 		case n > 0:
 			return n, nil
-		case n == 0 && err == nil:
-			return 0, hangup("reading")
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EAGAIN):
+		case !errors.Is(err, io.EOF):
 			return 0, explainIO("reading", err)
-		}
-		if err := p.wait(ctx, unix.POLLIN, p.readBy); err != nil {
-			return 0, err
-		}
+		case ready&down != 0:
+			return 0, hangup("reading")
+		} // else somebody else took it
 	}
 }
 
@@ -146,6 +174,9 @@ func (p *Port) Read(ctx context.Context, b []byte) (int, error) {
 func (p *Port) Write(ctx context.Context, b []byte) (n int, err error) {
 	p.writing.Lock()
 	defer p.writing.Unlock()
+	if p.closed.Load() {
+		return 0, modem.ErrClosed
+	}
 	if _, bounded := ctx.Deadline(); !bounded {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, DefaultWriteTimeout)
@@ -153,35 +184,16 @@ func (p *Port) Write(ctx context.Context, b []byte) (n int, err error) {
 	}
 	defer p.writeBy.raiseWhenDone(ctx)()
 	for n < len(b) {
-		if err := p.mayRun(ctx); err != nil {
+		if _, err := p.wait(ctx, unix.POLLOUT, p.writeBy); err != nil {
 			return n, err
 		}
-		sent, err := unix.Write(p.fd, b[n:min(len(b), n+writeChunk)])
-		switch {
-		case err == nil:
-			n += sent
-			continue
-		case errors.Is(err, unix.EINTR):
-			continue
-		case !errors.Is(err, unix.EAGAIN):
+		sent, err := p.line.Write(b[n:min(len(b), n+writeChunk)])
+		n += sent
+		if err != nil {
 			return n, explainIO("writing", err)
-		}
-		if err := p.wait(ctx, unix.POLLOUT, p.writeBy); err != nil {
-			return n, err
 		}
 	}
 	return n, nil
-}
-
-// mayRun is asked before every system call. A passed deadline is not its business: what can be done without waiting is done.
-func (p *Port) mayRun(ctx context.Context) error {
-	if p.closed.Load() {
-		return modem.ErrClosed
-	}
-	if err := ctx.Err(); errors.Is(err, context.Canceled) {
-		return err
-	}
-	return nil
 }
 
 // Close implements modem.Port.
@@ -194,9 +206,7 @@ func (p *Port) Close() error {
 	defer p.reading.Unlock()
 	p.writing.Lock()
 	defer p.writing.Unlock()
-	p.lower()
-	release(p.fd, p.old)
-	p.closeWakers()
+	p.release()
 	if err := unix.Close(p.fd); err != nil {
 		return fmt.Errorf("closing %s: %w", p.info.Path, err)
 	}
@@ -214,5 +224,5 @@ func explainIO(doing string, err error) error {
 			return hangup(doing)
 		}
 	}
-	return fmt.Errorf("%s: %w", doing, err)
+	return fmt.Errorf("%s: %w", doing, bare(err))
 }

@@ -10,8 +10,11 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"imei-attest/modem"
 	"imei-attest/modem/serialport"
@@ -125,6 +128,110 @@ func TestAPeerThatTakesNothingBlocksNoWrite(t *testing.T) {
 		}
 		return time.Since(start) - timeout
 	})
+}
+
+// TestANearlyFullLineBlocksNoWrite: a peer that takes a few bytes now and then makes room for less than a chunk, and poll says that there
+// is room. The descriptor that writes blocks, so a write that the kernel does not take whole would end only with the line.
+func TestANearlyFullLineBlocksNoWrite(t *testing.T) {
+	line, port := newLine(t)
+	written, taken := 0, 0
+	write := func(size int) {
+		t.Helper()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		n, err := port.Write(ctx, make([]byte, size))
+		if written += n; err != nil && !errors.Is(err, modem.ErrTimeout) {
+			t.Fatalf("Write: %v", err)
+		}
+	}
+	take := func(size int) bool {
+		if err := line.SetDeadline(time.Now().Add(100 * time.Millisecond)); err != nil {
+			t.Fatal(err)
+		}
+		n, err := line.Read(make([]byte, size))
+		taken += n
+		return err == nil
+	}
+	stuck := time.AfterFunc(10*time.Second, func() { line.Close() }) // a failure instead of a test that hangs
+	write(1 << 20)
+	for size := range 300 {
+		take(1 + size)
+		write(1 << 20)
+	}
+	for take(4096) {
+	}
+	if !stuck.Stop() {
+		t.Error("a write blocked")
+	}
+	if taken != written {
+		t.Errorf("the peer got %d bytes of %d written", taken, written)
+	}
+}
+
+// TestAThiefHoldsNoReadUp: a program that had the port open before and locks nothing takes bytes that poll has told of.
+func TestAThiefHoldsNoReadUp(t *testing.T) {
+	line := newPTY(t)
+	thief, err := unix.Open(line.Path, unix.O_RDWR|unix.O_NOCTTY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port, err := serialport.Open(t.Context(), line.Path, serialport.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer port.Close()
+	var over atomic.Bool
+	var thieving sync.WaitGroup
+	thieving.Go(func() {
+		defer unix.Close(thief)
+		for b := make([]byte, 8); !over.Load(); {
+			_, _ = unix.Read(thief, b)
+		}
+	})
+	stuck := time.AfterFunc(10*time.Second, func() { line.Close() })
+	for range 300 {
+		if _, err := line.Write([]byte{'x'}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		if _, err := port.Read(ctx, make([]byte, 8)); err != nil && !errors.Is(err, modem.ErrTimeout) {
+			t.Fatalf("Read: %v", err)
+		}
+		cancel()
+	}
+	over.Store(true)
+	thieving.Wait()
+	if !stuck.Stop() {
+		t.Error("a read blocked")
+	}
+}
+
+// TestAClosedPortTouchesNoFile: the numbers of its descriptors may belong to other files by then.
+func TestAClosedPortTouchesNoFile(t *testing.T) {
+	_, port := newLine(t)
+	port.Close()
+	var others [16][2]int
+	for i := range others {
+		if err := unix.Pipe2(others[i][:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+			t.Fatal(err)
+		}
+		defer unix.Close(others[i][0])
+		defer unix.Close(others[i][1])
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		_, readErr := port.Read(ctx, make([]byte, 8))
+		_, writeErr := port.Write(ctx, make([]byte, 8))
+		if !errors.Is(readErr, modem.ErrClosed) || !errors.Is(writeErr, modem.ErrClosed) {
+			t.Fatalf("Read: %v, Write: %v", readErr, writeErr)
+		}
+	}
+	for _, pipe := range others {
+		if n, err := unix.Read(pipe[0], make([]byte, 8)); !errors.Is(err, unix.EAGAIN) {
+			t.Errorf("%d bytes, %v in a pipe opened after Close", n, err)
+		}
+	}
 }
 
 func TestCloseEndsRunningCalls(t *testing.T) {

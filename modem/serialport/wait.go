@@ -51,40 +51,47 @@ func (w waker) raiseWhenDone(ctx context.Context) (undo func()) {
 	}
 }
 
-// wait returns nil when events may have come or the line went down: the caller's next read or write tells, and
-// gets what the kernel still holds. Else it says what ended the wait.
-func (p *Port) wait(ctx context.Context, events int16, by waker) error {
+// down is what poll says of a line that was hung up.
+const down = unix.POLLERR | unix.POLLHUP | unix.POLLNVAL
+
+// wait returns when one of events has come, and then all that poll says: a line that went down may still hold bytes, which the caller's
+// read gets. Else it says what ended the wait. A passed deadline ends only the waiting: what is there already is told.
+func (p *Port) wait(ctx context.Context, events int16, by waker) (ready int16, err error) {
+	for {
+		if ready, err = p.poll(ctx, events, by); err != nil {
+			return 0, err
+		}
+		switch err := ctx.Err(); {
+		case p.closed.Load():
+			return 0, modem.ErrClosed
+		case errors.Is(err, context.Canceled):
+			return 0, err
+		case ready&events != 0:
+			return ready, nil
+		case ready&down != 0:
+			return 0, hangup("waiting")
+		case err != nil, passed(ctx):
+			return 0, modem.ErrTimeout
+		} // else a signal came
+	}
+}
+
+func (p *Port) poll(ctx context.Context, events int16, by waker) (ready int16, err error) {
 	fds := []unix.PollFd{
 		{Fd: int32(p.fd), Events: events},
 		{Fd: int32(by.fd), Events: unix.POLLIN},
 		{Fd: int32(p.closing.fd), Events: unix.POLLIN},
 	}
-	_, err := unix.Ppoll(fds, timeLeft(ctx), nil)
-	if err != nil && !errors.Is(err, unix.EINTR) {
-		return explainIO("waiting", err)
+	if _, err := unix.Ppoll(fds, timeLeft(ctx), nil); err != nil && !errors.Is(err, unix.EINTR) {
+		return 0, explainIO("waiting", err)
 	}
-	const down = unix.POLLERR | unix.POLLHUP | unix.POLLNVAL
-	switch ready := fds[0].Revents; {
-	case p.closed.Load():
-		return modem.ErrClosed
-	case ready&events != 0:
-		return nil
-	case ready&down != 0:
-		return hangup("waiting")
-	case ctx.Err() == nil:
-		return p.timedOut(ctx)
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return modem.ErrTimeout
-	}
-	return ctx.Err()
+	return fds[0].Revents, nil
 }
 
-// timedOut decides by the clock when the context's own timer has not fired yet.
-func (p *Port) timedOut(ctx context.Context) error {
-	if deadline, ok := ctx.Deadline(); ok && !time.Now().Before(deadline) {
-		return modem.ErrTimeout
-	}
-	return nil // a signal; the caller tries again
+// passed decides by the clock, because the context's own timer may not have fired yet.
+func passed(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // timeLeft is the time to the deadline of ctx, nil for none. It has nanoseconds where poll(2) has milliseconds.

@@ -7,6 +7,8 @@ const (
 	jwt        = "github.com/golang-jwt/jwt/v5"             // the attestation result as relying parties read it
 	cobra      = "github.com/spf13/cobra"                   // command lines with sub-commands, where size is no matter
 	goInternal = "github.com/rogpeppe/go-internal"          // testscript; tests only, as no line allows it
+	tarmSerial = "github.com/tarm/serial"                   // reads and writes of serial ports; all its waiting is done for it
+	goCOSE     = "github.com/veraison/go-cose"              // a second opinion on our signatures; tests only, as no line allows it
 	xsys       = "golang.org/x/sys"                         // system calls that the standard library lacks
 	pkcs8      = "github.com/youmark/pkcs8"                 // encrypted private keys of the manufacturer (PBES2)
 	pkcs11     = "github.com/miekg/pkcs11"                  // keys in a token; needs cgo, so behind a build tag of its own
@@ -22,7 +24,8 @@ const (
 	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, sqlite, jsonschema}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, tarmSerial, goCOSE, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, sqlite,
+	jsonschema}
 
 // line is the law for one folder.
 type line struct {
@@ -51,7 +54,7 @@ var law = map[string]line{
 	},
 	"modem/serialport": {
 		may:     []string{"modem"},
-		modules: []string{xsys},
+		modules: []string{tarmSerial, xsys}, // no other folder has tarm/serial: by itself it can block for ever, and takes a time-out for a hang-up
 		opens: map[outside]string{
 			clock: "deadlines of reads and writes, monotonic",
 			files: "it is the one opener of serial ports; a main names the path",
@@ -229,7 +232,7 @@ var bans = []ban{
 	},
 	{
 		from: []string{"agent"},
-		to:   []string{"net/http", goTPM, xsys, "modem/serialport", "agent/tpmvault/...", "agent/softvault", "agent/submit"},
+		to:   []string{"net/http", goTPM, tarmSerial, xsys, "modem/serialport", "agent/tpmvault/...", "agent/softvault", "agent/submit"},
 		why:  "agent declares the vault and the modem it needs; which ones a device has, and what they weigh, is the main's choice",
 	},
 	{
