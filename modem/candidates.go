@@ -15,11 +15,11 @@ func candidates(g grammar, lines []string) (found []text, ambiguous bool) {
 			continue
 		}
 		value, two := bareValue(t.value, t.own)
-		if value == "" && t.label == a.wanted && len(found) > 0 {
+		if value == "" && t.label == a.wanted && slices.ContainsFunc(found, func(f text) bool { return f.label == a.wanted }) {
 			continue // `IMEI2:` of a modem whose second slot holds nothing
 		}
 		ambiguous = ambiguous || two
-		if t.value = value; !slices.ContainsFunc(found, func(f text) bool { return f.value == value }) {
+		if t.value = value; !slices.ContainsFunc(found, func(f text) bool { return f.value == value && (f.label == labelOther) == (t.label == labelOther) }) {
 			found = append(found, t)
 		}
 	}
@@ -59,7 +59,7 @@ func (t text) isNumber() bool {
 // isTold: the value has the command's own name before it, or is an identifier of some kind.
 func (t text) isTold() bool {
 	value, _ := bareValue(t.value, t.own)
-	return t.own || isIdentifier(value) && !isTelephoneNumber(value)
+	return t.own || isIdentifier(value) && !isTelephoneNumber(value) && !isWords(t.value)
 }
 
 // answered is what the lines of one answer are like, all together.
@@ -101,7 +101,7 @@ func (a answered) isCandidate(t text) bool {
 		return false
 	case t.label == labelOther && (a.hasIMEI || a.isReport || a.hasOwn && !t.own || a.isTold && !t.isTold()):
 		return false
-	case isTelephoneNumber(t.value) && !a.isOnly:
+	case isTelephoneNumber(t.value) && !t.own && !a.isOnly:
 		return false
 	case a.isReport:
 		return !a.isLabelled && t.isNumber()

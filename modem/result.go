@@ -45,6 +45,7 @@ func finalResult(line string) (word string, final bool) {
 			return WordError, true // with a number that only the vendor can read
 		}
 	}
-	// CONNECT means data mode: whatever comes next is not an answer.
-	return WordError, upper == "CONNECT" || strings.HasPrefix(upper, "CONNECT ")
+	// CONNECT means data mode: whatever comes next is not an answer. `CONNECT OK` and `CONNECT FAIL` tell of a socket.
+	isSocket := upper == "CONNECT OK" || upper == "CONNECT FAIL"
+	return WordError, upper == "CONNECT" || strings.HasPrefix(upper, "CONNECT ") && !isSocket
 }

@@ -28,7 +28,8 @@ func isBanner(line string) bool { return beginsWithAny(line, bannerPrefixes) }
 
 func isUnsolicited(line string) bool {
 	isNumber := line[0] == '+' && isIdentityNumber(line[1:]) // a name begins with a letter (V.250 clause 5.4.1)
-	return strings.IndexByte(prefixMarks, line[0]) >= 0 && !isNumber || beginsWithAny(line, otherUnsolicited)
+	isMasked := len(line) >= identityDigits && strings.Trim(line, line[:1]) == ""
+	return strings.IndexByte(prefixMarks, line[0]) >= 0 && !isNumber && !isMasked || beginsWithAny(line, otherUnsolicited)
 }
 
 func announcesPayload(line string) bool { return beginsWithAny(line, payloadHeaders) }

@@ -40,6 +40,28 @@ var variations = map[string][]variation{
 		{"AT+CGSN=3", "+491701234567890|01", "", ""},
 		{"AT+CGSN=3", "Neul|+CGSN: 07", "", ""},
 	},
+	"words in the place of the IMEI": {
+		{"AT+CGSN", "SIM failure 13", "", malformed},
+		{"AT+CGSN", "86277 xxx 1234", "", malformed},
+		{"AT+CGSN", "NOT PROGRAMMED 255", "", malformed},
+		{"AT+CGSN", "IMEI not set 0", "", malformed},
+		{"AT+CGSN", "Device EC25", "", malformed},
+		{"AT+CGSN", "***************", "", malformed},
+		{"AT+CGSN", "86277**********", "", malformed},
+	},
+	"another number beside what denies or labels it": {
+		{"AT+CGSN", "262011234567899|IMEI:", "", modem.WordAmbiguous},
+		{"AT+CGSN", "262011234567899|IMSI: 262011234567899", "", modem.WordAmbiguous},
+		{"AT+CGSN", "IMSI: 262011234567899|262011234567899", "", modem.WordAmbiguous},
+		{"AT+CGSN=1", "+CGSN: +352656105937836|490154203237518", "", modem.WordAmbiguous},
+		{"AT+CGSN", "\"\"|262011234567899", "", modem.WordAmbiguous},
+		{"AT+CGSN", "IMEI not set|262011234567899", "", modem.WordAmbiguous},
+	},
+	"what a connection says beside the IMEI": {
+		{"AT+CGSN", "CONNECT OK|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "CONNECT FAIL|490154203237518", goodIMEI, ""},
+		{"AT+CGSN", "CONNECT 115200|490154203237518", "", modem.WordError},
+	},
 	"words beside a module serial": {
 		{"AT+CGSN=0", "NITZ|" + serial, "", notIMEI},
 		{"AT+CGSN=0", serial + "|STIN:25", "", notIMEI},

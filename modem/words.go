@@ -22,7 +22,7 @@ func isWords(line string) bool {
 			return false
 		}
 		for token := range strings.FieldsSeq(part) {
-			if isIdentifier(token) {
+			if isIdentifier(token) || strings.EqualFold(token, "IMEI") {
 				return false
 			}
 			hasWord = hasWord || isWord(token)
@@ -33,7 +33,7 @@ func isWords(line string) bool {
 
 // isNoise: neither a letter nor a digit, and too short to be an identity whose digits were damaged.
 func isNoise(line string) bool {
-	return len(line) <= maxNoise && !strings.ContainsFunc(line, func(r rune) bool { return r <= '~' && isAlnum(byte(r)) })
+	return len(line) <= maxNoise && !strings.Contains(line, "\"") && !strings.ContainsFunc(line, func(r rune) bool { return r <= '~' && isAlnum(byte(r)) })
 }
 
 // isTelephoneNumber: with its +, which no identifier has.
