@@ -17,6 +17,7 @@ const (
 	xtime      = "golang.org/x/time"                        // token buckets of the service's callers
 	fsnotify   = "github.com/fsnotify/fsnotify"             // events of a folder whose changes take effect while a program runs
 	prometheus = "github.com/prometheus/client_golang"      // what is counted, in the words of the monitoring that operators have
+	progress   = "github.com/schollz/progressbar/v3"        // a bar on a terminal, with the time that is left
 	sqlite     = "modernc.org/sqlite"                       // a database in one file, without cgo
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
 	transport  = goTPM + "/tpm2/transport"                  // the interface; what opens a device is in folders below it
@@ -24,8 +25,8 @@ const (
 	tpmUtil    = goTPM + "/tpmutil"                         // the old API's framing
 )
 
-var modules = []string{cbor, goTPM, jwt, cobra, goInternal, tarmSerial, goCOSE, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, sqlite,
-	jsonschema}
+var modules = []string{cbor, goTPM, jwt, cobra, goInternal, tarmSerial, goCOSE, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, progress,
+	sqlite, jsonschema}
 
 // line is the law for one folder.
 type line struct {
@@ -146,10 +147,17 @@ var law = map[string]line{
 	},
 	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
 	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/bench": {
+		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
+		opens: map[outside]string{
+			clock:   "it measures how long answers take; nothing is judged by it",
+			network: "it is the load on a verifier; a main names the address",
+		},
+	},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/access", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
+		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
 			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
-		modules: []string{cobra},
+		modules: []string{cobra, progress},
 	},
 
 	"testbench": {

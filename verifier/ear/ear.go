@@ -6,10 +6,9 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"encoding/base64"
+	"encoding/json"
 	"errors"
 	"fmt"
-
-	"github.com/golang-jwt/jwt/v5"
 
 	"imei-attest/attest"
 )
@@ -49,6 +48,7 @@ type Signer struct {
 	public *ecdsa.PublicKey
 	signer attest.Signer
 	kid    attest.KeyID
+	header string // of each JWT, in base64url
 	build  string
 }
 
@@ -58,7 +58,21 @@ func NewSigner(key *ecdsa.PrivateKey, build string) (*Signer, error) {
 		return nil, errors.New("results are signed with ES256: the key must be on P-256")
 	}
 	signer, err := attest.NewSigner(key)
-	return &Signer{public: &key.PublicKey, signer: signer, kid: attest.KeyIDOf(&key.PublicKey), build: build}, err
+	if err != nil {
+		return nil, err
+	}
+	s := &Signer{public: &key.PublicKey, signer: signer, kid: attest.KeyIDOf(&key.PublicKey), build: build}
+	s.header, err = part(map[string]string{"alg": "ES256", "kid": s.kid.String(), "typ": "JWT"})
+	return s, err
+}
+
+// part is a part of a JWT (RFC 7515 section 7.1).
+func part(content any) (string, error) {
+	raw, err := json.Marshal(content)
+	if err != nil {
+		return "", fmt.Errorf("encoding a result: %w", err)
+	}
+	return base64.RawURLEncoding.EncodeToString(raw), nil
 }
 
 // JWT writes a result in a dialect and signs it.
@@ -72,21 +86,20 @@ func (s *Signer) JWT(r attest.Result, d Dialect) (string, error) {
 		}
 		submods[sub.Name] = fields
 	}
-	claims := jwt.MapClaims{
+	claims := map[string]any{
 		"eat_profile": n.profile, "iat": r.IssuedAt.Unix(), "exp": r.ValidUntil.Unix(), "submods": submods,
 		n.verifierID: map[string]string{"developer": developer, "build": s.build},
 	}
 	if len(r.Nonce) > 0 {
 		claims["eat_nonce"] = r.Nonce.String()
 	}
-	token := jwt.NewWithClaims(jwt.SigningMethodES256, claims)
-	token.Header["kid"] = s.kid.String()
-	text, err := token.SigningString()
+	payload, err := part(claims)
 	if err != nil {
-		return "", fmt.Errorf("encoding a result: %w", err)
+		return "", err
 	}
+	text := s.header + "." + payload
 	signature, err := s.signer.Sign(nil, []byte(text)) // R||S, as JWS wants it too (RFC 7518 section 3.4)
-	return text + "." + token.EncodeSegment(signature), err
+	return text + "." + base64.RawURLEncoding.EncodeToString(signature), err
 }
 
 // vector leaves out the entries that claim nothing.

@@ -1,8 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"net/http"
 	"net/url"
+	"slices"
 	"time"
 
 	"imei-attest/attest"
@@ -59,21 +61,30 @@ func (a *api) submitEvidence(w http.ResponseWriter, r *http.Request) {
 	if !ok {
 		return
 	}
-	// Whoever gave the session up accused nobody: evidence that comes all the same is turned away, not called a replay.
-	if given, found, err := a.Verifier.Presented(r.Context(), c.nonce); err != nil {
-		a.unavailable(r.Context(), w, "session", err)
-		return
-	} else if found && len(given.Submods) == 0 {
-		refuse(w, http.StatusGone, closedSession)
-		return
-	}
 	verdict, ok := a.judge(r, w, verifier.Input{Evidence: token, Nonce: c.expect, Registration: shown, Now: a.Now()})
 	if !ok {
+		return
+	}
+	if given, err := a.givenUp(r.Context(), c, &verdict); err != nil {
+		a.unavailable(r.Context(), w, "session", err)
+		return
+	} else if given {
+		refuse(w, http.StatusGone, closedSession)
 		return
 	}
 	s := newSessionObject("complete", c)
 	s.Evidence = &evidenceBlob{Type: attest.EvidenceMediaType, Value: token}
 	a.writeSession(w, s, verdict.Result)
+}
+
+// givenUp reports that the nonce was used up by DELETE. Whoever gave the session up accused nobody: evidence that comes all the same is
+// turned away. Only evidence that the verifier calls too late can be that, so that nobody else waits for another look into the store.
+func (a *api) givenUp(ctx context.Context, c *challenge, v *verifier.Verdict) (bool, error) {
+	if !slices.Contains(v.Reasons(), attest.ReasonNonceExpired) {
+		return false, nil
+	}
+	given, found, err := a.Verifier.Presented(ctx, c.nonce)
+	return found && len(given.Submods) == 0, err
 }
 
 // shownByDevice reads what the device says that it shows to the network, nil if it says nothing.

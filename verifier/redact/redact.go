@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"imei-attest/attest/imei"
 )
@@ -25,8 +26,27 @@ var (
 	encoded = regexp.MustCompile(`[A-Za-z0-9+/_-]{40,}`)
 )
 
+// harmless reports that a text has nothing that is looked for, as most that are logged: no digit, no word that is long enough to be
+// encoded, and no block of PEM.
+func harmless(text string) bool {
+	const encodedLen = 40
+	word := 0
+	for i := range len(text) {
+		if word++; text[i] == ' ' {
+			word = 0
+		}
+		if c := text[i]; c >= '0' && c <= '9' || c >= utf8.RuneSelf || word == encodedLen {
+			return false
+		}
+	}
+	return !strings.Contains(text, "-----")
+}
+
 // Text returns a text without full IMEIs, IMSIs, tokens and keys. Names of files stay.
 func Text(text string) string {
+	if harmless(text) {
+		return text
+	}
 	text = privateKey.ReplaceAllLiteralString(text, Hidden)
 	text = subscriber.ReplaceAllStringFunc(text, func(found string) string {
 		if strings.HasSuffix(found, "@") {

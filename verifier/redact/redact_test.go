@@ -78,3 +78,10 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+// BenchmarkText is of what is logged with each decision.
+func BenchmarkText(b *testing.B) {
+	for b.Loop() {
+		redact.Text("[imei-consistent hardware-vault boot-approved subscriber-bound]")
+	}
+}

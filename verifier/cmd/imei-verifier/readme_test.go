@@ -36,7 +36,7 @@ func matches(pattern, text string) (found []string) {
 // TestTheManPageListsTheFlags: each once, and no others.
 func TestTheManPageListsTheFlags(t *testing.T) {
 	for _, command := range []string{"serve", "appraise", "explain", "replay", "decisions", "policy check", "policy try", "store check", "store stats", "store backup",
-		"store restore", "store sweep", "store export", "store rotate", "audit verify", "audit checkpoint", "config print", "keys rotate", "corim import", "corim export"} {
+		"store restore", "store sweep", "store export", "store rotate", "audit verify", "audit checkpoint", "config print", "keys rotate", "bench", "corim import", "corim export"} {
 		want := matches(`(?m)^ +(?:-h, )?--([a-z-]+)`, execute("", append(strings.Fields(command), "-h")...).stdout)
 		want = slices.DeleteFunc(want, func(flag string) bool { return flag == "help" })
 		got := matches("(?m)^\\| `--([a-z-]+)`", section(t, "OPTIONS of "+command))

@@ -38,10 +38,20 @@ func encodeRecord(r *verifier.Record) ([]byte, error) {
 
 func decodeRecord(raw []byte) (*verifier.Record, error) {
 	r := new(verifier.Record)
-	if err := decoding.Unmarshal(raw, r); err != nil {
-		return nil, fmt.Errorf("store: a recorded decision cannot be read: %w (%w)", ErrCorrupt, err)
+	return r, decode(raw, r)
+}
+
+// answered is what of a recorded decision was answered, and under which trust: all that later questions rest on.
+type answered struct {
+	Verdict    verifier.Verdict `cbor:"1,keyasint"`
+	Generation uint64           `cbor:"6,keyasint"`
+}
+
+func decode(raw []byte, into any) error {
+	if err := decoding.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("store: a recorded decision cannot be read: %w (%w)", ErrCorrupt, err)
 	}
-	return r, nil
+	return nil
 }
 
 // sighting is one of the last subscribers of an IMEI: time and pseudonym.

@@ -173,7 +173,8 @@ func (w *writer) refuse(d *decision) (done verifier.Commitment, err error) {
 		isSecondTry := d.Device != nil && bytes.Equal(d.Device.Key[:], kid) && d.asked.Is(verifier.Pseudonym(asked))
 		return verifier.Commitment{Closed: isSecondTry, Replay: !isSecondTry}, nil
 	}
-	answer, found, err := findRecord(&w.statements, record)
+	var answer answered
+	found, err = w.find(record, &answer)
 	if err == nil && found {
 		_, err = w.row(`SELECT convicted FROM devices WHERE kid = ?`, []any{kid}, &convicted)
 	}

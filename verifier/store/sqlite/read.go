@@ -60,21 +60,21 @@ func (s *Store) Holder(_ context.Context, id imei.IMEI) (h verifier.Holder, err 
 func (s *Store) Prior(_ context.Context, id imei.IMEI, subscriber string) (p verifier.Prior, found bool, err error) {
 	device, by := s.names.Device(id), s.names.Subscriber(subscriber)
 	var at, generation int64
-	var record []byte
+	var body []byte
 	for _, names := range [][2]verifier.Pseudonym{{device.Current, by.Current}, {device.Current, by.Former}, {device.Former, by.Current}, {device.Former, by.Former}} {
 		if names[0] == (verifier.Pseudonym{}) || names[1] == (verifier.Pseudonym{}) && names[1] != by.Current {
 			continue // there is no former key
 		}
-		found, err = s.reads.row(`SELECT at, generation, record FROM priors WHERE device = ? AND subscriber = ?`, []any{names[0][:], names[1][:]},
-			&at, &generation, &record)
+		found, err = s.reads.row(`SELECT p.at, p.generation, r.body FROM priors p JOIN records r ON r.id = p.record WHERE p.device = ? AND p.subscriber = ?`,
+			[]any{names[0][:], names[1][:]}, &at, &generation, &body)
 		if err != nil || found {
 			break
 		}
 	}
-	if err != nil || !found {
-		return p, false, fault("reading an earlier answer", err)
+	var r answered
+	if err == nil && found {
+		err = decode(body, &r)
 	}
-	r, found, err := findRecord(&s.reads, record)
 	if err != nil || !found {
 		return p, false, fault("reading an earlier answer", err)
 	}
@@ -86,10 +86,9 @@ func (s *Store) Presented(_ context.Context, n attest.Nonce) (v verifier.Verdict
 	var record []byte
 	found, err = s.reads.row(`SELECT record FROM nonces WHERE nonce = ?`, []any{[]byte(n)}, &record)
 	if err == nil && record != nil {
-		r, kept, failed := findRecord(&s.reads, record)
-		if err = failed; kept {
-			v = r.Verdict
-		}
+		var r answered
+		_, err = s.reads.find(record, &r)
+		v = r.Verdict
 	}
 	return v, found, fault("reading a used nonce", err)
 }
@@ -129,14 +128,14 @@ func (s *Store) Days(ctx context.Context, id imei.IMEI, year int, month time.Mon
 	return days, fault("reading days", rows.Err())
 }
 
-func findRecord(s *statements, id []byte) (*verifier.Record, bool, error) {
+// find reads a recorded decision, or as much of it as into has room for.
+func (s *statements) find(id []byte, into any) (found bool, err error) {
 	var body []byte
-	found, err := s.row(`SELECT body FROM records WHERE id = ?`, []any{id}, &body)
-	if err != nil || !found {
-		return nil, false, err
+	found, err = s.row(`SELECT body FROM records WHERE id = ?`, []any{id}, &body)
+	if err == nil && found {
+		err = decode(body, into)
 	}
-	r, err := decodeRecord(body)
-	return r, err == nil, err
+	return found && err == nil, err
 }
 
 // Record implements verifier.Store.
@@ -144,8 +143,12 @@ func (s *Store) Record(ctx context.Context, id verifier.DecisionID) (*verifier.R
 	if err := s.settle(ctx); err != nil {
 		return nil, false, err
 	}
-	r, found, err := findRecord(&s.reads, id[:])
-	return r, found, fault("reading a decision", err)
+	r := new(verifier.Record)
+	found, err := s.reads.find(id[:], r)
+	if err != nil || !found {
+		return nil, false, fault("reading a decision", err)
+	}
+	return r, true, nil
 }
 
 // Records implements verifier.Store. It holds no lock while it yields: the decisions come by the page.

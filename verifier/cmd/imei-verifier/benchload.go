@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"runtime/debug"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"imei-attest/verifier/bench"
+)
+
+// benchClients is the command that a run of bench starts for its clients, so that their processor time is not the server's.
+const benchClients = "bench-clients"
+
+func newBenchClients() *cobra.Command {
+	return &cobra.Command{
+		Use:    benchClients,
+		Short:  "The clients of bench, which starts them itself",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			var load bench.Load
+			if err := json.NewDecoder(c.InOrStdin()).Decode(&load); err != nil {
+				return fail(exitUsage, fmt.Errorf("reading what the clients are to do: %w", err))
+			}
+			figures, err := load.Run(c.Context())
+			if err != nil {
+				return fail(exitFailed, err)
+			}
+			return json.NewEncoder(c.OutOrStdout()).Encode(figures)
+		},
+	}
+}
+
+// underLoad lets the clients ask, and looks at what that costs.
+func (b *benchRun) underLoad(ctx context.Context, load *bench.Load) (*benchReport, error) {
+	if b.check {
+		load.Devices = min(load.Devices, lately)
+	}
+	debug.FreeOSMemory() // what registering took is not the server's
+	peak := resetPeak()
+	before := processorTime(syscall.RUSAGE_SELF)
+	figures, clients, err := runClients(ctx, load)
+	if err != nil {
+		return nil, err
+	}
+	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, Figures: *figures, LoadAverage: loadAverage()}
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(figures.Answers) }
+	r.Processor.Server, r.Processor.Clients = each(processorTime(syscall.RUSAGE_SELF)-before), each(clients)
+	if peak {
+		r.PeakRSS = peakRSS()
+	}
+	return r, nil
+}
+
+// runClients runs the clients in a process of their own, and returns its processor time as well.
+func runClients(ctx context.Context, load *bench.Load) (*bench.Figures, time.Duration, error) {
+	program, err := os.Executable()
+	if err != nil {
+		return nil, 0, err
+	}
+	plan, err := json.Marshal(load)
+	if err != nil {
+		return nil, 0, err
+	}
+	var complaint bytes.Buffer
+	c := exec.CommandContext(ctx, program, benchClients)
+	c.Stdin, c.Stderr = bytes.NewReader(plan), &complaint // the secret is on no command line
+	out, err := c.Output()
+	if err != nil {
+		return nil, 0, fmt.Errorf("the clients: %w: %s", err, strings.TrimSpace(complaint.String()))
+	}
+	figures := new(bench.Figures)
+	return figures, c.ProcessState.UserTime() + c.ProcessState.SystemTime(), json.Unmarshal(out, figures)
+}
+
+func processorTime(who int) time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(who, &u) // fails for no process of ours
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
+// resetPeak begins the peak of the memory in use anew (proc(5), clear_refs), where the system can.
+func resetPeak() bool { return os.WriteFile("/proc/self/clear_refs", []byte("5"), 0) == nil }
+
+// peakRSS is the peak of the memory in use, in bytes; 0 where the system does not tell.
+func peakRSS() int64 {
+	status, _ := os.ReadFile("/proc/self/status")
+	_, line, _ := strings.Cut(string(status), "VmHWM:")
+	fields := strings.Fields(line)
+	if len(fields) == 0 {
+		return 0
+	}
+	kib, _ := strconv.ParseInt(fields[0], 10, 64)
+	return kib << 10
+}
+
+// loadAverage is that of the last minute, with what else the machine does; 0 where the system does not tell.
+func loadAverage() float64 {
+	text, _ := os.ReadFile("/proc/loadavg")
+	first, _, _ := strings.Cut(string(text), " ")
+	average, _ := strconv.ParseFloat(first, 64)
+	return average
+}
