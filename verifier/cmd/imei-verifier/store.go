@@ -234,6 +234,9 @@ func newStoreSweep() *cobra.Command {
 checkpoint, once they are older than they are kept. The server must be stopped. What devices last proved, and whose an IMEI is, stays.`,
 		Example: "  imei-verifier store sweep --state state/ --subscribers 4392h",
 	}, func(c *cobra.Command) error {
+		if err := longEnough(keep); err != nil {
+			return err
+		}
 		config, err := s.config()
 		if err != nil {
 			return err
@@ -257,6 +260,19 @@ checkpoint, once they are older than they are kept. The server must be stopped. 
 	c.Flags().DurationVar(&keep.Subscribers, "subscribers", sqlite.DefaultKeepSubscribers, "how `long` pseudonyms of subscribers are kept")
 	c.Flags().DurationVar(&keep.Audit, "audit", sqlite.DefaultKeepAudit, "how `long` entries of the audit chain are kept")
 	return c
+}
+
+// longEnough refuses what the store would keep longer than it was told.
+func longEnough(keep sqlite.Retention) error {
+	for _, of := range []struct {
+		flag string
+		long time.Duration
+	}{{"records", keep.Records}, {"subscribers", keep.Subscribers}, {"audit", keep.Audit}} {
+		if of.long < sqlite.LeastKeep {
+			return fmt.Errorf("--%s: %s is less than %.0fh, the least: re-registrations rest on what is kept", of.flag, of.long, sqlite.LeastKeep.Hours())
+		}
+	}
+	return nil
 }
 
 func newStoreExport() *cobra.Command {
