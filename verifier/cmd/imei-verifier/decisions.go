@@ -206,8 +206,9 @@ func newReplay() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "replay (--decisions FILE | --admin URL)",
 		Short: "Make recorded decisions again",
-		Long: `Make each recorded decision again from its facts, and compare the results byte by byte. The exit code is 0 only if
-all come out the same.`,
+		Long: `Make each recorded decision again from its facts, compare the results byte by byte, and say what differs. What the policy makes of
+each reason is not recorded: of the action is checked that a policy may take it on that result, and that codes and label are that
+action's. The exit code is 0 only if all come out the same.`,
 		Example: "  imei-verifier replay --decisions decisions.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -75,6 +75,13 @@ func TestDecisionsAreExportedExplainedAndReplayed(t *testing.T) {
 	if got := execute(altered, "replay", "--decisions", "-"); got.code != exitNo || !strings.Contains(got.stdout, "0 the same, 1 otherwise") {
 		t.Errorf("replay of an altered decision: %+v", got)
 	}
+	if got := execute(altered, "replay", "--decisions", "-"); !strings.Contains(got.stderr, "Submods[1].Reasons[1]: recorded imei-blank, made again imei-tampered\n") || strings.Contains(got.stderr, "{") {
+		t.Errorf("replay does not say what differs: %q", got.stderr)
+	}
+	answered := strings.Replace(exported.stdout, `"action":"observe"`, `"action":"deny"`, 1)
+	if got := execute(answered, "replay", "--decisions", "-"); got.code != exitNo || !strings.Contains(got.stderr, "answer.sip_code: recorded 200, made again 403") {
+		t.Errorf("replay of an altered answer: %+v", got)
+	}
 	if got := execute(altered, "explain", verdict.ID.String(), "--decisions", "-"); got.code != exitFailed || got.stdout != "" {
 		t.Errorf("an altered decision is explained: %+v", got)
 	}
