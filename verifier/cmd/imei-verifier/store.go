@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -94,33 +95,44 @@ func newStoreCheck() *cobra.Command {
 		Use:   "check --state DIR [--json]",
 		Short: "Look for damage in the store",
 		Long: `Read the whole store and look for damage: of the file, of recorded decisions and Credentials that were altered, and of what must be
-true of its content. The server may run meanwhile. The exit code is 0 only if nothing was found.`,
+true of its content. The server may run meanwhile. The audit chain is for audit verify. The exit code is 0 only if nothing was found.`,
 		Example: "  imei-verifier store check --state state/",
-	}, func(c *cobra.Command) error {
-		store, err := s.reading(c.Context())
-		if err != nil {
-			return err
-		}
-		problems, err := store.Check(c.Context())
-		if err = errors.Join(err, store.Close()); err != nil {
-			return err
-		}
-		text := "nothing found\n"
-		if len(problems) > 0 {
-			text = ""
-		}
-		for _, p := range problems {
-			text += p + "\n"
-		}
-		err = s.print(c.OutOrStdout(), struct {
-			Sound    bool     `json:"sound"`
-			Problems []string `json:"problems"`
-		}{len(problems) == 0, append([]string{}, problems...)}, text)
-		if err == nil && len(problems) > 0 {
-			err = fail(exitNo, nil)
-		}
+	}, s.check)
+}
+
+func (s *care) check(c *cobra.Command) error {
+	problems, err := s.problems(c.Context())
+	if err != nil {
 		return err
-	})
+	}
+	text := "nothing found; imei-verifier audit verify follows the audit chain, which this does not\n"
+	if len(problems) > 0 {
+		text = strings.Join(problems, "\n") + "\nnot sound: stop the server, and put a backup in its place with imei-verifier store restore --from FILE\n"
+	}
+	err = s.print(c.OutOrStdout(), struct {
+		Sound    bool     `json:"sound"`
+		Problems []string `json:"problems"`
+	}{len(problems) == 0, append([]string{}, problems...)}, text)
+	if err == nil && len(problems) > 0 {
+		err = fail(exitNo, nil)
+	}
+	return err
+}
+
+// problems are those of the store. That it is too damaged to be looked into is one of them.
+func (s *care) problems(ctx context.Context) (problems []string, err error) {
+	store, err := s.reading(ctx)
+	if err == nil {
+		problems, err = store.Check(ctx)
+		err = errors.Join(err, store.Close())
+	}
+	switch {
+	case errors.Is(err, sqlite.ErrNoStore):
+		return append(problems, "the file is no store, or has lost its beginning"), nil
+	case errors.Is(err, sqlite.ErrCorrupt):
+		return append(problems, "the file is damaged"), nil
+	}
+	return problems, err
 }
 
 func newStoreStats() *cobra.Command {
