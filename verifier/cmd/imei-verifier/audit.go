@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imei-attest/attest"
 	"imei-attest/verifier/store/sqlite"
 )
 
@@ -58,6 +59,9 @@ func (p *proof) run(c *cobra.Command) error {
 		signed, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("--checkpoint: %w", err)
+		}
+		if _, err := attest.DecodeCheckpoint(signed); err != nil {
+			return fmt.Errorf("--checkpoint: %s is no checkpoint: name a file that imei-verifier audit checkpoint wrote", path)
 		}
 		kept = append(kept, signed)
 	}

@@ -127,7 +127,7 @@ func TestStoreCommandsRefuse(t *testing.T) {
 		{"store export --state " + dir + " --since yesterday", exitUsage, "want a time"},
 		{"store rotate --state " + dir + " --key both", exitUsage, "want imei or subscriber"},
 		{"store rotate --state " + dir + " --key imei --finish", exitUsage, "there is no former key"},
-		{"audit verify --state " + dir + " --checkpoint " + file, exitNo, ""},
+		{"audit verify --state " + dir + " --checkpoint " + file, exitUsage, file + " is no checkpoint"},
 		{"audit verify --state " + dir + " --checkpoint " + file + ".missing", exitUsage, "no such file"},
 		{"audit verify --state " + dir + " --key " + file, exitUsage, "want an ECDSA key in PEM"},
 		{"audit verify --state " + without(resultKeyFile), exitUsage, "the verifier's key"},
