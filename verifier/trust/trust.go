@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,7 +39,10 @@ type written struct {
 // read returns the manufacturers' files, by name.
 func read(dir string) ([]written, error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("reading the trust folder: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("reading the trust folder: %w: %s", err, remedy)
 	}
 	var files []written

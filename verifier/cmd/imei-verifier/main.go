@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"runtime/debug"
 	"syscall"
 
@@ -64,11 +66,31 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &f) && f.err == nil:
 		return f.code
 	}
-	fmt.Fprintf(stderr, "imei-verifier: %s\n", imei.RedactAll(err.Error()))
+	fmt.Fprintf(stderr, "imei-verifier: %s%s\n", imei.RedactAll(err.Error()), whoMay(err))
 	if f != nil {
 		return f.code
 	}
 	return exitUsage
+}
+
+// whoMay completes a message about a file or folder that this program may not use: whose it is, and with which mode.
+func whoMay(err error) string {
+	var of *fs.PathError
+	if !errors.As(err, &of) || !errors.Is(of.Err, fs.ErrPermission) {
+		return ""
+	}
+	path := of.Path
+	info, failed := os.Stat(path)
+	for failed != nil && path != filepath.Dir(path) { // it is a folder on the way that is closed
+		path = filepath.Dir(path)
+		info, failed = os.Stat(path)
+	}
+	if failed != nil {
+		return ""
+	}
+	owner, _ := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf(": %s belongs to user %d, group %d, with mode %#o, and this program runs as user %d: let that one use it",
+		path, owner.Uid, owner.Gid, info.Mode().Perm(), os.Geteuid())
 }
 
 func newRoot() *cobra.Command {

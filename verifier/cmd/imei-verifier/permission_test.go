@@ -1,0 +1,59 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// asNobody runs a function as a user who owns nothing, where the tests run as root; for another user the folders are closed.
+func asNobody(t *testing.T, run func()) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		run()
+		return
+	}
+	const nobody = 65534
+	runtime.LockOSThread() // it counts for the files of this thread alone
+	defer runtime.UnlockOSThread()
+	if err := unix.Setfsuid(nobody); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = unix.Setfsuid(0) }()
+	run()
+}
+
+func TestAFolderWithoutPermissionIsToldWithItsOwnerAndMode(t *testing.T) {
+	trusted, state := trustFolder(t), t.TempDir()
+	for _, dir := range []string{trusted, state} {
+		if err := os.Chmod(dir, 0o100); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Chmod(dir, 0o700)
+	}
+	readable, open := trustFolder(t), t.TempDir()
+	for _, dir := range []string{trusted, state, readable, open} {
+		if err := os.Chmod(filepath.Dir(dir), 0o711); err != nil { // the tests' own, on the way
+			t.Fatal(err)
+		}
+	}
+	if err := os.Chmod(readable, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Join(readable, "oem.yaml"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct{ what, trust, state, closed string }{{"trust", trusted, open, trusted}, {"state", readable, state, state}} {
+		var got outcome
+		asNobody(t, func() { got = execute("", "serve", "--listen", anyPort, "--trust", c.trust, "--state", c.state) })
+		want := fmt.Sprintf("%s belongs to user %d, group %d, with mode 0100, and this program runs as user", c.closed, os.Geteuid(), os.Getegid())
+		if got.code != exitUsage || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "oem-anchor.yaml") {
+			t.Errorf("%s: %+v, want %q", c.what, got, want)
+		}
+	}
+}
