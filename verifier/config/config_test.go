@@ -117,7 +117,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		environment string
 		want        []string
 	}{
-		{"an empty file", "", "", []string{"the file is empty"}},
+		{"an empty file", "", "", []string{"the file is empty: imei-verifier config print prints one to start from"}},
 		{"no YAML", "a: [", "", []string{"not one document of YAML"}},
 		{"two documents", least + "---\n", "", []string{"not one document"}},
 		{"a list", "- a\n", "", []string{"line 1: want keys with values"}},
