@@ -129,6 +129,10 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 			`line 1, listen: "here" is no address: want HOST:PORT`, `line 2, store: unknown word "postgres": want sqlite or memory`,
 			`line 3, log: unknown word "loud": want debug, info, warn or error`, `line 4, plain_http: "yes": want true or false`}},
 		{"an address without a port", "listen: 127.0.0.1\n", "", []string{"line 1, listen"}},
+		{"a port that there is not", "listen: 127.0.0.1:80000\n", "", []string{`line 1, listen: "127.0.0.1:80000" is no address: want HOST:PORT, such as 127.0.0.1:8080 or [::]:8443, with a port of at most 65535`}},
+		{"a port without a number", "listen: '127.0.0.1:'\n", "", []string{"line 1, listen"}},
+		{"a port by name", least + "admin: 127.0.0.1:http\n", "", []string{"line 4, admin"}},
+		{"a negative port", least + "admin: 127.0.0.1:-1\n", "", []string{"line 4, admin"}},
 		{"a negative rate", least + "limits: {rate: -1}\n", "", []string{`line 4, limits.rate: "-1": want requests a second`}},
 		{"a rate that is no number", least + "limits: {rate: NaN}\n", "", []string{"limits.rate"}},
 		{"no request at a time", least + "limits: {in_flight: 0}\n", "", []string{"limits.in_flight"}},
@@ -211,6 +215,9 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 	want := mustLoad(t, least)
 	if got := mustLoad(t, sample.String()); len(config.Fixed(got, want)) > 0 {
 		t.Errorf("as it is:\n%s", &sample)
+	}
+	if want := "\n# unnamed: [" + strings.Join(want.Unnamed, ", ") + "]"; !strings.Contains(sample.String(), want) {
+		t.Errorf("the sample has not %q:\n%s", want, &sample)
 	}
 	all := strings.NewReplacer("\n# ", "\n", "admin:", "admin: 127.0.0.1:1", "policy:", "policy: p", "certificate:", "certificate: c", "key:", "key: k",
 		"client_ca:", "client_ca: ca").Replace(sample.String())
