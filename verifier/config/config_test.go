@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -238,6 +239,24 @@ func TestFixedSettingsAreNamed(t *testing.T) {
 	was, is := mustLoad(t, least), mustLoad(t, "listen: 127.0.0.1:9\ntrust: trust\nstate: other\nlog: debug\nlimits: {rate: 3}\n")
 	if got, want := config.Fixed(was, is), []string{"listen", "state"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestAnOperatorsAddressForNobodyIsWarnedOf(t *testing.T) {
+	const desk = "clients:\n  - {name: desk, certificates: [\"spiffe://a/b\"], roles: [%s]}\n"
+	for _, c := range []struct {
+		name, text string
+		warned     bool
+	}{
+		{"no address", public, false},
+		{"on loopback", public + "admin: 127.0.0.1:1\n", false},
+		{"beyond it, for nobody", public + "admin: 0.0.0.0:1\n", true},
+		{"for a client of another role", public + "admin: 0.0.0.0:1\n" + fmt.Sprintf(desk, "network"), true},
+		{"for an operator", public + "admin: 0.0.0.0:1\n" + fmt.Sprintf(desk, "network, admin"), false},
+	} {
+		if got := mustLoad(t, c.text).Warnings(); (len(got) == 1) != c.warned || len(got) > 0 && !strings.Contains(got[0], "0.0.0.0:1: give a client the role admin") {
+			t.Errorf("%s: %q", c.name, got)
+		}
 	}
 }
 

@@ -70,6 +70,9 @@ trust folder, the policy and the certificates. Nothing is changed and no address
 			if err := checkFiles(now); err != nil {
 				return fail(exitUsage, err)
 			}
+			for _, w := range now.Warnings() {
+				fmt.Fprintf(c.ErrOrStderr(), "imei-verifier: warning: %s\n", w)
+			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is a configuration\n", args[0])
 			return nil
 		},

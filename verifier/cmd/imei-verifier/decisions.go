@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -19,11 +18,14 @@ import (
 )
 
 // recorded is where recorded decisions are read from: a file with one JSON object a line, or a server's admin address.
-type recorded struct{ file, admin string }
+type recorded struct {
+	file   string
+	server adminServer
+}
 
 func (d *recorded) flags(c *cobra.Command) {
 	c.Flags().StringVar(&d.file, "decisions", "", "`file` of recorded decisions, one JSON object a line; - reads standard input")
-	c.Flags().StringVar(&d.admin, "admin", "", "`URL` of a server's admin address, such as http://127.0.0.1:8081")
+	d.server.flags(c)
 	c.MarkFlagsMutuallyExclusive("decisions", "admin")
 	c.MarkFlagsOneRequired("decisions", "admin")
 }
@@ -64,11 +66,11 @@ func (d *recorded) each(ctx context.Context, stdin io.Reader, since time.Time, y
 func (d *recorded) open(ctx context.Context, stdin io.Reader, since time.Time) (io.ReadCloser, error) {
 	switch d.file {
 	case "":
-		address := d.admin + "/admin/v1/decisions"
+		path := "/admin/v1/decisions"
 		if !since.IsZero() {
-			address += "?since=" + url.QueryEscape(since.Format(time.RFC3339))
+			path += "?since=" + url.QueryEscape(since.Format(time.RFC3339))
 		}
-		return get(ctx, address)
+		return d.server.get(ctx, path)
 	case "-":
 		return io.NopCloser(stdin), nil
 	}
@@ -77,7 +79,7 @@ func (d *recorded) open(ctx context.Context, stdin io.Reader, since time.Time) (
 
 // find returns one decision.
 func (d *recorded) find(ctx context.Context, stdin io.Reader, id verifier.DecisionID) (found *verifier.Record, err error) {
-	if d.admin != "" {
+	if d.server.address != "" {
 		return d.fetch(ctx, id)
 	}
 	err = d.each(ctx, stdin, time.Time{}, func(r *verifier.Record) bool {
@@ -93,7 +95,7 @@ func (d *recorded) find(ctx context.Context, stdin io.Reader, id verifier.Decisi
 }
 
 func (d *recorded) fetch(ctx context.Context, id verifier.DecisionID) (*verifier.Record, error) {
-	body, err := get(ctx, d.admin+"/admin/v1/decisions/"+id.String())
+	body, err := d.server.get(ctx, "/admin/v1/decisions/"+id.String())
 	if err != nil {
 		return nil, fail(exitUsage, err)
 	}
@@ -103,25 +105,6 @@ func (d *recorded) fetch(ctx context.Context, id verifier.DecisionID) (*verifier
 		return nil, fail(exitFailed, errors.New("what the server answered is no recorded decision: is --admin the address that serve --admin listens on?"))
 	}
 	return r, nil
-}
-
-// get asks a server; its problem documents are for people.
-func get(ctx context.Context, address string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w: is that the address that serve --admin listens on?", err)
-	}
-	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
-	}
-	defer response.Body.Close()
-	var problem struct{ Detail string }
-	_ = json.NewDecoder(io.LimitReader(response.Body, maxRecordBytes)).Decode(&problem) // another server's page: the status tells enough
-	return nil, fmt.Errorf("--admin: the server answered %s %s", response.Status, problem.Detail)
 }
 
 func newDecisions() *cobra.Command {

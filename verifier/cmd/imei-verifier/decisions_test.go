@@ -106,7 +106,13 @@ func TestDecisionsRefuseWhatTheyCannotUse(t *testing.T) {
 		{"a file of something else", []string{"replay", "--decisions", garbage}, exitUsage, "line 2 is no recorded decision"},
 		{"a missing file", []string{"replay", "--decisions", filepath.Join(t.TempDir(), "absent")}, exitUsage, "no such file"},
 		{"no server", []string{"replay", "--admin", "http://127.0.0.1:1"}, exitUsage, "serve --admin"},
-		{"no URL", []string{"replay", "--admin", "://"}, exitUsage, "--admin"},
+		{"no URL", []string{"replay", "--admin", "://"}, exitUsage, "want http://HOST:PORT"},
+		{"an address without a scheme", []string{"replay", "--admin", "127.0.0.1:18081"}, exitUsage, "want http://HOST:PORT"},
+		{"a name without a scheme", []string{"replay", "--admin", "localhost:18081"}, exitUsage, "want http://HOST:PORT"},
+		{"a certificate without TLS", []string{"replay", "--admin", server.URL, "--ca", garbage}, exitUsage, "begins with https://"},
+		{"no authority", []string{"replay", "--admin", "https://127.0.0.1:1", "--ca", garbage}, exitUsage, "holds no certificate"},
+		{"an authority that is missing", []string{"replay", "--admin", "https://127.0.0.1:1", "--ca", garbage + ".missing"}, exitUsage, "--ca: open"},
+		{"a certificate without its key", []string{"replay", "--admin", "https://127.0.0.1:1", "--cert", garbage}, exitUsage, "cert key"},
 		{"no time", []string{"decisions", "--admin", server.URL, "--since", "yesterday"}, exitUsage, "2026-11-22T08:00:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
