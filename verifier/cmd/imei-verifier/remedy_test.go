@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -54,6 +55,21 @@ func TestAFolderWithoutPermissionIsToldWithItsOwnerAndMode(t *testing.T) {
 		want := fmt.Sprintf("%s belongs to user %d, group %d, with mode 0100, and this program runs as user", c.closed, os.Geteuid(), os.Getegid())
 		if got.code != exitUsage || !strings.Contains(got.stderr, want) || strings.Contains(got.stderr, "oem-anchor.yaml") {
 			t.Errorf("%s: %+v, want %q", c.what, got, want)
+		}
+	}
+}
+
+func TestAnAddressInUseIsToldWithTheRemedy(t *testing.T) {
+	taken, err := net.Listen("tcp", anyPort)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	address := taken.Addr().String()
+	for name, args := range map[string][]string{"listen": {"--listen", address}, "admin": {"--listen", anyPort, "--admin", address}} {
+		got := execute("", append([]string{"serve", "--trust", trustFolder(t), "--state", t.TempDir()}, args...)...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, name+" (flag --"+name+"): ") || !strings.Contains(got.stderr, "ss -ltnp") {
+			t.Errorf("%s: %+v", name, got)
 		}
 	}
 }
