@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"syscall"
 
@@ -122,6 +123,13 @@ func versionText() string {
 	}
 	return "unknown"
 }
+
+// timeOf is the time in a version between releases (go.dev/ref/mod, "Pseudo-versions").
+var timeOf = regexp.MustCompile(`([0-9]{8})([0-9]{6}-[0-9a-f]{12})`)
+
+// programText names the program to people, in messages of which an IMEI is taken out: the time of a version has as many digits as one,
+// so its date stands apart.
+func programText(version string) string { return "imei-verifier " + timeOf.ReplaceAllString(version, "${1}T${2}") }
 
 // judged ends the program with the code of a status, without a message.
 func judged(s attest.Status) error {

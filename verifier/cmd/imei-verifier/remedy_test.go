@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"imei-attest/attest/imei"
 )
 
 // asNobody runs a function as a user who owns nothing, where the tests run as root; for another user the folders are closed.
@@ -70,6 +72,19 @@ func TestAnAddressInUseIsToldWithTheRemedy(t *testing.T) {
 		got := execute("", append([]string{"serve", "--trust", trustFolder(t), "--state", t.TempDir()}, args...)...)
 		if got.code != exitUsage || !strings.Contains(got.stderr, name+" (flag --"+name+"): ") || !strings.Contains(got.stderr, "ss -ltnp") {
 			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}
+
+// TestAVersionIsNoIMEI: who has the store is told with the whole version.
+func TestAVersionIsNoIMEI(t *testing.T) {
+	for version, want := range map[string]string{
+		"v0.0.0-20261130165312-8f86ff0a1b2c":         "imei-verifier v0.0.0-20261130T165312-8f86ff0a1b2c",
+		"v1.2.4-0.20261130165312-8f86ff0a1b2c+dirty": "imei-verifier v1.2.4-0.20261130T165312-8f86ff0a1b2c+dirty",
+		"v1.2.3": "imei-verifier v1.2.3", "(devel)": "imei-verifier (devel)",
+	} {
+		if got := imei.RedactAll("process 18080, " + programText(version)); got != "process 18080, "+want {
+			t.Errorf("%s: got %q", version, got)
 		}
 	}
 }

@@ -74,7 +74,7 @@ func (s *care) reading(ctx context.Context) (*sqlite.Store, error) {
 
 func (s *care) config() (sqlite.Config, error) {
 	c, err := storeConfig(s.state)
-	c.Program = "imei-verifier store, " + versionText()
+	c.Program = programText(versionText()) + ", store"
 	return c, err
 }
 
