@@ -24,7 +24,6 @@ func (a *adminServer) flags(c *cobra.Command) {
 	c.Flags().StringVar(&a.ca, "ca", "", "PEM `file` of who signs the server's certificate, for an https --admin (default: whom the system trusts)")
 	c.Flags().StringVar(&a.certificate, "cert", "", "PEM `file` of the certificate to show there, of a client with the role admin")
 	c.Flags().StringVar(&a.key, "key", "", "PEM `file` of its private key")
-	c.MarkFlagsRequiredTogether("cert", "key")
 }
 
 // get asks the server; its problem documents are for people.
@@ -33,7 +32,10 @@ func (a *adminServer) get(ctx context.Context, path string) (io.ReadCloser, erro
 	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
 		return nil, fmt.Errorf("--admin %q: want http://HOST:PORT, or https://HOST:PORT beyond loopback", a.address)
 	}
-	if base.Scheme == "http" && a.ca+a.certificate != "" {
+	switch {
+	case (a.certificate == "") != (a.key == ""):
+		return nil, errors.New("want --cert and --key together: a certificate is shown with its own key")
+	case base.Scheme == "http" && a.ca+a.certificate != "":
 		return nil, errors.New("--ca, --cert and --key are for an --admin that begins with https://")
 	}
 	transport, err := a.transport()

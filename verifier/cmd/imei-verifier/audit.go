@@ -140,7 +140,7 @@ func newAuditCheckpoint() *cobra.Command {
 		Long: `Write the last signed checkpoint of the audit chain to standard output: a COSE_Sign1 message. The server signs one each minute in
 which something happened, and when it stops. It may run meanwhile.`,
 		Example: "  imei-verifier audit checkpoint --state state/ >kept/2026-11-30.cose",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			store, err := s.reading(c.Context())
 			if err != nil {

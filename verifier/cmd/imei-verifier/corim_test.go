@@ -198,7 +198,7 @@ func TestCoRIMCommandLinesThatFail(t *testing.T) {
 	}{
 		{"no command", []string{"corim"}, 3, "corim show, import or export"},
 		{"no file", []string{"corim", "import", "--trust", folder}, 3, "takes one argument, FILE"},
-		{"no folder", []string{"corim", "import", document}, 3, `"trust" not set`},
+		{"no folder", []string{"corim", "import", document}, 3, "corim import needs --trust"},
 		{"a file that is missing", []string{"corim", "import", "--trust", folder, "missing"}, 3, "missing"},
 		{"a folder that is missing", []string{"corim", "import", "--trust", "missing", document}, 3, "missing"},
 		{"a file that is no CoRIM", []string{"corim", "import", "--trust", folder, key}, 1, "refused, and nothing was changed"},

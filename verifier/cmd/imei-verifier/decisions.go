@@ -26,8 +26,6 @@ type recorded struct {
 func (d *recorded) flags(c *cobra.Command) {
 	c.Flags().StringVar(&d.file, "decisions", "", "`file` of recorded decisions, one JSON object a line; - reads standard input")
 	d.server.flags(c)
-	c.MarkFlagsMutuallyExclusive("decisions", "admin")
-	c.MarkFlagsOneRequired("decisions", "admin")
 }
 
 // maxRecordBytes is room for a decision on four slots.
@@ -35,6 +33,9 @@ const maxRecordBytes = 1 << 20
 
 // each gives the decisions in order, until yield returns false.
 func (d *recorded) each(ctx context.Context, stdin io.Reader, since time.Time, yield func(*verifier.Record) bool) error {
+	if err := d.check(); err != nil {
+		return err
+	}
 	from, err := d.open(ctx, stdin, since)
 	if err != nil {
 		return fail(exitUsage, err)
@@ -63,6 +64,14 @@ func (d *recorded) each(ctx context.Context, stdin io.Reader, since time.Time, y
 	return nil
 }
 
+// check wants one of the two.
+func (d *recorded) check() error {
+	if (d.file == "") == (d.server.address == "") {
+		return fail(exitUsage, errors.New("want --decisions FILE or --admin URL, one of the two"))
+	}
+	return nil
+}
+
 func (d *recorded) open(ctx context.Context, stdin io.Reader, since time.Time) (io.ReadCloser, error) {
 	switch d.file {
 	case "":
@@ -79,6 +88,9 @@ func (d *recorded) open(ctx context.Context, stdin io.Reader, since time.Time) (
 
 // find returns one decision.
 func (d *recorded) find(ctx context.Context, stdin io.Reader, id verifier.DecisionID) (found *verifier.Record, err error) {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
 	if d.server.address != "" {
 		return d.fetch(ctx, id)
 	}
@@ -115,7 +127,7 @@ func newDecisions() *cobra.Command {
 		Short:   "Export the decisions that a server has recorded",
 		Long:    "Print recorded decisions, one JSON object a line, the oldest first. They name no device and no subscriber: pseudonyms tell them apart.",
 		Example: "  imei-verifier decisions --admin http://127.0.0.1:8081 >decisions.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := parseTime(since)
 			if err != nil {
@@ -155,7 +167,7 @@ func newExplain() *cobra.Command {
 		Long: `Print what a decision was and, for each of its reasons, the check that found it, what that check looked at, and the
 clause it rests on. The identifier is the id of an answer and of the server's log.`,
 		Example: "  imei-verifier explain 019ca945-0a00-7d9c-b2cb-84d42dae6fa3 --admin http://127.0.0.1:8081",
-		Args:    cobra.ExactArgs(1),
+		Args:    one("the ID of a decision"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := verifier.ParseDecisionID(args[0])
 			if err != nil {
@@ -193,7 +205,7 @@ func newReplay() *cobra.Command {
 each reason is not recorded: of the action is checked that a policy may take it on that result, and that codes and label are that
 action's. The exit code is 0 only if all come out the same.`,
 		Example: "  imei-verifier replay --decisions decisions.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			same, other := 0, 0
 			err := d.each(c.Context(), c.InOrStdin(), time.Time{}, func(r *verifier.Record) bool {

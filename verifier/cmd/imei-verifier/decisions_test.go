@@ -99,8 +99,8 @@ func TestDecisionsRefuseWhatTheyCannotUse(t *testing.T) {
 		code int
 		want string
 	}{
-		{"no source", []string{"explain", absent}, exitUsage, "decisions admin"},
-		{"two sources", []string{"replay", "--admin", server.URL, "--decisions", garbage}, exitUsage, "decisions admin"},
+		{"no source", []string{"explain", absent}, exitUsage, "want --decisions FILE or --admin URL"},
+		{"two sources", []string{"replay", "--admin", server.URL, "--decisions", garbage}, exitUsage, "want --decisions FILE or --admin URL"},
 		{"no identifier", []string{"explain", "42", "--decisions", garbage}, exitUsage, "want a UUID"},
 		{"a decision that is not kept", []string{"explain", absent, "--admin", server.URL}, exitUsage, "no decision with this identifier"},
 		{"a file of something else", []string{"replay", "--decisions", garbage}, exitUsage, "line 2 is no recorded decision"},
@@ -112,7 +112,7 @@ func TestDecisionsRefuseWhatTheyCannotUse(t *testing.T) {
 		{"a certificate without TLS", []string{"replay", "--admin", server.URL, "--ca", garbage}, exitUsage, "begins with https://"},
 		{"no authority", []string{"replay", "--admin", "https://127.0.0.1:1", "--ca", garbage}, exitUsage, "holds no certificate"},
 		{"an authority that is missing", []string{"replay", "--admin", "https://127.0.0.1:1", "--ca", garbage + ".missing"}, exitUsage, "--ca: open"},
-		{"a certificate without its key", []string{"replay", "--admin", "https://127.0.0.1:1", "--cert", garbage}, exitUsage, "cert key"},
+		{"a certificate without its key", []string{"replay", "--admin", "https://127.0.0.1:1", "--cert", garbage}, exitUsage, "want --cert and --key together"},
 		{"no time", []string{"decisions", "--admin", server.URL, "--since", "yesterday"}, exitUsage, "2026-11-22T08:00:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

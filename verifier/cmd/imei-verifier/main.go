@@ -113,6 +113,9 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newStore(), newAudit(), newCoRIM(), newConfig(), newKeys(), newMan(),
 		newCompletion())
+	root.SetHelpCommand(newHelp())
+	root.SetFlagErrorFunc(unknownFlag)
+	inOurWords(root)
 	return root
 }
 
@@ -129,7 +132,9 @@ var timeOf = regexp.MustCompile(`([0-9]{8})([0-9]{6}-[0-9a-f]{12})`)
 
 // programText names the program to people, in messages of which an IMEI is taken out: the time of a version has as many digits as one,
 // so its date stands apart.
-func programText(version string) string { return "imei-verifier " + timeOf.ReplaceAllString(version, "${1}T${2}") }
+func programText(version string) string {
+	return "imei-verifier " + timeOf.ReplaceAllString(version, "${1}T${2}")
+}
 
 // judged ends the program with the code of a status, without a message.
 func judged(s attest.Status) error {

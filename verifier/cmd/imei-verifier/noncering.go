@@ -112,7 +112,7 @@ func newKeysRotate() *cobra.Command {
 		Long: `Make a new key that proves that a nonce is ours. A server under way takes it within a second. The one before still checks the
 nonces that it made, for two minutes, in which no other rotation is taken.`,
 		Example: "  imei-verifier keys rotate --state /var/lib/imei-attest",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			path := filepath.Join(dir, nonceKeyFile)
 			text, err := readSecret(path)
@@ -138,8 +138,6 @@ nonces that it made, for two minutes, in which no other rotation is taken.`,
 		},
 	}
 	c.Flags().StringVar(&dir, "state", "", "`folder` of the server's own keys")
-	if err := c.MarkFlagRequired("state"); err != nil {
-		panic(err) // a misspelt name in the line above
-	}
+	required(c, "state")
 	return c
 }

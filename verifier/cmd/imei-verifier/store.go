@@ -38,13 +38,11 @@ func newStore() *cobra.Command {
 
 // command makes a command with the flags that all of them have.
 func (s *care) command(c *cobra.Command, run func(*cobra.Command) error) *cobra.Command {
-	c.Args = cobra.NoArgs
+	c.Args = none
 	c.RunE = func(c *cobra.Command, _ []string) error { return storeFailure(run(c)) }
 	c.Flags().StringVar(&s.state, "state", "", "`folder` of the server's state")
 	c.Flags().BoolVar(&s.asJSON, "json", false, "print JSON")
-	if err := c.MarkFlagRequired("state"); err != nil {
-		panic(err) // a misspelt name in the line above
-	}
+	required(c, "state")
 	return c
 }
 
@@ -199,12 +197,6 @@ it: keep them elsewhere, because a backup is of no use without imei.key and subs
 	return c
 }
 
-func required(c *cobra.Command, name string) {
-	if err := c.MarkFlagRequired(name); err != nil {
-		panic(err) // a misspelt name
-	}
-}
-
 func newStoreRestore() *cobra.Command {
 	var s care
 	var from string
@@ -295,7 +287,7 @@ func newStoreExport() *cobra.Command {
 		Long: `Print recorded decisions, one JSON object a line, the oldest first: hour, TAC, status, reasons, action and front. There is no pseudonym
 in them. The server may run meanwhile.`,
 		Example: "  imei-verifier store export --state state/ --since 2026-11-01T00:00:00Z >november.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := parseTime(since)
 			if err != nil {

@@ -106,7 +106,7 @@ func TestStoreCommandsRefuse(t *testing.T) {
 	}{
 		{"store", exitUsage, "want check, stats"},
 		{"audit", exitUsage, "want verify or checkpoint"},
-		{"store check", exitUsage, `"state" not set`},
+		{"store check", exitUsage, "store check needs --state"},
 		{"store check --state " + empty, exitUsage, "imei.key is missing"},
 		{"store stats --state " + without(storeFile), exitUsage, "no such file"},
 		{"store sweep --state " + without(storeFile), exitUsage, "no such file"},
