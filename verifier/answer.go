@@ -81,13 +81,18 @@ func (v *Verifier) answer(q *question, p *Policy, r *attest.Result) Answer {
 	}
 	answer := action.Answer(r)
 	answer.Because = because
-	if isNAS(q.in.Registration) && q.in.Registration.Subscriber() == "" && answer.EIRStatus == attest.AnswerPermit.EIR {
-		answer.EIRStatus, answer.S13Status = attest.AnswerTrack.EIR, attest.AnswerTrack.S13 // 05 rule 3: never by the IMEI alone
+	if shown := q.in.Registration; shown != nil && shown.Front.isNAS() && shown.Subscriber() == "" {
+		answer.permitNobody()
 	}
 	return answer
 }
 
-func isNAS(r *Registration) bool { return r != nil && (r.Front == Front5GEIR || r.Front == FrontS13) }
+// permitNobody: 05 rule 3, never by the IMEI alone.
+func (a *Answer) permitNobody() {
+	if a.EIRStatus == attest.AnswerPermit.EIR {
+		a.EIRStatus, a.S13Status = attest.AnswerTrack.EIR, attest.AnswerTrack.S13
+	}
+}
 
 // count shows the breaker a registration that was decided, once, and what the policy alone would have done.
 func (v *Verifier) count(q *question, p *Policy, r *Record) {

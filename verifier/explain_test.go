@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"strings"
 	"testing"
 
@@ -90,6 +91,13 @@ func TestAnAlteredRecordDoesNotReplay(t *testing.T) {
 		"another reading": func(r *verifier.Record) { r.Facts.Evidence.Slots[0].Reported.Number = 9 },
 		"other storage":   func(r *verifier.Record) { r.Facts.Evidence.Kind = attest.StorageSoftware },
 		"another time":    func(r *verifier.Record) { r.Facts.Now = r.Facts.Now.Add(1) },
+		"another action":  func(r *verifier.Record) { r.Verdict.Answer.Action = "deny" },
+		"another code":    func(r *verifier.Record) { r.Verdict.Answer.SIPCode = 603 },
+		"another label":   func(r *verifier.Record) { r.Verdict.Answer.Label = "warning" },
+		"no such action":  func(r *verifier.Record) { r.Verdict.Answer.Action = "forgive" },
+		"no such cause":   func(r *verifier.Record) { r.Verdict.Answer.Because = "friendship" },
+		"no exception":    func(r *verifier.Record) { r.Verdict.Answer.Because = "exception" },
+		"an action that no policy may take on it, with all that it answers": func(r *verifier.Record) { r.Verdict.Answer = verifier.ActionDeny.Answer(&r.Verdict.Result) },
 	} {
 		var altered verifier.Record
 		if err := json.Unmarshal(text, &altered); err != nil {
@@ -101,6 +109,18 @@ func TestAnAlteredRecordDoesNotReplay(t *testing.T) {
 		if alter(&altered); altered.Replay() == nil {
 			t.Errorf("%s: replays all the same", name)
 		}
+	}
+}
+
+// TestAReplayNamesWhatDiffers, and nothing else.
+func TestAReplayNamesWhatDiffers(t *testing.T) {
+	l := newLab(t)
+	r, _ := l.explained(verifier.Input{Evidence: l.token(credential()), Registration: registering(id1), Now: l.now})
+	r.Verdict.Answer.Action, r.Verdict.Answer.Because = "deny", "breaker"
+	const want = "made again, the decision comes out otherwise:" +
+		"\n  answer.action: recorded deny, made again warn\n  answer.because: recorded breaker, made again nothing"
+	if err := r.Replay(); !errors.Is(err, verifier.ErrReplay) || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
 	}
 }
 

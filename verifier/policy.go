@@ -118,6 +118,11 @@ func (p *Policy) ReasonAction(r attest.Reason) Action {
 			return ActionObserve
 		}
 	}
-	limit, _ := ParseAction(info.Limit.String())
-	return min(action, limit)
+	return min(action, limitOf(r))
+}
+
+// limitOf is the most that any policy may make of a reason.
+func limitOf(r attest.Reason) Action {
+	limit, _ := ParseAction(r.Info().Limit.String())
+	return limit
 }

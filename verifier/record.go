@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/hex"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -99,35 +97,4 @@ func (q *question) device() imei.IMEI {
 		return q.signalled
 	}
 	return q.endorsement.credential.Slots[0]
-}
-
-// ErrReplay means that a decision, made again, comes out otherwise: it was altered, or this program judges otherwise.
-var ErrReplay = errors.New("made again, the decision comes out otherwise")
-
-// Replay makes the decision again from its facts. The error is [ErrReplay] unless the result is the same, byte for byte.
-func (r *Record) Replay() error {
-	was, err := json.Marshal(r.Verdict.Result)
-	if err != nil {
-		return err
-	}
-	is, err := json.Marshal(judge(&r.Facts, &r.Rules).result())
-	if err != nil {
-		return err
-	}
-	if !bytes.Equal(was, is) {
-		return fmt.Errorf("%w: it was %s, and is %s", ErrReplay, was, is)
-	}
-	return nil
-}
-
-// Under is what a policy makes of the same facts. Exceptions of that policy are not looked at, because the record names nobody: where
-// one applied it applies again.
-func (r *Record) Under(p *Policy) Verdict {
-	v := Verdict{ID: r.Verdict.ID, Result: judge(&r.Facts, &p.Rules).result()}
-	action := p.ActionOn(&v.Result)
-	if r.Excepted {
-		action = min(action, ActionWarn)
-	}
-	v.Answer = action.Answer(&v.Result)
-	return v
 }

@@ -22,6 +22,9 @@ const (
 	FrontDevice Front = "device"
 )
 
+// isNAS: the front asks about an access to the core network.
+func (f Front) isNAS() bool { return f == Front5GEIR || f == FrontS13 }
+
 // Registration is what the network saw. The JSON form is the one of the HTTP interface.
 type Registration struct {
 	InstanceID string `json:"instance_id,omitempty"` // +sip.instance, a URN (RFC 5626)

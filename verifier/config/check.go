@@ -50,6 +50,15 @@ func (r *reader) checkAddresses() {
 	}
 }
 
+// Warnings are what a configuration probably does not mean.
+func (c *Config) Warnings() (warnings []string) {
+	isAdmin := func(client Client) bool { return slices.Contains(client.Roles, RoleAdmin) }
+	if c.Admin != "" && !Loopback(c.Admin) && !slices.ContainsFunc(c.Clients, isAdmin) {
+		warnings = append(warnings, fmt.Sprintf("admin: nobody may ask for metrics and decisions at %s: give a client the role admin, or an address on 127.0.0.1", c.Admin))
+	}
+	return warnings
+}
+
 // portIsFree reports that the system chooses the port.
 func portIsFree(address string) bool { return len(address) > 2 && address[len(address)-2:] == ":0" }
 

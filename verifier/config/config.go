@@ -95,7 +95,7 @@ type Input struct {
 // Load reads a configuration and checks it as far as that is possible without opening anything.
 func Load(in Input) (*Config, error) {
 	c := &Config{origins: make(map[string]string), lines: make(map[string]int)}
-	r := &reader{Reader: strictyaml.Reader{Remedy: "imei-verifier config print --effective prints one to start from"}, config: c, folder: filepath.Dir(in.Path)}
+	r := &reader{Reader: strictyaml.Reader{Remedy: "imei-verifier config print prints one to start from"}, config: c, folder: filepath.Dir(in.Path)}
 	r.defaults()
 	if in.Path != "" {
 		r.file(in.Text)

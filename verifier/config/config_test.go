@@ -3,6 +3,7 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -117,7 +118,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		environment string
 		want        []string
 	}{
-		{"an empty file", "", "", []string{"the file is empty"}},
+		{"an empty file", "", "", []string{"the file is empty: imei-verifier config print prints one to start from"}},
 		{"no YAML", "a: [", "", []string{"not one document of YAML"}},
 		{"two documents", least + "---\n", "", []string{"not one document"}},
 		{"a list", "- a\n", "", []string{"line 1: want keys with values"}},
@@ -129,6 +130,10 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 			`line 1, listen: "here" is no address: want HOST:PORT`, `line 2, store: unknown word "postgres": want sqlite or memory`,
 			`line 3, log: unknown word "loud": want debug, info, warn or error`, `line 4, plain_http: "yes": want true or false`}},
 		{"an address without a port", "listen: 127.0.0.1\n", "", []string{"line 1, listen"}},
+		{"a port that there is not", "listen: 127.0.0.1:80000\n", "", []string{`line 1, listen: "127.0.0.1:80000" is no address: want HOST:PORT, such as 127.0.0.1:8080 or [::]:8443, with a port of at most 65535`}},
+		{"a port without a number", "listen: '127.0.0.1:'\n", "", []string{"line 1, listen"}},
+		{"a port by name", least + "admin: 127.0.0.1:http\n", "", []string{"line 4, admin"}},
+		{"a negative port", least + "admin: 127.0.0.1:-1\n", "", []string{"line 4, admin"}},
 		{"a negative rate", least + "limits: {rate: -1}\n", "", []string{`line 4, limits.rate: "-1": want requests a second`}},
 		{"a rate that is no number", least + "limits: {rate: NaN}\n", "", []string{"limits.rate"}},
 		{"no request at a time", least + "limits: {in_flight: 0}\n", "", []string{"limits.in_flight"}},
@@ -212,6 +217,9 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 	if got := mustLoad(t, sample.String()); len(config.Fixed(got, want)) > 0 {
 		t.Errorf("as it is:\n%s", &sample)
 	}
+	if want := "\n# unnamed: [" + strings.Join(want.Unnamed, ", ") + "]"; !strings.Contains(sample.String(), want) {
+		t.Errorf("the sample has not %q:\n%s", want, &sample)
+	}
 	all := strings.NewReplacer("\n# ", "\n", "admin:", "admin: 127.0.0.1:1", "policy:", "policy: p", "certificate:", "certificate: c", "key:", "key: k",
 		"client_ca:", "client_ca: ca").Replace(sample.String())
 	got := mustLoad(t, all)
@@ -231,6 +239,24 @@ func TestFixedSettingsAreNamed(t *testing.T) {
 	was, is := mustLoad(t, least), mustLoad(t, "listen: 127.0.0.1:9\ntrust: trust\nstate: other\nlog: debug\nlimits: {rate: 3}\n")
 	if got, want := config.Fixed(was, is), []string{"listen", "state"}; !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestAnOperatorsAddressForNobodyIsWarnedOf(t *testing.T) {
+	const desk = "clients:\n  - {name: desk, certificates: [\"spiffe://a/b\"], roles: [%s]}\n"
+	for _, c := range []struct {
+		name, text string
+		warned     bool
+	}{
+		{"no address", public, false},
+		{"on loopback", public + "admin: 127.0.0.1:1\n", false},
+		{"beyond it, for nobody", public + "admin: 0.0.0.0:1\n", true},
+		{"for a client of another role", public + "admin: 0.0.0.0:1\n" + fmt.Sprintf(desk, "network"), true},
+		{"for an operator", public + "admin: 0.0.0.0:1\n" + fmt.Sprintf(desk, "network, admin"), false},
+	} {
+		if got := mustLoad(t, c.text).Warnings(); (len(got) == 1) != c.warned || len(got) > 0 && !strings.Contains(got[0], "0.0.0.0:1: give a client the role admin") {
+			t.Errorf("%s: %q", c.name, got)
+		}
 	}
 }
 

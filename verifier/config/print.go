@@ -85,7 +85,8 @@ func (c *Config) Sample(w io.Writer) error {
 	return err
 }
 
-const sampleClients = `# unnamed: [device]
+// sampleClients has the default of unnamed where there is no tls.client_ca.
+const sampleClients = `# unnamed: [device, network] # with tls.client_ca: [device]
 # clients:
 #   - name: pcscf-1
 #     certificates: ["spiffe://operator.example/pcscf", "dns:pcscf.operator.example"]

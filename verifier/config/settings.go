@@ -80,8 +80,12 @@ func text(value any) string {
 }
 
 func hostPort(text string) (string, error) {
-	if _, port, err := net.SplitHostPort(text); err != nil || port == "" {
-		return "", fmt.Errorf("%q is no address: want HOST:PORT, such as 127.0.0.1:8080 or [::]:8443", text)
+	_, port, err := net.SplitHostPort(text)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return "", fmt.Errorf("%q is no address: want HOST:PORT, such as 127.0.0.1:8080 or [::]:8443, with a port of at most %d", text, math.MaxUint16)
 	}
 	return text, nil
 }

@@ -18,7 +18,7 @@ type admin struct {
 // NewAdmin returns the handler of the operator's own interface: recorded decisions. Identify says who has [RoleAdmin].
 func NewAdmin(v *verifier.Verifier, identify func(*http.Request) Client, log *slog.Logger) http.Handler {
 	a := &admin{v, log}
-	d := newDoor(identify, log)
+	d := newDoor(identify, log, "this is the operator's address, with /admin/v1/decisions, and with /metrics, /livez, /readyz and /version of serve")
 	d.handle(RoleAdmin, "GET /admin/v1/decisions", a.decisions)
 	d.handle(RoleAdmin, "GET /admin/v1/decisions/{id}", a.decision)
 	return d

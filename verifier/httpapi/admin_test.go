@@ -2,7 +2,9 @@ package httpapi_test
 
 import (
 	"encoding/json"
+	"log/slog"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"strings"
 	"testing"
@@ -12,6 +14,14 @@ import (
 	"imei-attest/verifier"
 	"imei-attest/verifier/httpapi"
 )
+
+func TestTheOperatorsAddressNamesItsOwnPaths(t *testing.T) {
+	answered := httptest.NewRecorder()
+	httpapi.NewAdmin(nil, httpapi.Anybody(httpapi.RoleAdmin), slog.New(slog.DiscardHandler)).ServeHTTP(answered, httptest.NewRequest("GET", "/openapi.yaml", nil))
+	if text := answered.Body.String(); answered.Code != http.StatusNotFound || !strings.Contains(text, "/admin/v1/decisions") || strings.Contains(text, "openapi") {
+		t.Errorf("%d %s", answered.Code, text)
+	}
+}
 
 func TestRecordedDecisionsAreForTheOperator(t *testing.T) {
 	s := serve(t)

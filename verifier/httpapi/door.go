@@ -13,10 +13,11 @@ type door struct {
 	mux      *http.ServeMux
 	identify func(*http.Request) Client
 	log      *slog.Logger
+	guide    string // what tells whoever asks for a path that there is not
 }
 
-func newDoor(identify func(*http.Request) Client, log *slog.Logger) *door {
-	return &door{http.NewServeMux(), identify, log}
+func newDoor(identify func(*http.Request) Client, log *slog.Logger, guide string) *door {
+	return &door{http.NewServeMux(), identify, log, guide}
 }
 
 // handle lets who has all the needed roles reach a handler; none are needed for what is for everybody.
@@ -35,14 +36,17 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer d.survive(w, r)
 	found, pattern := d.mux.Handler(r)
 	if pattern == "" || path.Clean(r.URL.Path) != r.URL.Path {
-		refuseRoute(w, r, found)
+		d.refuseRoute(w, r, found)
 		return
 	}
 	d.mux.ServeHTTP(w, r)
 }
 
+// published is the guide at the address for everybody.
+const published = "GET /openapi.yaml says what there is"
+
 // refuseRoute says what the mux would say in plain text.
-func refuseRoute(w http.ResponseWriter, r *http.Request, found http.Handler) {
+func (d *door) refuseRoute(w http.ResponseWriter, r *http.Request, found http.Handler) {
 	said := unsaid{}
 	found.ServeHTTP(said, r)
 	if allowed := http.Header(said).Get("Allow"); allowed != "" {
@@ -50,7 +54,7 @@ func refuseRoute(w http.ResponseWriter, r *http.Request, found http.Handler) {
 		refuse(w, http.StatusMethodNotAllowed, "this takes %s", allowed)
 		return
 	}
-	refuse(w, http.StatusNotFound, "nothing is here: GET /openapi.yaml says what there is")
+	refuse(w, http.StatusNotFound, "nothing is here: %s", d.guide)
 }
 
 // unsaid takes the header of an answer and drops the rest.

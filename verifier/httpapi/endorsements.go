@@ -32,7 +32,7 @@ type endorsed struct {
 // NewEndorsements returns the handler that takes CoRIMs, of manufacturers or of the operator who passes them on. Their signature decides,
 // not who sends them; yet only who has [RoleEndorser] may, as identify says.
 func NewEndorsements(e Endorsements, identify func(*http.Request) Client, log *slog.Logger) http.Handler {
-	d := newDoor(identify, log)
+	d := newDoor(identify, log, published)
 	d.handle(RoleEndorser, "POST /endorsement-provisioning/v1/submit", (&endorsements{e, log}).submit)
 	return bounded(d, attest.MaxCoRIMBytes)
 }

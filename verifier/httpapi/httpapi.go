@@ -39,7 +39,7 @@ func New(c Config) (http.Handler, error) {
 		return nil, errors.New("the HTTP interface needs a verifier, a result signer, who its clients are, randomness, a clock and a log")
 	}
 	a := &api{c}
-	d := newDoor(c.Identify, c.Log)
+	d := newDoor(c.Identify, c.Log, published)
 	d.handle(0, "GET /.well-known/veraison/verification", a.discovery)
 	d.handle(0, "GET /openapi.yaml", a.openAPI)
 	d.handle(RoleDevice, "POST /challenge-response/v1/newSession", a.newSession)

@@ -10,10 +10,12 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"imei-attest/attest"
 	"imei-attest/verifier"
 )
 
@@ -38,7 +40,10 @@ type written struct {
 // read returns the manufacturers' files, by name.
 func read(dir string) ([]written, error) {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, fmt.Errorf("reading the trust folder: %w", err)
+	case err != nil:
 		return nil, fmt.Errorf("reading the trust folder: %w: %s", err, remedy)
 	}
 	var files []written
@@ -73,8 +78,12 @@ func refused(path string, err error) error {
 func parse(files []written) (*verifier.Trust, []*verifier.Anchor, error) {
 	trust := &verifier.Trust{Generation: generation(files)}
 	var anchors []*verifier.Anchor
+	keys := make(holders)
 	for _, file := range files {
 		f, err := decode(file.raw)
+		if err == nil {
+			err = keys.enter(file.path, f.CredentialKeys)
+		}
 		if err != nil {
 			return nil, nil, refused(file.path, err)
 		}
@@ -85,6 +94,25 @@ func parse(files []written) (*verifier.Trust, []*verifier.Anchor, error) {
 		anchors = append(anchors, anchor)
 	}
 	return trust, anchors, nil
+}
+
+// holders are the files by the credential keys in them.
+type holders map[attest.KeyID]string
+
+// enter refuses a key that another file has. What is no key is for whoever reads the file.
+func (h holders) enter(path string, texts []string) error {
+	for i, text := range texts {
+		key, err := parseCredentialKey(text)
+		if err != nil {
+			continue
+		}
+		id := attest.KeyIDOf(key)
+		if other, taken := h[id]; taken && other != path {
+			return fmt.Errorf("credential_keys: entry %d: key %s stands in %s already: remove it from one of the two", i+1, id, filepath.Base(other))
+		}
+		h[id] = path
+	}
+	return nil
 }
 
 // generation is the first 8 bytes of the SHA-256 of names and contents, so that all verifiers with the same folder, and

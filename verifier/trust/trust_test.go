@@ -227,7 +227,7 @@ func TestABadFolderIsRefused(t *testing.T) {
 	})
 	t.Run("one key in two files", func(t *testing.T) {
 		dir := folder(t, map[string]string{"a.yaml": text(good(t, "first")), "b.yaml": text(good(t, "first"))})
-		wantRefusal(t, dir, "b.yaml", "stands twice", "mended or removed")
+		wantRefusal(t, dir, "b.yaml", "stands in a.yaml already: remove it from one of the two", "mended or removed")
 	})
 }
 

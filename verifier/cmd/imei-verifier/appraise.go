@@ -36,7 +36,7 @@ func newAppraise() *cobra.Command {
 		Long: `Judge one token, as imei-agent attest --out wrote it, against the nonce it was asked for.
 Nothing is remembered: whoever chose the nonce answers for its being new.`,
 		Example: "  imei-verifier appraise --trust trust/ --evidence token.cose --nonce 000102030405060708090a0b0c0d0e0f",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			o.compares = c.Flags().Changed("signalled")
 			return o.run(c.Context(), c.InOrStdin(), c.OutOrStdout())
@@ -47,11 +47,7 @@ Nothing is remembered: whoever chose the nonce answers for its being new.`,
 	c.Flags().StringVar(&o.nonce, "nonce", "", "the nonce that the token must answer, in `hex`")
 	c.Flags().StringVar(&o.signalled, "signalled", "", "the IMEI `URN` that the network was shown")
 	c.Flags().BoolVar(&o.asJSON, "json", false, "print JSON")
-	for _, name := range []string{"trust", "evidence", "nonce"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err) // a misspelt name in the line above
-		}
-	}
+	required(c, "trust", "evidence", "nonce")
 	return c
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"imei-attest/attest"
 	"imei-attest/verifier/store/sqlite"
 )
 
@@ -58,6 +59,9 @@ func (p *proof) run(c *cobra.Command) error {
 		signed, err := os.ReadFile(path)
 		if err != nil {
 			return fmt.Errorf("--checkpoint: %w", err)
+		}
+		if _, err := attest.DecodeCheckpoint(signed); err != nil {
+			return fmt.Errorf("--checkpoint: %s is no checkpoint: name a file that imei-verifier audit checkpoint wrote", path)
 		}
 		kept = append(kept, signed)
 	}
@@ -136,7 +140,7 @@ func newAuditCheckpoint() *cobra.Command {
 		Long: `Write the last signed checkpoint of the audit chain to standard output: a COSE_Sign1 message. The server signs one each minute in
 which something happened, and when it stops. It may run meanwhile.`,
 		Example: "  imei-verifier audit checkpoint --state state/ >kept/2026-11-30.cose",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			store, err := s.reading(c.Context())
 			if err != nil {

@@ -61,7 +61,7 @@ func newConfigCheck() *cobra.Command {
 		Long: `Read a configuration as serve --config would, with the environment, and list all mistakes. Then read the files that it names: the
 trust folder, the policy and the certificates. Nothing is changed and no address is opened.`,
 		Example: "  imei-verifier config check /etc/imei-attest/verifier.yaml",
-		Args:    cobra.ExactArgs(1),
+		Args:    one("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			now, err := configuration{path: args[0], environment: os.Environ()}.read()
 			if err != nil {
@@ -69,6 +69,9 @@ trust folder, the policy and the certificates. Nothing is changed and no address
 			}
 			if err := checkFiles(now); err != nil {
 				return fail(exitUsage, err)
+			}
+			for _, w := range now.Warnings() {
+				fmt.Fprintf(c.ErrOrStderr(), "imei-verifier: warning: %s\n", w)
 			}
 			fmt.Fprintf(c.OutOrStdout(), "%s is a configuration\n", args[0])
 			return nil
@@ -84,7 +87,7 @@ func newConfigPrint() *cobra.Command {
 		Long: `Without --effective, print a configuration with every setting at its default. With it, print what serve --config FILE would run with,
 and where each value comes from: a line of the file, the environment, or the default. What looks like a secret is masked.`,
 		Example: "  imei-verifier config print >verifier.yaml\n  imei-verifier config print --effective verifier.yaml",
-		Args:    cobra.MaximumNArgs(1),
+		Args:    upToOne("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			from := configuration{flags: map[string]string{"listen": "127.0.0.1:8080", "trust": "trust", "state": "state"}}
 			if effective {

@@ -26,7 +26,7 @@ func newCoRIM() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "corim",
 		Short: "Take in and give out what a manufacturer publishes, as a signed CoRIM",
-		Args:  cobra.NoArgs,
+		Args:  none,
 		RunE: func(*cobra.Command, []string) error {
 			return fail(exitUsage, errors.New("want a command, corim show, import or export; corim --help tells more"))
 		},
@@ -129,9 +129,7 @@ added. A server that watches the folder takes it up within a second. Nothing is 
 	c.Flags().BoolVar(&i.dryRun, "dry-run", false, "only print what would be added")
 	c.Flags().BoolVar(&i.newKeys, "new-keys", false, "also take credential keys that the folder does not hold: ask the manufacturer by another way first")
 	c.Flags().BoolVar(&i.asJSON, "json", false, "print JSON")
-	if err := c.MarkFlagRequired("trust"); err != nil {
-		panic(err) // a misspelt name
-	}
+	required(c, "trust")
 	return c
 }
 
@@ -190,24 +188,20 @@ func newCoRIMExport() *cobra.Command {
 		Use:   "export --trust DIR --issuer URI --key FILE --out FILE",
 		Short: "Sign what a manufacturer's file says as a CoRIM",
 		Long: `Sign what a manufacturer's file says as a CoRIM: credential keys, reference values and what is revoked. It may be
-imported for 30 days.`,
+imported for 30 days. Nobody else may read the key's file.`,
 		Example: "  imei-verifier corim export --trust trust/ --issuer tag:oem.example,2026:devices --key credential.key --out oem.corim",
-		Args:    cobra.NoArgs,
-		RunE:    func(*cobra.Command, []string) error { return e.run() },
+		Args:    none,
+		RunE:    func(c *cobra.Command, _ []string) error { return e.run(c.OutOrStdout()) },
 	}
 	c.Flags().StringVar(&e.trust, "trust", "", "`folder` with the manufacturer's file")
 	c.Flags().StringVar(&e.issuer, "issuer", "", "the manufacturer's `URI`, as the file says it")
 	c.Flags().StringVar(&e.key, "key", "", "`file` of one of its credential keys: PKCS #8 in PEM, not encrypted")
 	c.Flags().StringVar(&e.out, "out", "", "`file` to write; one that is there is left alone")
-	for _, name := range []string{"trust", "issuer", "key", "out"} {
-		if err := c.MarkFlagRequired(name); err != nil {
-			panic(err) // a misspelt name in the line above
-		}
-	}
+	required(c, "trust", "issuer", "key", "out")
 	return c
 }
 
-func (e *exporter) run() error {
+func (e *exporter) run(stdout io.Writer) error {
 	key, err := readSigningKey(e.key)
 	if err != nil {
 		return fail(exitUsage, fmt.Errorf("--key: %w", err))
@@ -227,10 +221,33 @@ func (e *exporter) run() error {
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return fail(exitFailed, errors.Join(err, os.Remove(e.out)))
 	}
+	return e.report(stdout, raw)
+}
+
+// report prints what was written, as an importer reads it.
+func (e *exporter) report(stdout io.Writer, raw []byte) error {
+	frame, err := attest.DecodeCoRIM(raw)
+	if err != nil {
+		return fail(exitFailed, err)
+	}
+	d, err := corim.Decode(frame.Payload)
+	if err == nil {
+		_, err = fmt.Fprintf(stdout, "file         %s\nissuer       %s\nvalid        %s to %s\n", e.out, d.Issuer, d.NotBefore.Format(time.RFC3339), d.NotAfter.Format(time.RFC3339))
+	}
+	if err != nil {
+		return fail(exitFailed, err)
+	}
 	return nil
 }
 
 func readSigningKey(path string) (crypto.Signer, error) {
+	info, err := os.Stat(path)
+	if err == nil {
+		err = private(path, info)
+	}
+	if err != nil {
+		return nil, err
+	}
 	content, err := os.ReadFile(path)
 	if err != nil {
 		return nil, err

@@ -39,7 +39,17 @@ func publisher(t *testing.T) (folder, key string) {
 	if err := os.WriteFile(path, raw, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	return folder, write(t, "credential.key", keyPEM(t, "oem credential"))
+	return folder, secretly(t, "credential.key", keyPEM(t, "oem credential"))
+}
+
+// secretly makes a file that nobody else may read.
+func secretly(t *testing.T, name string, content []byte) string {
+	t.Helper()
+	path := write(t, name, content)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 func keyPEM(t *testing.T, name string) []byte {
@@ -56,8 +66,9 @@ func published(t *testing.T) string {
 	t.Helper()
 	folder, key := publisher(t)
 	path := filepath.Join(t.TempDir(), "oem.corim")
-	if got := execute("", "corim", "export", "--trust", folder, "--issuer", attesttest.Credential().Issuer, "--key", key, "--out", path); got != (outcome{}) {
-		t.Fatalf("export: %+v", got)
+	got := execute("", "corim", "export", "--trust", folder, "--issuer", attesttest.Credential().Issuer, "--key", key, "--out", path)
+	if want := "file         " + path + "\nissuer       " + attesttest.Credential().Issuer + "\nvalid        20"; got.code != exitYes || !strings.HasPrefix(got.stdout, want) || got.stderr != "" {
+		t.Fatalf("export: %+v, want %s", got, want)
 	}
 	return path
 }
@@ -170,8 +181,11 @@ func TestCoRIMCommandLinesThatFail(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stranger := write(t, "stranger.key", keyPEM(t, "stranger"))
-	encrypted := write(t, "encrypted.key", []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"))
+	stranger, public := secretly(t, "stranger.key", keyPEM(t, "stranger")), write(t, "public.key", keyPEM(t, "oem credential"))
+	if err := os.Chmod(public, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	encrypted := secretly(t, "encrypted.key", []byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"))
 	export := func(key, out string) []string {
 		return []string{"corim", "export", "--trust", folder, "--issuer", attesttest.Credential().Issuer, "--key", key, "--out", out}
 	}
@@ -184,7 +198,7 @@ func TestCoRIMCommandLinesThatFail(t *testing.T) {
 	}{
 		{"no command", []string{"corim"}, 3, "corim show, import or export"},
 		{"no file", []string{"corim", "import", "--trust", folder}, 3, "takes one argument, FILE"},
-		{"no folder", []string{"corim", "import", document}, 3, `"trust" not set`},
+		{"no folder", []string{"corim", "import", document}, 3, "corim import needs --trust"},
 		{"a file that is missing", []string{"corim", "import", "--trust", folder, "missing"}, 3, "missing"},
 		{"a folder that is missing", []string{"corim", "import", "--trust", "missing", document}, 3, "missing"},
 		{"a file that is no CoRIM", []string{"corim", "import", "--trust", folder, key}, 1, "refused, and nothing was changed"},
@@ -192,8 +206,9 @@ func TestCoRIMCommandLinesThatFail(t *testing.T) {
 		{"show of a file that is no CoRIM", []string{"corim", "show", key}, 1, "COSE_Sign1"},
 		{"show of a file that is missing", []string{"corim", "show", "missing"}, 3, "missing"},
 		{"an export over another file", export(key, document), 3, "is there already"},
+		{"an export with a key that others can read", export(public, fresh()), 3, "chmod 600"},
 		{"an export with an encrypted key", export(encrypted, fresh()), 3, "openssl pkey"},
-		{"an export with a public key", export(write(t, "public.pem", []byte("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")), fresh()), 3, "PEM block PRIVATE KEY"},
+		{"an export with a public key", export(secretly(t, "public.pem", []byte("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n")), fresh()), 3, "PEM block PRIVATE KEY"},
 		{"an export with a stranger's key", export(stranger, fresh()), 3, "none of the credential keys"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"os"
 	"strings"
@@ -19,13 +18,14 @@ import (
 )
 
 // recorded is where recorded decisions are read from: a file with one JSON object a line, or a server's admin address.
-type recorded struct{ file, admin string }
+type recorded struct {
+	file   string
+	server adminServer
+}
 
 func (d *recorded) flags(c *cobra.Command) {
 	c.Flags().StringVar(&d.file, "decisions", "", "`file` of recorded decisions, one JSON object a line; - reads standard input")
-	c.Flags().StringVar(&d.admin, "admin", "", "`URL` of a server's admin address, such as http://127.0.0.1:8081")
-	c.MarkFlagsMutuallyExclusive("decisions", "admin")
-	c.MarkFlagsOneRequired("decisions", "admin")
+	d.server.flags(c)
 }
 
 // maxRecordBytes is room for a decision on four slots.
@@ -33,6 +33,9 @@ const maxRecordBytes = 1 << 20
 
 // each gives the decisions in order, until yield returns false.
 func (d *recorded) each(ctx context.Context, stdin io.Reader, since time.Time, yield func(*verifier.Record) bool) error {
+	if err := d.check(); err != nil {
+		return err
+	}
 	from, err := d.open(ctx, stdin, since)
 	if err != nil {
 		return fail(exitUsage, err)
@@ -61,14 +64,22 @@ func (d *recorded) each(ctx context.Context, stdin io.Reader, since time.Time, y
 	return nil
 }
 
+// check wants one of the two.
+func (d *recorded) check() error {
+	if (d.file == "") == (d.server.address == "") {
+		return fail(exitUsage, errors.New("want --decisions FILE or --admin URL, one of the two"))
+	}
+	return nil
+}
+
 func (d *recorded) open(ctx context.Context, stdin io.Reader, since time.Time) (io.ReadCloser, error) {
 	switch d.file {
 	case "":
-		address := d.admin + "/admin/v1/decisions"
+		path := "/admin/v1/decisions"
 		if !since.IsZero() {
-			address += "?since=" + url.QueryEscape(since.Format(time.RFC3339))
+			path += "?since=" + url.QueryEscape(since.Format(time.RFC3339))
 		}
-		return get(ctx, address)
+		return d.server.get(ctx, path)
 	case "-":
 		return io.NopCloser(stdin), nil
 	}
@@ -77,7 +88,10 @@ func (d *recorded) open(ctx context.Context, stdin io.Reader, since time.Time) (
 
 // find returns one decision.
 func (d *recorded) find(ctx context.Context, stdin io.Reader, id verifier.DecisionID) (found *verifier.Record, err error) {
-	if d.admin != "" {
+	if err := d.check(); err != nil {
+		return nil, err
+	}
+	if d.server.address != "" {
 		return d.fetch(ctx, id)
 	}
 	err = d.each(ctx, stdin, time.Time{}, func(r *verifier.Record) bool {
@@ -93,7 +107,7 @@ func (d *recorded) find(ctx context.Context, stdin io.Reader, id verifier.Decisi
 }
 
 func (d *recorded) fetch(ctx context.Context, id verifier.DecisionID) (*verifier.Record, error) {
-	body, err := get(ctx, d.admin+"/admin/v1/decisions/"+id.String())
+	body, err := d.server.get(ctx, "/admin/v1/decisions/"+id.String())
 	if err != nil {
 		return nil, fail(exitUsage, err)
 	}
@@ -105,25 +119,6 @@ func (d *recorded) fetch(ctx context.Context, id verifier.DecisionID) (*verifier
 	return r, nil
 }
 
-// get asks a server; its problem documents are for people.
-func get(ctx context.Context, address string) (io.ReadCloser, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w", err)
-	}
-	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("--admin: %w: is that the address that serve --admin listens on?", err)
-	}
-	if response.StatusCode == http.StatusOK {
-		return response.Body, nil
-	}
-	defer response.Body.Close()
-	var problem struct{ Detail string }
-	_ = json.NewDecoder(io.LimitReader(response.Body, maxRecordBytes)).Decode(&problem) // another server's page: the status tells enough
-	return nil, fmt.Errorf("--admin: the server answered %s %s", response.Status, problem.Detail)
-}
-
 func newDecisions() *cobra.Command {
 	var d recorded
 	var since string
@@ -132,7 +127,7 @@ func newDecisions() *cobra.Command {
 		Short:   "Export the decisions that a server has recorded",
 		Long:    "Print recorded decisions, one JSON object a line, the oldest first. They name no device and no subscriber: pseudonyms tell them apart.",
 		Example: "  imei-verifier decisions --admin http://127.0.0.1:8081 >decisions.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := parseTime(since)
 			if err != nil {
@@ -172,7 +167,7 @@ func newExplain() *cobra.Command {
 		Long: `Print what a decision was and, for each of its reasons, the check that found it, what that check looked at, and the
 clause it rests on. The identifier is the id of an answer and of the server's log.`,
 		Example: "  imei-verifier explain 019ca945-0a00-7d9c-b2cb-84d42dae6fa3 --admin http://127.0.0.1:8081",
-		Args:    cobra.ExactArgs(1),
+		Args:    one("the ID of a decision"),
 		RunE: func(c *cobra.Command, args []string) error {
 			id, err := verifier.ParseDecisionID(args[0])
 			if err != nil {
@@ -206,10 +201,11 @@ func newReplay() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "replay (--decisions FILE | --admin URL)",
 		Short: "Make recorded decisions again",
-		Long: `Make each recorded decision again from its facts, and compare the results byte by byte. The exit code is 0 only if
-all come out the same.`,
+		Long: `Make each recorded decision again from its facts, compare the results byte by byte, and say what differs. What the policy makes of
+each reason is not recorded: of the action is checked that a policy may take it on that result, and that codes and label are that
+action's. The exit code is 0 only if all come out the same.`,
 		Example: "  imei-verifier replay --decisions decisions.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			same, other := 0, 0
 			err := d.each(c.Context(), c.InOrStdin(), time.Time{}, func(r *verifier.Record) bool {

@@ -75,6 +75,13 @@ func TestDecisionsAreExportedExplainedAndReplayed(t *testing.T) {
 	if got := execute(altered, "replay", "--decisions", "-"); got.code != exitNo || !strings.Contains(got.stdout, "0 the same, 1 otherwise") {
 		t.Errorf("replay of an altered decision: %+v", got)
 	}
+	if got := execute(altered, "replay", "--decisions", "-"); !strings.Contains(got.stderr, "Submods[1].Reasons[1]: recorded imei-blank, made again imei-tampered\n") || strings.Contains(got.stderr, "{") {
+		t.Errorf("replay does not say what differs: %q", got.stderr)
+	}
+	answered := strings.Replace(exported.stdout, `"action":"observe"`, `"action":"deny"`, 1)
+	if got := execute(answered, "replay", "--decisions", "-"); got.code != exitNo || !strings.Contains(got.stderr, "answer.sip_code: recorded 200, made again 403") {
+		t.Errorf("replay of an altered answer: %+v", got)
+	}
 	if got := execute(altered, "explain", verdict.ID.String(), "--decisions", "-"); got.code != exitFailed || got.stdout != "" {
 		t.Errorf("an altered decision is explained: %+v", got)
 	}
@@ -92,14 +99,20 @@ func TestDecisionsRefuseWhatTheyCannotUse(t *testing.T) {
 		code int
 		want string
 	}{
-		{"no source", []string{"explain", absent}, exitUsage, "decisions admin"},
-		{"two sources", []string{"replay", "--admin", server.URL, "--decisions", garbage}, exitUsage, "decisions admin"},
+		{"no source", []string{"explain", absent}, exitUsage, "want --decisions FILE or --admin URL"},
+		{"two sources", []string{"replay", "--admin", server.URL, "--decisions", garbage}, exitUsage, "want --decisions FILE or --admin URL"},
 		{"no identifier", []string{"explain", "42", "--decisions", garbage}, exitUsage, "want a UUID"},
 		{"a decision that is not kept", []string{"explain", absent, "--admin", server.URL}, exitUsage, "no decision with this identifier"},
 		{"a file of something else", []string{"replay", "--decisions", garbage}, exitUsage, "line 2 is no recorded decision"},
 		{"a missing file", []string{"replay", "--decisions", filepath.Join(t.TempDir(), "absent")}, exitUsage, "no such file"},
 		{"no server", []string{"replay", "--admin", "http://127.0.0.1:1"}, exitUsage, "serve --admin"},
-		{"no URL", []string{"replay", "--admin", "://"}, exitUsage, "--admin"},
+		{"no URL", []string{"replay", "--admin", "://"}, exitUsage, "want http://HOST:PORT"},
+		{"an address without a scheme", []string{"replay", "--admin", "127.0.0.1:18081"}, exitUsage, "want http://HOST:PORT"},
+		{"a name without a scheme", []string{"replay", "--admin", "localhost:18081"}, exitUsage, "want http://HOST:PORT"},
+		{"a certificate without TLS", []string{"replay", "--admin", server.URL, "--ca", garbage}, exitUsage, "begins with https://"},
+		{"no authority", []string{"replay", "--admin", "https://127.0.0.1:1", "--ca", garbage}, exitUsage, "holds no certificate"},
+		{"an authority that is missing", []string{"replay", "--admin", "https://127.0.0.1:1", "--ca", garbage + ".missing"}, exitUsage, "--ca: open"},
+		{"a certificate without its key", []string{"replay", "--admin", "https://127.0.0.1:1", "--cert", garbage}, exitUsage, "want --cert and --key together"},
 		{"no time", []string{"decisions", "--admin", server.URL, "--since", "yesterday"}, exitUsage, "2026-11-22T08:00:00Z"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

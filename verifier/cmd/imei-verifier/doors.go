@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"syscall"
 	"time"
 
 	"imei-attest/verifier/access"
@@ -64,6 +65,9 @@ func (s *service) doors() ([]door, error) {
 
 func (s *service) listen(key, address string, connections int, secured bool) (door, error) {
 	l, err := net.Listen("tcp", address)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnp names it), or give another address", err)
+	}
 	if err != nil {
 		return door{}, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
 	}

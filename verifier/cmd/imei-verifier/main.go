@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
+	"path/filepath"
+	"regexp"
 	"runtime/debug"
 	"syscall"
 
@@ -64,11 +67,31 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	case errors.As(err, &f) && f.err == nil:
 		return f.code
 	}
-	fmt.Fprintf(stderr, "imei-verifier: %s\n", imei.RedactAll(err.Error()))
+	fmt.Fprintf(stderr, "imei-verifier: %s%s\n", imei.RedactAll(err.Error()), whoMay(err))
 	if f != nil {
 		return f.code
 	}
 	return exitUsage
+}
+
+// whoMay completes a message about a file or folder that this program may not use: whose it is, and with which mode.
+func whoMay(err error) string {
+	var of *fs.PathError
+	if !errors.As(err, &of) || !errors.Is(of.Err, fs.ErrPermission) {
+		return ""
+	}
+	path := of.Path
+	info, failed := os.Stat(path)
+	for failed != nil && path != filepath.Dir(path) { // it is a folder on the way that is closed
+		path = filepath.Dir(path)
+		info, failed = os.Stat(path)
+	}
+	if failed != nil {
+		return ""
+	}
+	owner, _ := info.Sys().(*syscall.Stat_t)
+	return fmt.Sprintf(": %s belongs to user %d, group %d, with mode %#o, and this program runs as user %d: let that one use it",
+		path, owner.Uid, owner.Gid, info.Mode().Perm(), os.Geteuid())
 }
 
 func newRoot() *cobra.Command {
@@ -90,6 +113,9 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newStore(), newAudit(), newCoRIM(), newConfig(), newKeys(), newBench(), newBenchClients(), newMan(),
 		newCompletion())
+	root.SetHelpCommand(newHelp())
+	root.SetFlagErrorFunc(unknownFlag)
+	inOurWords(root)
 	return root
 }
 
@@ -99,6 +125,15 @@ func versionText() string {
 		return info.Main.Version
 	}
 	return "unknown"
+}
+
+// timeOf is the time in a version between releases (go.dev/ref/mod, "Pseudo-versions").
+var timeOf = regexp.MustCompile(`([0-9]{8})([0-9]{6}-[0-9a-f]{12})`)
+
+// programText names the program to people, in messages of which an IMEI is taken out: the time of a version has as many digits as one,
+// so its date stands apart.
+func programText(version string) string {
+	return "imei-verifier " + timeOf.ReplaceAllString(version, "${1}T${2}")
 }
 
 // judged ends the program with the code of a status, without a message.

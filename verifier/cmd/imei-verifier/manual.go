@@ -20,7 +20,7 @@ func newMan() *cobra.Command {
 		Use:     "man",
 		Short:   "Print the manual for man(1)",
 		Example: "  imei-verifier man >/usr/local/share/man/man1/imei-verifier.1",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE:    func(c *cobra.Command, _ []string) error { return writeMan(c.OutOrStdout(), page) },
 	}
 }
@@ -107,7 +107,7 @@ func newCompletion() *cobra.Command {
 		Short:     "Print what a shell completes commands and flags by",
 		Example:   "  imei-verifier completion bash >/etc/bash_completion.d/imei-verifier",
 		ValidArgs: []string{"bash", "zsh", "fish"},
-		Args:      cobra.ExactArgs(1),
+		Args:      one("bash, zsh or fish"),
 		RunE: func(c *cobra.Command, args []string) error {
 			root, w := c.Root(), c.OutOrStdout()
 			switch args[0] {

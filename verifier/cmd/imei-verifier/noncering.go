@@ -6,9 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -76,6 +78,20 @@ func (r nonceRing) keys() (*attest.NonceKeys, error) {
 	return attest.NewNonceKeys(r.rotations, r.current, r.former)
 }
 
+// mayRotate refuses to drop a former key that still checks nonces: it does for their life after the file was written.
+func (r nonceRing) mayRotate(path string, now time.Time) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return fmt.Errorf("state folder: %w", err)
+	}
+	age := now.Sub(info.ModTime())
+	if r.former == nil || age < 0 || age >= attest.NonceLife { // a clock that was set back keeps nobody waiting
+		return nil
+	}
+	again := info.ModTime().Add(attest.NonceLife).Truncate(time.Second).Add(time.Second)
+	return fmt.Errorf("the key before this one still checks nonces that devices are answering: try again after %s", again.UTC().Format(time.RFC3339))
+}
+
 func newKeys() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys",
@@ -94,9 +110,9 @@ func newKeysRotate() *cobra.Command {
 		Use:   "rotate --state DIR",
 		Short: "Make a new key of nonces, and keep the one before",
 		Long: `Make a new key that proves that a nonce is ours. A server under way takes it within a second. The one before still checks the
-nonces that it made; the one before that no longer counts, so wait two minutes between two rotations.`,
+nonces that it made, for two minutes, in which no other rotation is taken.`,
 		Example: "  imei-verifier keys rotate --state /var/lib/imei-attest",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			path := filepath.Join(dir, nonceKeyFile)
 			text, err := readSecret(path)
@@ -106,6 +122,9 @@ nonces that it made; the one before that no longer counts, so wait two minutes b
 			now, err := parseNonceRing(text)
 			if err != nil {
 				return fail(exitUsage, fmt.Errorf("%s: %w", path, err))
+			}
+			if err := now.mayRotate(path, wallClock()); err != nil {
+				return fail(exitUsage, err)
 			}
 			next, err := now.rotate()
 			if err == nil {
@@ -119,8 +138,6 @@ nonces that it made; the one before that no longer counts, so wait two minutes b
 		},
 	}
 	c.Flags().StringVar(&dir, "state", "", "`folder` of the server's own keys")
-	if err := c.MarkFlagRequired("state"); err != nil {
-		panic(err) // a misspelt name in the line above
-	}
+	required(c, "state")
 	return c
 }

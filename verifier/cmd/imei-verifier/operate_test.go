@@ -228,7 +228,22 @@ func TestTheKeyOfNoncesIsExchanged(t *testing.T) {
 		t.Errorf("a session of before: %d", code)
 	}
 	old, _ := s.open()
+	file := filepath.Join(state, nonceKeyFile)
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := execute("", "keys", "rotate", "--state", state); got.code != exitUsage || !strings.Contains(got.stderr, "try again after 20") {
+		t.Errorf("while the former key is needed: %+v", got)
+	}
+	if after, err := os.ReadFile(file); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("what was refused changed the key: %v", err)
+	}
 	for range 2 {
+		long := time.Now().Add(-attest.NonceLife)
+		if err := os.Chtimes(file, long, long); err != nil {
+			t.Fatal(err)
+		}
 		if got := execute("", "keys", "rotate", "--state", state); got.code != exitYes {
 			t.Fatalf("%+v", got)
 		}

@@ -18,23 +18,13 @@ func newPolicy() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "policy",
 		Short: "Check and explain what becomes of each finding",
-		Args:  cobra.NoArgs,
+		Args:  none,
 		RunE: func(*cobra.Command, []string) error {
 			return fail(exitUsage, errors.New("want a command, policy check, explain, show or try; policy --help tells more"))
 		},
 	}
 	c.AddCommand(newPolicyCheck(), newPolicyExplain(), newPolicyShow(), newPolicyTry())
 	return c
-}
-
-// one demands a single argument, and says which.
-func one(what string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return fmt.Errorf("%s takes one argument, %s, and was given %d", c.CommandPath(), what, len(args))
-		}
-		return nil
-	}
 }
 
 func newPolicyCheck() *cobra.Command {
@@ -105,7 +95,7 @@ func newPolicyExplain() *cobra.Command {
 		Short: "Print what a policy does about each finding, and where it is weaker or stricter than enforce",
 		Long: `Print what a policy does about each finding, what the fronts then answer, and where it is weaker or stricter than
 the shipped policy enforce. Without FILE, explain the default, observe.`,
-		Args: cobra.MaximumNArgs(1),
+		Args: upToOne("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {
 			p := policy.Default()
 			if len(args) == 1 {

@@ -30,7 +30,7 @@ func newPolicyTry() *cobra.Command {
 		Long: `Make recorded decisions again under another policy, and say which of them change, from which action to which, for
 which reason and for how many devices. Exceptions of that policy are not looked at: the records name nobody.`,
 		Example: "  imei-verifier policy try --policy new.yaml --against old.yaml --decisions decisions.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			return t.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		},
@@ -39,9 +39,7 @@ which reason and for how many devices. Exceptions of that policy are not looked 
 	c.Flags().StringVar(&t.against, "against", "", "`file` of the policy to compare it with; without it, compare with what was decided")
 	t.decisions.flags(c)
 	c.Flags().BoolVar(&t.asJSON, "json", false, "print JSON")
-	if err := c.MarkFlagRequired("policy"); err != nil {
-		panic(err) // a misspelt name
-	}
+	required(c, "policy")
 	return c
 }
 

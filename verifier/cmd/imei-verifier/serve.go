@@ -28,7 +28,7 @@ policy, certificates and what can be changed of the configuration take effect wi
 refused leaves in force what was. The state folder keeps the store and the server's keys, which are made at the first start.`,
 		Example: `  imei-verifier serve --config /etc/imei-attest/verifier.yaml
   imei-verifier serve --trust trust/ --state state/ --listen 127.0.0.1:8080 --policy policy.yaml --admin :8081`,
-		Args: cobra.NoArgs,
+		Args: none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from := configuration{path: path, environment: os.Environ(), flags: given(c)}
 			return serve(c.Context(), from, c.ErrOrStderr())

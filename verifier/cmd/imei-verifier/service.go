@@ -224,8 +224,8 @@ func (s *service) exchangeCertificates(content access.PEM) error {
 // readTLS reads the files, of which the key must be private.
 func readTLS(files config.TLS) (p access.PEM, err error) {
 	info, err := os.Stat(files.Key)
-	if err == nil && info.Mode().Perm()&0o077 != 0 {
-		err = fmt.Errorf("%s can be read by others (mode %#o): run chmod 600 on it, and replace the key if others may have read it", files.Key, info.Mode().Perm())
+	if err == nil {
+		err = private(files.Key, info)
 	}
 	if err == nil {
 		p.Key, err = os.ReadFile(files.Key)

@@ -70,10 +70,18 @@ func keep(path string, fresh func() ([]byte, error)) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	if info.Mode().Perm()&0o077 != 0 {
-		return nil, fmt.Errorf("%s can be read by others (mode %#o): run chmod 600 on it, and replace the key if others may have read it", path, info.Mode().Perm())
+	if err := private(path, info); err != nil {
+		return nil, err
 	}
 	return os.ReadFile(path)
+}
+
+// private refuses a secret that others can read.
+func private(path string, info fs.FileInfo) error {
+	if mode := info.Mode().Perm(); mode&0o077 != 0 {
+		return fmt.Errorf("%s can be read by others (mode %#o): run chmod 600 on it, and replace the key if others may have read it", path, mode)
+	}
+	return nil
 }
 
 // readSecret reads a secret that is there.

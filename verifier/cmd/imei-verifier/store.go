@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -37,13 +38,11 @@ func newStore() *cobra.Command {
 
 // command makes a command with the flags that all of them have.
 func (s *care) command(c *cobra.Command, run func(*cobra.Command) error) *cobra.Command {
-	c.Args = cobra.NoArgs
+	c.Args = none
 	c.RunE = func(c *cobra.Command, _ []string) error { return storeFailure(run(c)) }
 	c.Flags().StringVar(&s.state, "state", "", "`folder` of the server's state")
 	c.Flags().BoolVar(&s.asJSON, "json", false, "print JSON")
-	if err := c.MarkFlagRequired("state"); err != nil {
-		panic(err) // a misspelt name in the line above
-	}
+	required(c, "state")
 	return c
 }
 
@@ -73,7 +72,7 @@ func (s *care) reading(ctx context.Context) (*sqlite.Store, error) {
 
 func (s *care) config() (sqlite.Config, error) {
 	c, err := storeConfig(s.state)
-	c.Program = "imei-verifier store, " + versionText()
+	c.Program = programText(versionText()) + ", store"
 	return c, err
 }
 
@@ -94,33 +93,44 @@ func newStoreCheck() *cobra.Command {
 		Use:   "check --state DIR [--json]",
 		Short: "Look for damage in the store",
 		Long: `Read the whole store and look for damage: of the file, of recorded decisions and Credentials that were altered, and of what must be
-true of its content. The server may run meanwhile. The exit code is 0 only if nothing was found.`,
+true of its content. The server may run meanwhile. The audit chain is for audit verify. The exit code is 0 only if nothing was found.`,
 		Example: "  imei-verifier store check --state state/",
-	}, func(c *cobra.Command) error {
-		store, err := s.reading(c.Context())
-		if err != nil {
-			return err
-		}
-		problems, err := store.Check(c.Context())
-		if err = errors.Join(err, store.Close()); err != nil {
-			return err
-		}
-		text := "nothing found\n"
-		if len(problems) > 0 {
-			text = ""
-		}
-		for _, p := range problems {
-			text += p + "\n"
-		}
-		err = s.print(c.OutOrStdout(), struct {
-			Sound    bool     `json:"sound"`
-			Problems []string `json:"problems"`
-		}{len(problems) == 0, append([]string{}, problems...)}, text)
-		if err == nil && len(problems) > 0 {
-			err = fail(exitNo, nil)
-		}
+	}, s.check)
+}
+
+func (s *care) check(c *cobra.Command) error {
+	problems, err := s.problems(c.Context())
+	if err != nil {
 		return err
-	})
+	}
+	text := "nothing found; imei-verifier audit verify follows the audit chain, which this does not\n"
+	if len(problems) > 0 {
+		text = strings.Join(problems, "\n") + "\nnot sound: stop the server, and put a backup in its place with imei-verifier store restore --from FILE\n"
+	}
+	err = s.print(c.OutOrStdout(), struct {
+		Sound    bool     `json:"sound"`
+		Problems []string `json:"problems"`
+	}{len(problems) == 0, append([]string{}, problems...)}, text)
+	if err == nil && len(problems) > 0 {
+		err = fail(exitNo, nil)
+	}
+	return err
+}
+
+// problems are those of the store. That it is too damaged to be looked into is one of them.
+func (s *care) problems(ctx context.Context) (problems []string, err error) {
+	store, err := s.reading(ctx)
+	if err == nil {
+		problems, err = store.Check(ctx)
+		err = errors.Join(err, store.Close())
+	}
+	switch {
+	case errors.Is(err, sqlite.ErrNoStore):
+		return append(problems, "the file is no store, or has lost its beginning"), nil
+	case errors.Is(err, sqlite.ErrCorrupt):
+		return append(problems, "the file is damaged"), nil
+	}
+	return problems, err
 }
 
 func newStoreStats() *cobra.Command {
@@ -187,12 +197,6 @@ it: keep them elsewhere, because a backup is of no use without imei.key and subs
 	return c
 }
 
-func required(c *cobra.Command, name string) {
-	if err := c.MarkFlagRequired(name); err != nil {
-		panic(err) // a misspelt name
-	}
-}
-
 func newStoreRestore() *cobra.Command {
 	var s care
 	var from string
@@ -234,6 +238,9 @@ func newStoreSweep() *cobra.Command {
 checkpoint, once they are older than they are kept. The server must be stopped. What devices last proved, and whose an IMEI is, stays.`,
 		Example: "  imei-verifier store sweep --state state/ --subscribers 4392h",
 	}, func(c *cobra.Command) error {
+		if err := longEnough(keep); err != nil {
+			return err
+		}
 		config, err := s.config()
 		if err != nil {
 			return err
@@ -259,6 +266,19 @@ checkpoint, once they are older than they are kept. The server must be stopped. 
 	return c
 }
 
+// longEnough refuses what the store would keep longer than it was told.
+func longEnough(keep sqlite.Retention) error {
+	for _, of := range []struct {
+		flag string
+		long time.Duration
+	}{{"records", keep.Records}, {"subscribers", keep.Subscribers}, {"audit", keep.Audit}} {
+		if of.long < sqlite.LeastKeep {
+			return fmt.Errorf("--%s: %s is less than %.0fh, the least: re-registrations rest on what is kept", of.flag, of.long, sqlite.LeastKeep.Hours())
+		}
+	}
+	return nil
+}
+
 func newStoreExport() *cobra.Command {
 	var state, since string
 	c := &cobra.Command{
@@ -267,7 +287,7 @@ func newStoreExport() *cobra.Command {
 		Long: `Print recorded decisions, one JSON object a line, the oldest first: hour, TAC, status, reasons, action and front. There is no pseudonym
 in them. The server may run meanwhile.`,
 		Example: "  imei-verifier store export --state state/ --since 2026-11-01T00:00:00Z >november.jsonl",
-		Args:    cobra.NoArgs,
+		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {
 			from, err := parseTime(since)
 			if err != nil {

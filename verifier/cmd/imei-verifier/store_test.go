@@ -67,7 +67,7 @@ func TestStoreCommandsOnASoundStore(t *testing.T) {
 	dir := stateWithStore(t)
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	for _, c := range []struct{ command, want string }{
-		{"store check --state " + dir, "nothing found"},
+		{"store check --state " + dir, "nothing found; imei-verifier audit verify follows"},
 		{"store check --json --state " + dir, `"sound": true`},
 		{"store stats --state " + dir, "0 rows under a former key"},
 		{"store stats --json --state " + dir, `"name": "holders"`},
@@ -106,22 +106,28 @@ func TestStoreCommandsRefuse(t *testing.T) {
 	}{
 		{"store", exitUsage, "want check, stats"},
 		{"audit", exitUsage, "want verify or checkpoint"},
-		{"store check", exitUsage, `"state" not set`},
+		{"store check", exitUsage, "store check needs --state"},
 		{"store check --state " + empty, exitUsage, "imei.key is missing"},
 		{"store stats --state " + without(storeFile), exitUsage, "no such file"},
 		{"store sweep --state " + without(storeFile), exitUsage, "no such file"},
 		{"store stats --state " + without(deviceKeyFile), exitUsage, "put it back"},
 		{"store stats --state " + without(subscriberKeyFile), exitUsage, "put it back"},
 		{"store backup --state " + dir + " --out " + file, exitUsage, "is there already"},
-		{"store restore --state " + dir + " --from " + file, exitFailed, "damaged"},
+		{"store restore --state " + dir + " --from " + file, exitUsage, file + " is no backup of imei-verifier store backup: nothing was changed"},
+		{"store restore --force --state " + dir + " --from " + file, exitUsage, "is no backup of imei-verifier store backup"},
+		{"store restore --force --state " + dir + " --from " + write(t, "empty.db", nil), exitUsage, "is no backup of imei-verifier store backup"},
+		{"store restore --force --state " + dir + " --from " + damagedStore(t), exitUsage, "is damaged: nothing was changed"},
 		{"store restore --state " + dir + " --from " + filepath.Join(dir, storeFile), exitUsage, "with --force"},
 		{"store restore --state " + dir + " --from " + file + ".missing", exitUsage, "no such file"},
 		{"store restore --force --state " + busy + " --from " + file, exitUsage, "in use by process"},
 		{"store sweep --state " + busy, exitUsage, "in use by process"},
+		{"store sweep --records 1s --state " + dir, exitUsage, "--records: 1s is less than 24h, the least"},
+		{"store sweep --subscribers 0s --state " + dir, exitUsage, "--subscribers: 0s is less than 24h, the least"},
+		{"store sweep --audit -1h --state " + dir, exitUsage, "--audit: -1h0m0s is less than 24h, the least"},
 		{"store export --state " + dir + " --since yesterday", exitUsage, "want a time"},
 		{"store rotate --state " + dir + " --key both", exitUsage, "want imei or subscriber"},
 		{"store rotate --state " + dir + " --key imei --finish", exitUsage, "there is no former key"},
-		{"audit verify --state " + dir + " --checkpoint " + file, exitNo, ""},
+		{"audit verify --state " + dir + " --checkpoint " + file, exitUsage, file + " is no checkpoint"},
 		{"audit verify --state " + dir + " --checkpoint " + file + ".missing", exitUsage, "no such file"},
 		{"audit verify --state " + dir + " --key " + file, exitUsage, "want an ECDSA key in PEM"},
 		{"audit verify --state " + without(resultKeyFile), exitUsage, "the verifier's key"},
@@ -133,6 +139,43 @@ func TestStoreCommandsRefuse(t *testing.T) {
 	}
 	if got := execute("", "store", "check", "--state", dir); got.code != exitYes {
 		t.Errorf("after all that was refused: %d %q %q", got.code, got.stdout, got.stderr)
+	}
+}
+
+// damagedStore is a store of which the tables are overwritten.
+func damagedStore(t *testing.T) string {
+	t.Helper()
+	path := filepath.Join(stateWithStore(t), storeFile)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const page = 4096
+	for i := page; i < len(content); i++ {
+		content[i] ^= 0xa5
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestStoreCheckOfWhatIsNotSound(t *testing.T) {
+	garbage := stateWithStore(t)
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		_ = os.Remove(filepath.Join(garbage, storeFile+suffix))
+	}
+	if err := os.WriteFile(filepath.Join(garbage, storeFile), []byte(strings.Repeat("no store ", 1000)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for state, want := range map[string]string{filepath.Dir(damagedStore(t)): "", garbage: "the file is no store"} {
+		got := execute("", "store", "check", "--state", state)
+		if got.code != exitNo || got.stderr != "" || !strings.HasPrefix(got.stdout, want) || !strings.HasSuffix(got.stdout, "not sound: stop the server, and put a backup in its place with imei-verifier store restore --from FILE\n") {
+			t.Errorf("%+v, want %q", got, want)
+		}
+		if got := execute("", "store", "check", "--json", "--state", state); got.code != exitNo || !strings.Contains(got.stdout, `"sound": false`) {
+			t.Errorf("%+v", got)
+		}
 	}
 }
 

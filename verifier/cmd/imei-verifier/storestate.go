@@ -37,7 +37,7 @@ func openStore(ctx context.Context, dir string, result *ecdsa.PrivateKey, retent
 	if c.Signer, err = attest.NewSigner(result); err != nil {
 		return nil, err
 	}
-	c.KeyID, c.Keep, c.Program = attest.KeyIDOf(&result.PublicKey), retention, "imei-verifier "+versionText()
+	c.KeyID, c.Keep, c.Program = attest.KeyIDOf(&result.PublicKey), retention, programText(versionText())
 	c.Began = began
 	return sqlite.Open(ctx, c)
 }

@@ -128,6 +128,7 @@ clients:
 			t.Errorf("%s %s as %q: %d, want %d", c.method, c.path, c.as, got, c.want)
 		}
 	}
+	askAsOperator(t, dir, p.admin, &ca)
 	put()
 	p.until("the certificate was read again")
 	if got := ask(p.address, "POST", "/v1/appraise", "pcscf"); got != 200 {
@@ -141,5 +142,48 @@ clients:
 	}
 	if got := ask(p.address, "POST", "/v1/appraise", "pcscf"); got != 200 {
 		t.Errorf("after the refusal: %d", got)
+	}
+}
+
+// askAsOperator uses the commands for recorded decisions at an address beyond loopback.
+func askAsOperator(t *testing.T, dir, address string, ca *tls.Certificate) {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(address)
+	named := func(name string) (flags []string) {
+		_, certificate, key := issue(t, ca, "spiffe://operator.example/"+name)
+		replaceFile(t, filepath.Join(dir, name+".pem"), string(certificate))
+		replaceFile(t, filepath.Join(dir, name+".key"), string(key))
+		return []string{"--cert", filepath.Join(dir, name+".pem"), "--key", filepath.Join(dir, name+".key")}
+	}
+	trusted := []string{"--ca", filepath.Join(dir, "ca.pem")}
+	public := named("public")
+	if err := os.Chmod(public[3], 0o644); err != nil {
+		t.Fatal(err)
+	}
+	policy := write(t, "policy.yaml", []byte("name: p\n"))
+	for _, c := range []struct {
+		name, scheme string
+		flags        []string
+		code         int
+		want         string
+	}{
+		{"an operator", "https", append(named("desk"), trusted...), exitYes, ""},
+		{"another client", "https", append(named("pcscf"), trusted...), exitUsage, "403 Forbidden"},
+		{"nobody", "https", trusted, exitUsage, "with --cert and --key"},
+		{"an authority that nobody named", "https", named("desk"), exitUsage, "with --ca"},
+		{"a key that others can read", "https", append(public, trusted...), exitUsage, "chmod 600"},
+		{"the key of another", "https", append([]string{"--cert", filepath.Join(dir, "desk.pem"), "--key", filepath.Join(dir, "pcscf.key")}, trusted...), exitUsage, "its own key"},
+		{"without TLS", "http", nil, exitUsage, "want https://"},
+	} {
+		for _, command := range [][]string{{"decisions"}, {"replay"}, {"policy", "try", "--policy", policy}, {"explain", "019ca945-0a00-7d9c-b2cb-84d42dae6fa3"}} {
+			got := execute("", append(append(command, "--admin", c.scheme+"://127.0.0.1:"+port), c.flags...)...)
+			code, want := c.code, c.want
+			if c.code == exitYes && command[0] == "explain" {
+				code, want = exitUsage, "no decision with this identifier"
+			}
+			if got.code != code || !strings.Contains(got.stderr, want) {
+				t.Errorf("%s, %v: %+v, want %d %q", c.name, command, got, code, want)
+			}
+		}
 	}
 }

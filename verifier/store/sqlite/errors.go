@@ -14,8 +14,12 @@ var (
 	ErrFull     = errors.New("there is no room on the disk: make room, and it goes on by itself")
 	ErrReadOnly = errors.New("the file or its disk can only be read: let the program write to it, and it goes on by itself")
 	ErrDisk     = errors.New("the disk fails: see the system's log")
-	ErrCorrupt  = errors.New("the file is damaged: stop the server, run imei-verifier store check, and restore a backup")
+	ErrCorrupt  = errors.New("the file is damaged: stop the server, and put a backup in its place with imei-verifier store restore --from FILE")
 	ErrBusy     = errors.New("another program keeps the file locked, perhaps a database shell: end it")
+	// ErrNoStore: the file is something else. It is an [ErrCorrupt], because a store that lost its beginning looks the same.
+	ErrNoStore = fmt.Errorf("it is no store, or has lost its beginning: %w", ErrCorrupt)
+	// ErrBackup: what is to be restored is no sound backup.
+	ErrBackup = errors.New("nothing was changed: take another file, that imei-verifier store backup wrote")
 	// ErrNewer: the file was written by a newer program.
 	ErrNewer = errors.New("the store was written by a newer version of this program: use that version, or restore a backup made before it")
 	// ErrKeys: the file was written under other pseudonym keys.
@@ -41,7 +45,7 @@ func (e *LockedError) Error() string {
 // kinds are the package's errors by SQLite's primary result code.
 var kinds = map[int]error{
 	codes.SQLITE_FULL: ErrFull, codes.SQLITE_READONLY: ErrReadOnly, codes.SQLITE_IOERR: ErrDisk, codes.SQLITE_CANTOPEN: ErrDisk,
-	codes.SQLITE_CORRUPT: ErrCorrupt, codes.SQLITE_NOTADB: ErrCorrupt, codes.SQLITE_BUSY: ErrBusy, codes.SQLITE_LOCKED: ErrBusy,
+	codes.SQLITE_CORRUPT: ErrCorrupt, codes.SQLITE_NOTADB: ErrNoStore, codes.SQLITE_BUSY: ErrBusy, codes.SQLITE_LOCKED: ErrBusy,
 }
 
 // fault says what the store was doing, and gives the error its kind. SQLite's texts hold no values.

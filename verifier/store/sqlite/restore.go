@@ -46,21 +46,27 @@ func Restore(ctx context.Context, c Config, backup string, replace bool, now tim
 	return putInPlace(part, c.Path, ".replaced-"+now.UTC().Format("20060102T150405Z"))
 }
 
-// checkBackup refuses what is no sound store under these keys.
+// checkBackup refuses what is no sound store under these keys, with [ErrBackup] if it is damaged or something else.
 func checkBackup(ctx context.Context, c Config, backup string) error {
 	if _, err := os.Stat(backup); err != nil {
 		return fmt.Errorf("store: the backup: %w", err)
 	}
 	c.Path, c.ReadOnly = backup, true
 	s, err := Open(ctx, c)
-	if err != nil {
+	var problems []string
+	if err == nil {
+		problems, err = s.Check(ctx)
+		err = errors.Join(err, s.Close())
+	}
+	switch {
+	case errors.Is(err, ErrNoStore):
+		return fmt.Errorf("%s is no backup of imei-verifier store backup: %w", backup, ErrBackup)
+	case errors.Is(err, ErrCorrupt) || err == nil && len(problems) > 0:
+		return fmt.Errorf("the backup %s is damaged: %w", backup, ErrBackup)
+	case err != nil:
 		return fmt.Errorf("the backup: %w", err)
 	}
-	problems, err := s.Check(ctx)
-	if err = errors.Join(err, s.Close()); err == nil && len(problems) > 0 {
-		err = fmt.Errorf("the backup is damaged: %s: %w", problems[0], ErrCorrupt)
-	}
-	return err
+	return nil
 }
 
 func copyFile(to, from string) error {

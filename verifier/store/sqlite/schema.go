@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"fmt"
@@ -145,6 +146,11 @@ func versionOf(ctx context.Context, q querier) (version int, err error) {
 
 // checkReadable refuses a store that this program would misread.
 func (s *Store) checkReadable(ctx context.Context) error {
+	var there bool
+	err := s.db.QueryRowContext(ctx, `SELECT count(*) > 0 FROM sqlite_schema WHERE name = 'migrations'`).Scan(&there)
+	if err != nil || !there {
+		return fault("opening it", cmp.Or(err, ErrNoStore))
+	}
 	version, err := versionOf(ctx, s.db)
 	if err == nil && version < len(migrations) {
 		err = fmt.Errorf("store: it is of an older version, %d: start the server once, which brings it to version %d", version, len(migrations))

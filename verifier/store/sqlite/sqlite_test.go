@@ -346,7 +346,7 @@ func TestBackupAndRestore(t *testing.T) {
 	if err := os.WriteFile(broken, content[:len(content)/2], 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := sqlite.Restore(ctx, c, broken, true, now); !errors.Is(err, sqlite.ErrCorrupt) {
+	if err := sqlite.Restore(ctx, c, broken, true, now); !errors.Is(err, sqlite.ErrBackup) {
 		t.Errorf("half a backup: %v", err)
 	}
 	if err := sqlite.Restore(ctx, c, backup+".missing", true, now); !errors.Is(err, fs.ErrNotExist) {

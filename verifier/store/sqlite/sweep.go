@@ -21,12 +21,15 @@ const (
 	day                    = 24 * time.Hour
 )
 
+// LeastKeep is the shortest that anything is kept: retransmissions and re-registrations rest on it. What is set shorter is kept so long.
+const LeastKeep = day
+
 func (r Retention) orDefault() Retention {
 	or := func(d, fallback time.Duration) time.Duration {
 		if d <= 0 {
 			return fallback
 		}
-		return max(d, day)
+		return max(d, LeastKeep)
 	}
 	return Retention{or(r.Records, DefaultKeepRecords), or(r.Subscribers, DefaultKeepSubscribers), or(r.Audit, DefaultKeepAudit)}
 }
