@@ -5,6 +5,8 @@ package submit
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -104,7 +106,7 @@ func (c *Client) post(ctx context.Context, address *url.URL, contentType string,
 	}
 	response, err := c.http.Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("the verifier at %s does not answer: %w", c.base.Host, errors.Unwrap(err))
+		return nil, c.unreached(err)
 	}
 	defer response.Body.Close()
 	raw, err := io.ReadAll(io.LimitReader(response.Body, maxAnswerBytes))
@@ -112,7 +114,7 @@ func (c *Client) post(ctx context.Context, address *url.URL, contentType string,
 		return nil, fmt.Errorf("reading the verifier's answer: %w", err)
 	}
 	if response.StatusCode != want {
-		return nil, refusal(response.Status, raw)
+		return nil, c.refusal(response, raw)
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
 		return nil, errors.New("the verifier's answer is not the JSON expected: is this address a verifier's?")
@@ -120,15 +122,35 @@ func (c *Client) post(ctx context.Context, address *url.URL, contentType string,
 	return response.Header, nil
 }
 
+// unreached tells who does not answer from who answers what is not believed.
+func (c *Client) unreached(err error) error {
+	host := c.base.Host
+	var unknown x509.UnknownAuthorityError
+	var distrusted *tls.CertificateVerificationError
+	switch {
+	case errors.As(err, &unknown):
+		return fmt.Errorf("the verifier at %s shows a certificate by an authority that this system does not trust: "+
+			"name the file of the authority's certificate in SSL_CERT_FILE, or its folder in SSL_CERT_DIR (%w)", host, unknown)
+	case errors.As(err, &distrusted):
+		return fmt.Errorf("the verifier at %s shows a certificate that is not good for it: check address and clock: %w", host, distrusted.Err)
+	case errors.Is(err, http.ErrSchemeMismatch):
+		return fmt.Errorf("the server at %s speaks no TLS: check the port of the verifier's address", host)
+	}
+	return fmt.Errorf("the verifier at %s does not answer: %w", host, errors.Unwrap(err))
+}
+
 // refusal shows the detail of a problem document (RFC 9457) where there is one.
-func refusal(status string, body []byte) error {
+func (c *Client) refusal(response *http.Response, body []byte) error {
 	var problem struct {
 		Detail string `json:"detail"`
 	}
-	if json.Unmarshal(body, &problem) == nil && problem.Detail != "" {
-		return fmt.Errorf("the verifier refused: %s: %s", status, problem.Detail)
+	switch {
+	case json.Unmarshal(body, &problem) == nil && problem.Detail != "":
+		return fmt.Errorf("the verifier refused: %s: %s", response.Status, problem.Detail)
+	case response.StatusCode == http.StatusBadRequest && c.base.Scheme == "http": // as servers with TLS answer who speaks none
+		return fmt.Errorf("the verifier refused: %s: if it speaks TLS, its address begins with https://", response.Status)
 	}
-	return fmt.Errorf("the verifier refused: %s", status)
+	return fmt.Errorf("the verifier refused: %s", response.Status)
 }
 
 // earSubmod is one part of an EAR in the dialect that challenge-response answers in.

@@ -3,11 +3,16 @@ package submit_test
 import (
 	"context"
 	"encoding/base64"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -154,5 +159,62 @@ func TestAVerifierThatIsNotThere(t *testing.T) {
 	cancel()
 	if _, err := c.NewSession(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want the context's", err)
+	}
+}
+
+// TestWhatIsNotTLSAsExpected is told apart from a verifier that does not answer.
+func TestWhatIsNotTLSAsExpected(t *testing.T) {
+	secured := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secured.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secured.StartTLS()
+	defer secured.Close()
+	plain := httptest.NewServer(http.NotFoundHandler())
+	defer plain.Close()
+	host := func(s *httptest.Server) string { return s.Listener.Addr().String() }
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	for name, c := range map[string]struct {
+		address, want string
+		answers       bool
+	}{
+		"an authority that nobody knows": {"https://" + host(secured), "does not trust: name the file of the authority's certificate in SSL_CERT_FILE", true},
+		"HTTP to a port with TLS":        {"http://" + host(secured), "its address begins with https://", true},
+		"TLS to a port without":          {"https://" + host(plain), "speaks no TLS", true},
+		"nobody":                         {"http://" + host(gone), "does not answer: ", false},
+	} {
+		client, err := submit.New(c.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = client.NewSession(context.Background())
+		if err == nil || !strings.Contains(err.Error(), c.want) || strings.Contains(err.Error(), "does not answer") == c.answers {
+			t.Errorf("%s: %v, want %q", name, err, c.want)
+		}
+	}
+}
+
+// TestSSLCertFileNamesTheAuthority: as the message says. Certificates of the system are read once in a process, so another one asks.
+func TestSSLCertFileNamesTheAuthority(t *testing.T) {
+	const address = "IMEI_AGENT_TEST_ADDRESS"
+	if at := os.Getenv(address); at != "" {
+		client, err := submit.New(at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := client.NewSession(context.Background()); err == nil || !strings.Contains(err.Error(), "404") {
+			t.Errorf("got %v, want an answer", err)
+		}
+		return
+	}
+	secured := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secured.Close()
+	file := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secured.Certificate().Raw}), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	self := exec.Command(os.Args[0], "-test.run", "^TestSSLCertFileNamesTheAuthority$")
+	self.Env = append(os.Environ(), address+"="+secured.URL, "SSL_CERT_FILE="+file)
+	if said, err := self.CombinedOutput(); err != nil {
+		t.Errorf("%v: %s", err, said)
 	}
 }

@@ -40,11 +40,8 @@ type written struct {
 // read returns the manufacturers' files, by name.
 func read(dir string) ([]written, error) {
 	entries, err := os.ReadDir(dir)
-	switch {
-	case errors.Is(err, fs.ErrPermission):
-		return nil, fmt.Errorf("reading the trust folder: %w", err)
-	case err != nil:
-		return nil, fmt.Errorf("reading the trust folder: %w: %s", err, remedy)
+	if err != nil {
+		return nil, unreadable(err)
 	}
 	var files []written
 	for _, entry := range entries {
@@ -69,6 +66,14 @@ func read(dir string) ([]written, error) {
 		return nil, fmt.Errorf("the trust folder %s holds no .yaml file: %s", dir, remedy)
 	}
 	return files, nil
+}
+
+// unreadable is about the folder itself. Who lacks the right to it need not be told what to put there.
+func unreadable(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("reading the trust folder: %w", err)
+	}
+	return fmt.Errorf("reading the trust folder: %w: %s", err, remedy)
 }
 
 func refused(path string, err error) error {

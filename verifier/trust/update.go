@@ -39,7 +39,7 @@ func Files(dir string) ([]*File, error) {
 func Update(dir string, choose func(*verifier.Trust) (*verifier.Anchor, error), change func(*File) (write bool, err error)) error {
 	unlock, err := lock(dir)
 	if err != nil {
-		return fmt.Errorf("locking the trust folder: %w", err)
+		return err
 	}
 	defer unlock()
 	files, err := read(dir)
@@ -80,11 +80,11 @@ func Update(dir string, choose func(*verifier.Trust) (*verifier.Anchor, error), 
 func lock(dir string) (unlock func(), err error) {
 	folder, err := os.Open(dir)
 	if err != nil {
-		return nil, err
+		return nil, unreadable(err)
 	}
 	if err := syscall.Flock(int(folder.Fd()), syscall.LOCK_EX); err != nil {
 		_ = folder.Close()
-		return nil, err
+		return nil, fmt.Errorf("locking the trust folder: %w", err)
 	}
 	return func() { _ = folder.Close() }, nil
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"time"
 
@@ -106,6 +107,9 @@ func readEvidence(path string, stdin io.Reader) ([]byte, error) {
 	from := stdin
 	if path != "-" {
 		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: name the file of the token, as imei-agent attest --out writes it", err)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -200,7 +200,7 @@ func TestCoRIMCommandLinesThatFail(t *testing.T) {
 		{"no file", []string{"corim", "import", "--trust", folder}, 3, "takes one argument, FILE"},
 		{"no folder", []string{"corim", "import", document}, 3, "corim import needs --trust"},
 		{"a file that is missing", []string{"corim", "import", "--trust", folder, "missing"}, 3, "missing"},
-		{"a folder that is missing", []string{"corim", "import", "--trust", "missing", document}, 3, "missing"},
+		{"a folder that is missing", []string{"corim", "import", "--trust", "missing", document}, 3, "put one YAML file per manufacturer there"},
 		{"a file that is no CoRIM", []string{"corim", "import", "--trust", folder, key}, 1, "refused, and nothing was changed"},
 		{"a CoRIM cut short", []string{"corim", "import", "--trust", folder, write(t, "cut", content[:100])}, 1, "ends too early"},
 		{"show of a file that is no CoRIM", []string{"corim", "show", key}, 1, "COSE_Sign1"},

@@ -239,7 +239,7 @@ func TestAppraiseRefusesWhatItCannotUse(t *testing.T) {
 		{"an empty trust folder", t.TempDir(), evidence, nonce, "oem-anchor.yaml"},
 		{"an unreadable trust file", broken, evidence, nonce, "mended or removed"},
 		{"a trust folder that is a file", evidence, evidence, nonce, "oem-anchor.yaml"},
-		{"a missing evidence file", folder, filepath.Join(folder, "absent"), nonce, "--evidence: open"},
+		{"a missing evidence file", folder, filepath.Join(folder, "absent"), nonce, "no such file or directory: name the file of the token, as imei-agent attest --out writes it"},
 		{"evidence that is a folder", folder, folder, nonce, "--evidence: read"},
 		{"a nonce that is not hex", folder, evidence, "nonce", "--nonce: want the hex"},
 		{"a nonce of half a byte", folder, evidence, "0", "--nonce: want the hex"},

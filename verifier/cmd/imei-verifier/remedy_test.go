@@ -88,3 +88,30 @@ func TestAVersionIsNoIMEI(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigCheckLooksAtTheFilesOfTLS, and warns of an operator's address for nobody.
+func TestConfigCheckLooksAtTheFilesOfTLS(t *testing.T) {
+	ca, caPEM, _ := issue(t, nil, "")
+	_, certificate, key := issue(t, &ca, "")
+	dir := t.TempDir()
+	path := filepath.Join(dir, "verifier.yaml")
+	replaceFile(t, path, "listen: 0.0.0.0:0\nadmin: 0.0.0.0:8444\ntrust: "+trustFolder(t)+"\nstate: state\ntls: {certificate: server.pem, key: server.key, client_ca: ca.pem}\n")
+	for _, step := range []struct {
+		file    string // written before
+		content []byte
+		code    int
+		want    string
+	}{
+		{"", nil, exitUsage, "tls.key: open " + dir + "/server.key: no such file or directory: put the PEM file of the server's private key there"},
+		{"server.key", key, exitUsage, "tls.certificate: open " + dir + "/server.pem: no such file or directory: put the PEM file of the server's certificate"},
+		{"server.pem", certificate, exitUsage, "tls.client_ca: open " + dir + "/ca.pem: no such file or directory: put the PEM file of who signs"},
+		{"ca.pem", caPEM, exitYes, "imei-verifier: warning: admin: nobody may ask"},
+	} {
+		if step.file != "" {
+			replaceFile(t, filepath.Join(dir, step.file), string(step.content))
+		}
+		if got := execute("", "config", "check", path); got.code != step.code || !strings.Contains(got.stderr, step.want) {
+			t.Errorf("after %q: %+v, want %d %q", step.file, got, step.code, step.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -223,21 +224,31 @@ func (s *service) exchangeCertificates(content access.PEM) error {
 
 // readTLS reads the files, of which the key must be private.
 func readTLS(files config.TLS) (p access.PEM, err error) {
+	for _, f := range []struct {
+		setting, path, what string
+		content             *[]byte
+	}{
+		{"tls.key", files.Key, "the server's private key", &p.Key},
+		{"tls.certificate", files.Certificate, "the server's certificate and its chain", &p.Certificate},
+		{"tls.client_ca", files.ClientCA, "who signs the certificates of clients", &p.ClientCA},
+	} {
+		if f.path == "" {
+			continue
+		}
+		*f.content, err = os.ReadFile(f.path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: put the PEM file of %s there, or name another", err, f.what)
+		}
+		if err != nil {
+			return access.PEM{}, fmt.Errorf("%s: %w", f.setting, err)
+		}
+	}
 	info, err := os.Stat(files.Key)
 	if err == nil {
 		err = private(files.Key, info)
 	}
-	if err == nil {
-		p.Key, err = os.ReadFile(files.Key)
-	}
-	if err == nil {
-		p.Certificate, err = os.ReadFile(files.Certificate)
-	}
-	if err == nil && files.ClientCA != "" {
-		p.ClientCA, err = os.ReadFile(files.ClientCA)
-	}
 	if err != nil {
-		return access.PEM{}, fmt.Errorf("tls: %w", err)
+		return access.PEM{}, fmt.Errorf("tls.key: %w", err)
 	}
 	return p, nil
 }
