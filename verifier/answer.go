@@ -62,8 +62,8 @@ func (p *Policy) excepts(q *question) bool {
 	if len(p.Exceptions) == 0 || !r.isSeenByNetwork() {
 		return false
 	}
-	for _, identity := range []string{r.IMPI, r.SUPI} {
-		if e, listed := p.Exceptions[Pairing{q.signalled, identity}]; listed && q.in.Now.Before(e.Until) {
+	for _, identity := range []string{r.Subscriber(), r.IMPI, r.SUPI} {
+		if e, listed := p.Exceptions[Pairing{q.signalled, identity}]; listed && identity != "" && q.in.Now.Before(e.Until) {
 			return true
 		}
 	}

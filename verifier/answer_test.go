@@ -67,6 +67,46 @@ func TestAnExceptionLetsItsPairingInUntilItEnds(t *testing.T) {
 	}
 }
 
+// TestAnExceptionKnowsItsSubscriberByEachName: IMS names by the IMPI whom an EIR names by the SUPI.
+func TestAnExceptionKnowsItsSubscriberByEachName(t *testing.T) {
+	for _, named := range []string{impi, "imsi-" + imsi} {
+		l, p := newLab(t), enforcing(t)
+		p.Exceptions = map[verifier.Pairing]verifier.Exception{{IMEI: stranger, Subscriber: verifier.NormalSubscriber(named)}: {Until: l.now.Add(time.Hour)}}
+		l.SetPolicy(p)
+		for _, shown := range []func(*verifier.Registration){by(impi), supi("imsi-" + imsi), both(by("alice@ims.operator.example"), supi("imsi-"+imsi))} {
+			if got := l.answers(l.token(credential()), registering(stranger, shown)); got.Because != "exception" || got.SIPCode != 200 {
+				t.Errorf("an exception for %s: got %+v", named, got)
+			}
+		}
+	}
+}
+
+// TestABreakerOutlivesTheFileItStandsIn: who edits another line of the policy does not begin to refuse everybody again.
+func TestABreakerOutlivesTheFileItStandsIn(t *testing.T) {
+	l := newLab(t)
+	breaking := func(share float64) *verifier.Policy {
+		p := enforcing(t)
+		p.Breaker = verifier.Breaker{Share: share, Within: time.Minute, Minimum: 2}
+		p.Counter = policy.NewBreaker(p.Breaker)
+		return p
+	}
+	var alarms []bool
+	v, err := verifier.New(verifier.Config{Store: l.store, Nonces: l.nonces, Trust: trusting(anchor()), Policy: breaking(0.5), Alarm: func(open bool) { alarms = append(alarms, open) }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Verifier = v
+	spoof := func() string { return l.answers(l.token(credential()), registering(stranger)).Action }
+	spoof()
+	spoof()
+	if v.SetPolicy(breaking(0.5)); spoof() != "observe" || len(alarms) != 1 {
+		t.Errorf("the same settings: the breaker closed, alarms %v", alarms)
+	}
+	if v.SetPolicy(breaking(0.6)); spoof() != "deny" || len(alarms) != 2 || alarms[1] {
+		t.Errorf("other settings: it is open, alarms %v", alarms)
+	}
+}
+
 // tally is a breaker that somebody else opens.
 type tally struct {
 	open            bool

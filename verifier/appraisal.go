@@ -115,7 +115,7 @@ func (a *appraisal) judgeNoEvidence() {
 	switch {
 	case !f.Endorsed:
 		a.reg.Add(attest.ReasonNotEndorsed)
-	case f.Prior != nil && f.Now.Sub(f.Prior.At) <= a.rules.Ages.Prior && !a.isOvertaken(f.Prior.At):
+	case f.Prior != nil && f.Prior.isWithin(a.rules.Ages.Prior, f.Now) && !a.isOvertaken(f.Prior.At):
 		a.takePrior(f.Prior)
 	case !a.byMSC():
 		a.reg.Add(attest.ReasonEvidenceMissing)
@@ -125,8 +125,8 @@ func (a *appraisal) judgeNoEvidence() {
 	}
 }
 
-// takePrior rests on an earlier result of the same subscriber. A re-registration may do so; an initial one gets no
-// better than a warning.
+// takePrior rests on an earlier result of the same subscriber. A re-registration may do so, in IMS of the same binding; an initial one
+// gets no better than a warning, and neither does one of a binding that somebody else began.
 func (a *appraisal) takePrior(prior *Prior) {
 	for _, s := range prior.Answer.Submods {
 		if s.Name != attest.RegistrationSubmod {
@@ -141,11 +141,23 @@ func (a *appraisal) takePrior(prior *Prior) {
 			}
 		}
 	}
-	a.tier, a.freshness = prior.Answer.Tier, attest.Prior
-	a.capTier()
-	if a.facts.Shown.Initial || a.rules.CeilingPrior != attest.StatusAffirming {
+	a.freshness = attest.Prior
+	s := a.facts.Shown
+	if s.IMS {
+		a.takeTier(prior.Answer.Tier)
+	}
+	if s.Initial || s.IMS && !s.SameBinding && !a.byMSC() || a.rules.CeilingPrior != attest.StatusAffirming {
 		a.reg.Add(attest.ReasonStale)
 	}
+}
+
+// clockSkew is how far the clocks of two verifiers on one store, or of one over a restart, may be apart.
+const clockSkew = 5 * time.Minute
+
+// isWithin reports a result that is no older than age, and not of a time that has not come: then a clock was wrong, and nobody knows.
+func (p *Prior) isWithin(age time.Duration, now time.Time) bool {
+	old := now.Sub(p.At)
+	return old <= age && old >= -clockSkew
 }
 
 // isOfOneRequest: remarks on how one registration was shown, and what the policy of that time made of it.
@@ -274,4 +286,14 @@ func (a *appraisal) holdsShown() bool {
 // convicts: what was found of the device itself, whoever registered with it, ends the credit of earlier answers.
 func (a *appraisal) convicts() bool {
 	return slices.ContainsFunc(a.slots, func(s attest.Submod) bool { return s.Status == attest.StatusContraindicated })
+}
+
+// isWorse reports that of the registration more is found than an earlier answer to the same token says.
+func (a *appraisal) isWorse(earlier *attest.Result) bool {
+	for i := range earlier.Submods {
+		if s := &earlier.Submods[i]; s.Name == attest.RegistrationSubmod && a.reg != nil {
+			return s.Status.Worse(a.reg.Status) != s.Status
+		}
+	}
+	return false
 }

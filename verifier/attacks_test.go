@@ -38,7 +38,7 @@ var attacks = []story{
 	{title: "an agent that says the manufacturer provisioned what the modem tells", want: "slot1 contraindicated: imei-reprogrammed measres-contradiction" + good + withTie, tell: func(s *scene) {
 		s.phone().tells(says(stranger)).showing(stranger).claiming(provisioned(stranger), modem(says(stranger))).registers(thief)
 	}},
-	{title: "a modem that tells the two slots' IMEIs of another phone as its own", want: "slot1 contraindicated: imei-tampered" + good + " | slot2 none: not-endorsed" + good + withTie, tell: func(s *scene) {
+	{title: "a modem that tells the two slots' IMEIs of another phone as its own", want: "slot1 contraindicated: imei-tampered" + good + withTie, tell: func(s *scene) {
 		s.phone().tells(says(bobs), says(id1)).registers(thief)
 	}},
 	{title: "an IMEI that attested, in a slot that the manufacturer left empty", want: "slot1 affirming: imei-consistent" + good + " | slot2 none: not-endorsed" + good + " | registration warning: evidence-missing subscriber-bound", tell: func(s *scene) {
@@ -85,6 +85,46 @@ var attacks = []story{
 		p := s.phone()
 		p.registers(alice)
 		p.registersMute(alice)
+	}},
+	{title: "a clone with the owner's SIM, that registers without evidence and then says that it re-registers", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		p.registersMute(alice, calling("the clone's"))
+		s.passes(time.Minute)
+		p.reregisters(alice, calling("the clone's"))
+	}},
+	{title: "a re-registration that the network did not authenticate by the SIM", want: device + warnedReg + " subscriber-bound client-unverified", tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		p.reregisters(alice, func(r *verifier.Registration) { r.Auth, r.IntegrityProtected = "MD5", "no" })
+	}},
+	{title: "an IMS re-registration on what was attested outside IMS", want: device + warnedReg + " subscriber-unbound client-unverified", tell: func(s *scene) {
+		p := s.phone()
+		s.present(p.token(s.mint()), &verifier.Registration{IMEI: id1.Digits(), SUPI: "imsi-" + string(alice), Front: verifier.FrontHTTP, CallID: registering(id1).CallID})
+		p.reregisters(alice)
+	}},
+	{title: "a re-registration on a result of a firmware that a session since told to be another", want: missing, tell: func(s *scene) {
+		s.trusts(approves("R1.9"))
+		p := s.phone().running("R1.9")
+		p.registers(alice)
+		p.running("unlocked").attests()
+		p.reregisters(alice)
+	}},
+	{title: "a re-registration on a result of a time that has not come", want: missing, tell: func(s *scene) {
+		p := s.phone()
+		s.now = s.now.Add(30 * 24 * time.Hour)
+		p.registers(alice)
+		s.now = s.now.Add(-10 * 24 * time.Hour)
+		p.reregisters(alice)
+	}},
+	{title: "a token is shown once more, beside another IMEI in the access network", want: nonceExpired + " | registration warning: nas-ims-mismatch evidence-missing", tell: func(s *scene) {
+		p := s.phone()
+		r := s.ims(id1, alice)
+		token := p.answering(r)
+		s.present(token, r)
+		other := *r
+		other.PEI = "imei-" + stranger.Digits()
+		s.present(token, &other)
 	}},
 	{title: "who sold the phone re-registers with a clone, on an earlier result", want: missing + " duplicate-subscriber", tell: func(s *scene) {
 		p := s.phone()

@@ -9,7 +9,7 @@ import (
 // digits (TS 22.016 clause 3).
 func (a *appraisal) compare() {
 	e := a.facts.Evidence
-	a.slots = make([]attest.Submod, len(e.Slots))
+	a.slots = make([]attest.Submod, a.judgedSlots())
 	for i := range a.slots {
 		a.slots[i].Name = attest.SlotName(i + 1)
 		a.judgeSlot(i)
@@ -22,6 +22,22 @@ func (a *appraisal) compare() {
 			a.reg.Add(found)
 		}
 	}
+}
+
+// judgedSlots is how many slots are judged: those with a provisioned IMEI, and the others only where one of them registers. A
+// manufacturer may leave a slot of its modem unused.
+func (a *appraisal) judgedSlots() int {
+	slots, s := a.facts.Evidence.Slots, a.facts.Shown
+	provisioned := 0
+	for i := range slots {
+		switch {
+		case slots[i].Provisioned != (Identity{}):
+			provisioned = i + 1
+		case s != nil && s.IMEI != (Identity{}) && slots[i].Reported == s.IMEI && !a.isProvisioned(s.IMEI):
+			return len(slots)
+		}
+	}
+	return provisioned
 }
 
 func (a *appraisal) judgeSlot(i int) {

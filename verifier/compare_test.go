@@ -110,7 +110,7 @@ var comparisons = []row{
 		claims(provisioned(id1, id2), modem(says(id1), says(stranger))), registering(stranger),
 		"slot1 affirming: imei-consistent" + good + " | slot2 contraindicated: imei-reprogrammed" + good + " | registration none:"},
 	{"a slot that was not provisioned is nobody's lie", nil, claims(modem(says(id1), says(id2))), registering(id1),
-		"slot1 affirming: imei-consistent" + good + " | slot2 none: not-endorsed" + good + " | registration affirming: imei-consistent"},
+		"slot1 affirming: imei-consistent" + good + " | registration affirming: imei-consistent"},
 	{"a slot that was not provisioned may register, unendorsed", nil, claims(modem(says(id1), says(id2))), registering(id2),
 		"slot1 affirming: imei-consistent" + good + " | slot2 none: not-endorsed" + good + " | registration none: not-endorsed"},
 	{"a provisioned slot that nobody observed is not read", dual, claims(provisioned(id1, id2), modem(says(id1))), nil,

@@ -136,9 +136,17 @@ func (c *endorsementCache) get(key attest.KeyID) *endorsement {
 	return c.old[key]
 }
 
-func (c *endorsementCache) put(key attest.KeyID, e *endorsement) {
+// put keeps an endorsement. Of evidence that told nothing of the device's software, it keeps what others told meanwhile.
+func (c *endorsementCache) put(key attest.KeyID, e *endorsement, told bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	known := c.young[key]
+	if known == nil {
+		known = c.old[key]
+	}
+	if !told && known != nil && known.generation == e.generation && bytes.Equal(known.credential.Raw, e.credential.Raw) {
+		e = known
+	}
 	if c.young[key] == e {
 		return
 	}

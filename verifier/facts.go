@@ -82,6 +82,8 @@ type Shown struct {
 	Auth      string        `json:"auth,omitempty" cbor:"11,keyasint,omitempty"`
 	Protected string        `json:"integrity_protected,omitempty" cbor:"12,keyasint,omitempty"`
 	Sender    string        `json:"sender,omitempty" cbor:"13,keyasint,omitempty"`
+	// SameBinding: the earlier result answered a request of the same registration.
+	SameBinding bool `json:"same_binding,omitempty" cbor:"14,keyasint,omitempty"`
 }
 
 // byNetwork tells what the network saw from a device's statement about itself, which can only worsen a result: it

@@ -1,6 +1,7 @@
 package verifier_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"encoding/json"
@@ -165,7 +166,7 @@ func answering(n attest.Nonce, carried []byte, edits ...func(*attest.Claims)) []
 
 // registering is an initial registration that shows an IMEI in its instance-id.
 func registering(id imei.IMEI, edits ...func(*verifier.Registration)) *verifier.Registration {
-	r := &verifier.Registration{InstanceID: "<" + id.URN() + ">", Front: verifier.FrontSIP}
+	r := &verifier.Registration{InstanceID: "<" + id.URN() + ">", Front: verifier.FrontSIP, CallID: "a84b4c76e66710"}
 	both(edits...)(r)
 	return r
 }
@@ -183,7 +184,15 @@ func by(impi string) func(*verifier.Registration) {
 	return func(r *verifier.Registration) { r.IMPI = impi }
 }
 
-func again(r *verifier.Registration) { r.Initial = new(bool) }
+// again is a re-registration, over the security association of the first.
+func again(r *verifier.Registration) {
+	r.Initial, r.Auth, r.IntegrityProtected = new(bool), cmp.Or(r.Auth, "AKAv1-MD5"), cmp.Or(r.IntegrityProtected, "yes")
+}
+
+// calling is a registration of another binding.
+func calling(id string) func(*verifier.Registration) {
+	return func(r *verifier.Registration) { r.CallID = id }
+}
 
 func fromDevice(r *verifier.Registration) { r.Front = verifier.FrontDevice }
 

@@ -24,7 +24,8 @@ type question struct {
 	signalled   imei.IMEI // S, zero when the registration shows none
 	evidence    *attest.Evidence
 	endorsement *endorsement // set once the evidence verified
-	software    Software     // of the device: what the evidence tells, or else what it told before
+	told        Software     // of the device, by the evidence
+	software    Software     // the same, or else what it told before
 	expiry      time.Time    // of the nonce
 }
 
@@ -169,7 +170,8 @@ func (q *question) readEndorsement(found *Verified, tpmFirmware uint64) {
 	found.Key, found.Issuer, found.Model, found.Serial, found.ClientClass = q.evidence.KeyID, c.Issuer, string(c.HWModel), c.Serial, c.ClientClass
 	found.Kind, found.NV, found.Boot, found.Protected = c.Storage.Kind, c.Storage.NV, c.Storage.Boot, c.Storage.RollbackProtected
 	found.Lifted = anchor.vouches(attest.StorageTPMEmulated)
-	q.software = Software{q.evidence.Claims.Modem.Revision, tpmFirmware}.orElse(q.endorsement.software)
+	q.told = Software{q.evidence.Claims.Modem.Revision, tpmFirmware}
+	q.software = q.told.orElse(q.endorsement.software)
 	found.Revision = q.software.Revision
 	found.Untold = found.Revision != "" && q.evidence.Claims.Modem.Revision == ""
 	found.Firmware = anchor.judgeFirmware(c, found.Revision)
@@ -328,8 +330,8 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 	if err != nil {
 		return err
 	}
-	if found && prior.Generation != q.trust.Generation {
-		// The trust changed meanwhile: what was found stands if its Credential does, and all else that the trust says of the device.
+	if found {
+		// What was found stands if its Credential does, and all else that the trust says of the device, of which more may be known by now.
 		e, err := v.holding(ctx, q.trust, q.signalled, holder.Key)
 		if err != nil {
 			return err
@@ -338,6 +340,7 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 	}
 	if found {
 		q.facts.Prior = &prior
+		s.SameBinding = prior.Binding != Pseudonym{} && v.pseudonyms.Call(q.in.Registration.CallID).Is(prior.Binding)
 	}
 	return v.recallSeen(ctx, q)
 }

@@ -72,6 +72,23 @@ var honest = []story{
 		p.registers(alice)
 		p.tells(says(id2), saysNothing("timeout")).showing(id2).registers(alice)
 	}, want: "slot1 affirming: imei-consistent slots-swapped" + good + " | slot2 none: imei-not-read" + good + " | " + boundReg},
+	{title: "a modem with a slot that the manufacturer left empty", want: bound, tell: func(s *scene) {
+		s.phone().tells(says(id1), says(id2)).registers(alice)
+	}},
+	{title: "one registration that reaches the verifier by an IMPI of the ISIM and, at a second front, by the SUPI", want: bound, tell: func(s *scene) {
+		p := s.phone()
+		r := s.ims(id1, alice, func(r *verifier.Registration) { r.IMPI, r.SUPI = "alice@ims.operator.example", "imsi-"+string(alice) })
+		token := p.answering(r)
+		s.present(token, r)
+		second := *r
+		second.IMPI = ""
+		s.present(token, &second)
+	}},
+	{title: "the 5G-EIR asks about a phone whose app in IMS nothing ties to it", want: device + warnedReg + " subscriber-unbound", tell: func(s *scene) {
+		p := s.phone()
+		p.registersBeside(alice)
+		s.present(nil, p.eir(alice))
+	}},
 	{title: "an emergency call while the verifier's store is down", tell: func(s *scene) {
 		p := s.phone()
 		s.storeFails(func() { p.registers(alice, emergency) })

@@ -72,7 +72,7 @@ type Ages struct {
 	Interleave time.Duration `json:"interleave_ns" cbor:"4,keyasint"` // how far back two subscribers of one IMEI are held against each other
 }
 
-// Pairing is an IMEI with a subscriber, IMPI or SUPI.
+// Pairing is an IMEI with a subscriber, by [NormalSubscriber] of its IMPI or SUPI.
 type Pairing struct {
 	IMEI       imei.IMEI
 	Subscriber string

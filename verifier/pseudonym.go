@@ -87,6 +87,7 @@ const (
 	ofDevice       = 'd'
 	ofSubscriber   = 's'
 	ofPresentation = 'p'
+	ofCall         = 'c'
 )
 
 // Device is the pseudonym of an IMEI; zero of none.
@@ -103,6 +104,14 @@ func (p *Pseudonyms) Subscriber(identity string) Alias {
 		return Alias{}
 	}
 	return p.subscribers.of(ofSubscriber, nil, identity)
+}
+
+// Call is the pseudonym of a Call-ID; zero of none.
+func (p *Pseudonyms) Call(id string) Alias {
+	if id == "" {
+		return Alias{}
+	}
+	return p.subscribers.of(ofCall, nil, id)
 }
 
 // Presentation is the same for two presentations of one nonce if and only if [Presentation.Same] holds.

@@ -75,6 +75,8 @@ type Record struct {
 	Device     Pseudonym `json:"device,omitzero" cbor:"7,keyasint,omitzero"`
 	Subscriber Pseudonym `json:"subscriber,omitzero" cbor:"8,keyasint,omitzero"`
 	Excepted   bool      `json:"excepted,omitempty" cbor:"9,keyasint,omitempty"`
+	// Binding is the pseudonym of the registration's Call-ID: all requests of one binding have the same (RFC 3261 section 10.2).
+	Binding Pseudonym `json:"binding,omitzero" cbor:"10,keyasint,omitzero"`
 }
 
 // record is the decision on a judgement.
@@ -88,6 +90,9 @@ func (v *Verifier) record(q *question, p *Policy, a *appraisal) (*Record, error)
 	r.Excepted = p.excepts(q)
 	r.Device = v.pseudonyms.Device(q.device()).Current
 	r.Subscriber = v.pseudonyms.Subscriber(q.in.Registration.Subscriber()).Current
+	if q.in.Registration != nil {
+		r.Binding = v.pseudonyms.Call(q.in.Registration.CallID).Current
+	}
 	return r, nil
 }
 

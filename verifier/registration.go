@@ -58,15 +58,17 @@ func (r *Registration) LongestText() int {
 	return longest
 }
 
-// Subscriber is whom results are kept by, empty when the network named nobody: the IMSI where the IMPI, or the SUPI without
-// one, holds it, because an EIR names by the SUPI whom IMS names by the IMPI; else that identity as it is.
+// Subscriber is whom results are kept by, empty when the network named nobody: the IMSI where IMPI or SUPI holds it, because an EIR
+// names by the SUPI whom IMS names by the IMPI; else the IMPI, or the SUPI, as it is.
 func (r *Registration) Subscriber() string {
 	if r == nil {
 		return ""
 	}
-	identity := cmp.Or(r.IMPI, r.SUPI)
-	return cmp.Or(imsiOf(identity), identity)
+	return cmp.Or(imsiOf(r.IMPI), imsiOf(r.SUPI), r.IMPI, r.SUPI)
 }
+
+// NormalSubscriber is the name by which [Registration.Subscriber] has an IMPI or a SUPI that is given alone.
+func NormalSubscriber(identity string) string { return cmp.Or(imsiOf(identity), identity) }
 
 // isInitial: a registration is one unless the network says otherwise, because a re-registration may rest on less.
 func (r *Registration) isInitial() bool { return r.Initial == nil || *r.Initial }

@@ -24,6 +24,7 @@ type scene struct {
 	oemKeys    []*ecdsa.PublicKey // the keys it signs Credentials with
 	trust      *verifier.Trust    // what the folder says
 	policy     *verifier.Policy
+	names      *verifier.Pseudonyms       // the keys that all verifiers of the operator share
 	weaknesses map[firmware]attest.Reason // of the sample model
 	phones     []*phone
 	challenges int
@@ -39,7 +40,7 @@ type answered struct {
 }
 
 func newScene(t testing.TB, p *verifier.Policy) *scene {
-	s := &scene{lab: newLab(t), anchor: anchor(), oemKeys: []*ecdsa.PublicKey{&attesttest.OEMKey.PublicKey}, policy: p,
+	s := &scene{lab: newLab(t), anchor: anchor(), oemKeys: []*ecdsa.PublicKey{&attesttest.OEMKey.PublicKey}, policy: p, names: verifier.RandomPseudonyms(),
 		trust: &verifier.Trust{}, weaknesses: make(map[firmware]attest.Reason)}
 	s.reopen(time.Time{})
 	s.readTrust()
@@ -50,7 +51,7 @@ func newScene(t testing.TB, p *verifier.Policy) *scene {
 func (s *scene) reopen(since time.Time) {
 	s.t.Helper()
 	var err error
-	s.Verifier, err = verifier.New(verifier.Config{Store: s.store, Nonces: s.nonces, Trust: s.trust, Policy: s.policy, Cases: s, Since: since})
+	s.Verifier, err = verifier.New(verifier.Config{Store: s.store, Nonces: s.nonces, Trust: s.trust, Policy: s.policy, Cases: s, Since: since, Pseudonyms: s.names})
 	if err != nil {
 		s.t.Fatal(err)
 	}

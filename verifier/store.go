@@ -166,6 +166,7 @@ type Prior struct {
 	At         time.Time     `json:"at" cbor:"1,keyasint"`
 	Generation uint64        `json:"generation" cbor:"2,keyasint"`
 	Answer     attest.Result `json:"answer" cbor:"3,keyasint"`
+	Binding    Pseudonym     `json:"binding,omitzero" cbor:"4,keyasint,omitzero"` // of the registration that it answered: [Record.Binding]
 }
 
 // Commitment says what became of a Decision.

@@ -93,11 +93,14 @@ func (v *Verifier) stands(ctx context.Context, trust *Trust, id imei.IMEI, key a
 
 // holding is the endorsement that a holder has now; nil where it stands no longer.
 func (v *Verifier) holding(ctx context.Context, trust *Trust, id imei.IMEI, key attest.KeyID) (*endorsement, error) {
-	kept, found, err := v.store.Credential(ctx, key)
-	if err != nil || !found {
-		return nil, err
+	e, refusal := v.endorsements.get(key), attest.Reason("")
+	if e == nil || e.generation != trust.Generation {
+		kept, found, err := v.store.Credential(ctx, key)
+		if err != nil || !found {
+			return nil, err
+		}
+		e, refusal = trust.uphold(kept)
 	}
-	e, refusal := trust.uphold(kept)
 	if refusal != "" || !slices.Contains(e.credential.Slots, id) {
 		return nil, nil
 	}

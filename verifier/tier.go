@@ -16,12 +16,21 @@ func (a *appraisal) judgeTier() {
 	}
 	const embedded = 3 // class 2.3
 	switch {
-	case !e.Challenged || !s.AKA || !s.isProtected():
+	case !e.Challenged || !s.isOfTheUSIM():
 		a.tier = attest.T1
 	case e.ClientClass == embedded:
 		a.tier = attest.T3
 	default:
 		a.tier = attest.T2
+	}
+	a.capTier()
+}
+
+// takeTier: of an earlier result is left what this request shows by itself. A result of another kind of front had no tier.
+func (a *appraisal) takeTier(earlier attest.Tier) {
+	a.tier = attest.T1
+	if a.facts.Shown.isOfTheUSIM() {
+		a.tier = max(a.tier, earlier)
 	}
 	a.capTier()
 }
@@ -32,6 +41,9 @@ func (a *appraisal) capTier() {
 		a.reg.Add(attest.ReasonClientUnverified)
 	}
 }
+
+// isOfTheUSIM: the request is of the client that the USIM authenticated.
+func (s *Shown) isOfTheUSIM() bool { return s.AKA && s.isProtected() }
 
 // isProtected: the request came over the security association of that authentication (TS 24.229 clause 5.2.2).
 func (s *Shown) isProtected() bool {

@@ -101,8 +101,20 @@ func New(c Config) (*Verifier, error) {
 // SetTrust exchanges the trust anchors. Judgements under way finish under the old ones.
 func (v *Verifier) SetTrust(t *Trust) { v.trust.Store(t) }
 
-// SetPolicy exchanges the policy. Judgements under way finish under the old one.
-func (v *Verifier) SetPolicy(p *Policy) { v.policy.Store(p) }
+// SetPolicy exchanges the policy. Judgements under way finish under the old one. A breaker with the same settings goes on counting; an
+// open one with others ends, and the alarm with it.
+func (v *Verifier) SetPolicy(p *Policy) {
+	before := v.policy.Load()
+	if p.Breaker == before.Breaker && before.Counter != nil && p.Counter != nil {
+		kept := *p
+		kept.Counter = before.Counter
+		p = &kept
+	}
+	v.policy.Store(p)
+	if before.Counter != nil && p.Counter != before.Counter && before.Counter.Tripped() && v.alarm != nil {
+		v.alarm(false)
+	}
+}
 
 // SetNonces exchanges the keys of nonces. Those that are open stay good if the new keys have the key that made them as the earlier one.
 func (v *Verifier) SetNonces(k *attest.NonceKeys) { v.nonces.Store(k) }
@@ -308,14 +320,16 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	switch {
 	case err != nil || done.Conflict:
 		return verdict, done.Conflict, err
-	case done.Repeat:
+	case done.Repeat && !a.isWorse(&done.Answer.Result):
 		return done.Answer, false, nil
+	case done.Repeat: // shown otherwise than before
+		q.facts.Reuse = attest.ReasonNonceExpired
 	case done.Closed: // given up, or answered too long ago: nobody replayed anything
 		q.facts.Reuse = attest.ReasonNonceExpired
 	case done.Replay:
 		q.facts.Reuse = attest.ReasonNonceReused
 	default:
-		v.endorsements.put(q.evidence.KeyID, q.endorsement.asKept(q.software))
+		v.endorsements.put(q.evidence.KeyID, q.endorsement.asKept(q.software), q.told != Software{})
 		v.count(q, p, r)
 		return r.Verdict, false, nil
 	}

@@ -101,7 +101,7 @@ func (r *reader) exceptions(p *verifier.Policy) strictyaml.Field {
 		before := len(r.Mistakes)
 		r.Fields(value, key, map[string]strictyaml.Field{
 			"imei":       strictyaml.Into(&r.Reader, &pairing.IMEI, parseIMEI),
-			"subscriber": strictyaml.Into(&r.Reader, &pairing.Subscriber, strictyaml.Text),
+			"subscriber": strictyaml.Into(&r.Reader, &pairing.Subscriber, parseSubscriber),
 			"until":      strictyaml.Into(&r.Reader, &exception.Until, parseTime),
 			"reason":     strictyaml.Into(&r.Reader, &exception.Reason, strictyaml.Text),
 		}, "imei", "subscriber", "until", "reason")

@@ -63,6 +63,9 @@ func parseShare(text string) (float64, error) {
 	return percent / 100, nil
 }
 
+// parseSubscriber takes an IMPI or a SUPI; those of one IMSI are one.
+func parseSubscriber(text string) (string, error) { return verifier.NormalSubscriber(text), nil }
+
 // parseIMEI takes 14 digits, or 15 with the right check digit.
 func parseIMEI(text string) (imei.IMEI, error) {
 	const body = 14

@@ -259,7 +259,7 @@ func (m *Memory) keep(d verifier.Decision) {
 			of = make(map[string]verifier.Prior)
 			m.priors[d.Presentation.Signalled] = of
 		}
-		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result}
+		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result, Binding: d.Record.Binding}
 	}
 }
 

@@ -43,8 +43,9 @@ func decodeRecord(raw []byte) (*verifier.Record, error) {
 
 // answered is what of a recorded decision was answered, and under which trust: all that later questions rest on.
 type answered struct {
-	Verdict    verifier.Verdict `cbor:"1,keyasint"`
-	Generation uint64           `cbor:"6,keyasint"`
+	Verdict    verifier.Verdict   `cbor:"1,keyasint"`
+	Generation uint64             `cbor:"6,keyasint"`
+	Binding    verifier.Pseudonym `cbor:"10,keyasint,omitzero"`
 }
 
 func decode(raw []byte, into any) error {

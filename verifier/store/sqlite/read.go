@@ -78,7 +78,7 @@ func (s *Store) Prior(_ context.Context, id imei.IMEI, subscriber string) (p ver
 	if err != nil || !found {
 		return p, false, fault("reading an earlier answer", err)
 	}
-	return verifier.Prior{At: fromNanos(at), Generation: uint64(generation), Answer: r.Verdict.Result}, true, nil
+	return verifier.Prior{At: fromNanos(at), Generation: uint64(generation), Answer: r.Verdict.Result, Binding: r.Binding}, true, nil
 }
 
 // Presented implements verifier.Store.
