@@ -27,7 +27,7 @@ type attestFlags struct {
 
 func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
 	var f attestFlags
-	flags := newFlags("attest", stdout)
+	flags := newFlags("attest")
 	f.modem.add(flags)
 	flags.StringVar(&f.vault, "vault", "", "secure storage: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
 	flags.StringVar(&f.approvals, "approvals", "", "`folder` of boot approvals; needed with a TPM")
@@ -36,7 +36,7 @@ func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	flags.StringVar(&f.signalled, "signalled", "", "the IMEI `URN` that this device signals to the network")
 	flags.StringVar(&f.out, "out", "", "write the token to this `file`")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
-	if err := parse(flags, args); err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return 0, err
 	}
 	// An empty --signalled, as of a variable that is not set, must not drop the comparison that was asked for.
