@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -63,6 +64,18 @@ func (f *attestFlags) check() error {
 		if _, err := imei.ParseURN(f.signalled); err != nil {
 			return fmt.Errorf("--signalled: %w", err)
 		}
+	}
+	return f.checkOut()
+}
+
+// checkOut misses the folder before the nonce is used up, not after.
+func (f *attestFlags) checkOut() error {
+	if f.out == "" {
+		return nil
+	}
+	folder := filepath.Dir(f.out)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("--out %s: there is no folder %s: make it first, or name a file in another one", f.out, folder)
 	}
 	return nil
 }
