@@ -9,10 +9,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"time"
 
 	"imei-attest/agent"
+	"imei-attest/agent/provision"
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
 	"imei-attest/modem"
 	"imei-attest/modem/modemtest"
 )
@@ -65,6 +69,25 @@ type brokenSigner struct{ err error }
 func (brokenSigner) Algorithm() attest.Algorithm              { return attest.ES256 }
 func (s brokenSigner) Sign(io.Reader, []byte) ([]byte, error) { return nil, s.err }
 
+// endorse makes the manufacturer's value for the chip with this key. Serial 1 is for IMEIs that never had one: it must rise from then on.
+func endorse(oem *provision.OEM, key *ecdsa.PublicKey, slot1 imei.IMEI, now time.Time) ([]byte, error) {
+	signer, err := attest.NewSigner(oem.Credential)
+	if err != nil {
+		return nil, err
+	}
+	public, ok := oem.Credential.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("the credential key is not ECDSA")
+	}
+	c := attest.Credential{
+		Issuer: oem.Issuer, OEMID: oem.ID, IssuedAt: now.UTC().Truncate(time.Second), Key: key, Slots: []imei.IMEI{slot1},
+		HWModel: []byte("router-5g"), Serial: 1, ClientClass: 3,
+		Storage: attest.Storage{Kind: attest.StorageOther, Boot: attest.BootUnmeasured},
+	}
+	_, _ = rand.Read(c.Storage.RecordID[:]) // never fails (crypto/rand)
+	return attest.SignCredential(rand.Reader, c, signer, attest.KeyIDOf(public))
+}
+
 // trialChip is a chip in memory.
 type trialChip struct {
 	*ecdsa.PrivateKey
@@ -72,6 +95,37 @@ type trialChip struct {
 }
 
 func (c *trialChip) ReadCredential() ([]byte, error) { return c.credential, nil }
+
+// endorsed is what new keys of a manufacturer say of the chip's key.
+func endorsed(key *ecdsa.PublicKey) ([]byte, error) {
+	folder, err := os.MkdirTemp("", "oem")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(folder)
+	anchor := provision.Anchor{Issuer: "tag:oem.example,2026:devices", OEMID: attesttest.Credential().OEMID, TACs: []string{"*"}}
+	oem, err := provision.GenerateOEM(folder, anchor)
+	if err != nil {
+		return nil, err
+	}
+	slot1, err := imei.Parse(attesttest.IMEI1)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := endorse(oem, key, slot1, attesttest.Now)
+	if err != nil {
+		return nil, err
+	}
+	credential, err := attest.DecodeCredential(raw)
+	if err != nil {
+		return nil, err
+	}
+	public, ok := oem.Credential.Public().(*ecdsa.PublicKey)
+	if !ok {
+		return nil, errors.New("the credential key is not ECDSA")
+	}
+	return raw, credential.Verify(public)
+}
 
 // A vault of one's own attests as the others do.
 func ExampleVault() {
@@ -97,9 +151,10 @@ func ExampleVault() {
 	if _, err := a.Attest(context.Background(), request); errors.Is(err, agent.ErrNotProvisioned) {
 		fmt.Println("not provisioned")
 	}
-	statement := attesttest.Credential()
-	statement.Key, statement.Storage = &key.PublicKey, attest.Storage{Kind: attest.StorageOther, Boot: attest.BootUnmeasured}
-	c.credential = attesttest.SignedCredential(statement)
+	if c.credential, err = endorsed(&key.PublicKey); err != nil {
+		fmt.Println(err)
+		return
+	}
 	attestation, err := a.Attest(context.Background(), request)
 	if err != nil {
 		fmt.Println(err)

@@ -60,6 +60,17 @@ const (
 	BootUnmeasured BootKind = 2
 )
 
+// String is a word for people.
+func (k BootKind) String() string {
+	switch k {
+	case BootMeasured:
+		return "measured"
+	case BootUnmeasured:
+		return "unmeasured"
+	}
+	return "kind " + strconv.Itoa(int(k))
+}
+
 // NVVariant says who created the NV index: the platform, or the owner on devices whose platform hierarchy is closed.
 type NVVariant uint8
 
@@ -68,6 +79,17 @@ const (
 	NVPlatform NVVariant = 1
 	NVOwner    NVVariant = 2
 )
+
+// String is a word for people, as the flag --nv takes it.
+func (v NVVariant) String() string {
+	switch v {
+	case NVPlatform:
+		return "platform"
+	case NVOwner:
+		return "owner"
+	}
+	return "variant " + strconv.Itoa(int(v))
+}
 
 // Storage describes the secure storage as the manufacturer vouches for it.
 type Storage struct {

@@ -3,6 +3,7 @@ package attest_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"math/rand/v2"
 	"reflect"
 	"slices"
@@ -43,6 +44,17 @@ func randomCredential(r *rand.Rand) attest.Credential {
 		c.Storage.EKNameHash = randomBytes(r, 32)
 	}
 	return c
+}
+
+func TestWordsOfStorage(t *testing.T) {
+	for got, want := range map[fmt.Stringer]string{
+		attest.BootMeasured: "measured", attest.BootUnmeasured: "unmeasured", attest.BootKind(0): "kind 0", attest.BootKind(3): "kind 3",
+		attest.NVPlatform: "platform", attest.NVOwner: "owner", attest.NVVariant(0): "variant 0", attest.NVVariant(3): "variant 3",
+	} {
+		if got.String() != want {
+			t.Errorf("%T %v, want %s", got, got, want)
+		}
+	}
 }
 
 func TestCredentialRoundTrip(t *testing.T) {

@@ -225,7 +225,7 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonBootApproved:   {9, "The device key signs only in a boot state that the manufacturer approved.", "TPM 2.0 Part 3 section 23.16", []Effect{{Executables, ClaimApproved}}, noFloor, mayWarn},
 	ReasonBootUnmeasured: {9, "The device key is not bound to a measured boot.", "TPM 2.0 Part 1 section 17", []Effect{{Executables, ClaimWarning}}, StatusWarning, mayDeny},
 	ReasonEmulatedVault:  {9, "The TPM is an emulation, as laboratories use it.", "draft-ietf-rats-ar4si section 2.3.4", []Effect{{Hardware, ClaimWarning}}, StatusWarning, mayDeny},
-	ReasonSoftwareVault:  {9, "The device key and the IMEI are kept in a file, not in secure storage.", "draft-ietf-rats-ar4si section 2.3.4", []Effect{{StorageOpaque, ClaimWarning}, {Hardware, ClaimWarning}}, StatusWarning, mayDeny},
+	ReasonSoftwareVault:  {9, "The device key and the IMEI are not in a TPM, so the verifier cannot check what protects them.", "draft-ietf-rats-ar4si section 2.3.4", []Effect{{StorageOpaque, ClaimWarning}, {Hardware, ClaimWarning}}, StatusWarning, mayDeny},
 	ReasonHardwareVault:  {9, "The device key and the IMEI are kept in a TPM.", "TPM 2.0 Part 1 section 37", []Effect{{StorageOpaque, ClaimAffirming}, {Hardware, ClaimAffirming}}, noFloor, mayWarn},
 
 	ReasonFirmwareApproved:  {9, "The modem's firmware is one that the manufacturer lists for the model.", "RFC 9334 section 8.3", []Effect{{Configuration, ClaimAffirming}}, noFloor, mayWarn},

@@ -124,6 +124,16 @@ func TestEachReasonIsInTheTable(t *testing.T) {
 	}
 }
 
+// The reason is given to every storage that is no TPM, a secure element too: its sentence must not call that a file, or no secure storage.
+func TestSoftwareVaultSaysNothingUntrueOfASecureElement(t *testing.T) {
+	sentence := attest.ReasonSoftwareVault.Info().Sentence
+	for _, untrue := range []string{"file", "software", "secure"} {
+		if strings.Contains(sentence, untrue) {
+			t.Errorf("%q says %q, of storage of kind other, too", sentence, untrue)
+		}
+	}
+}
+
 // reasonConstants reads the codes of the constants of type Reason from the source.
 func reasonConstants(t *testing.T) (codes []attest.Reason) {
 	t.Helper()

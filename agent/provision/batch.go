@@ -23,6 +23,9 @@ type Vaults interface {
 	Provision(ctx context.Context, spec string, u Unit, progress Progress) (*Result, error)
 }
 
+// ErrLine is wrapped by what [Vaults] return when the fault is the line's and the next unit would meet it too: it ends the run.
+var ErrLine = errors.New("the line stopped")
+
 // Batch provisions the units of a list, one after the other. Interrupted anywhere and run again with the same journal
 // it goes on; no IMEI gets into two vaults and no vault gets two units.
 type Batch struct {
@@ -89,7 +92,7 @@ func (b *Batch) Run(ctx context.Context) (Summary, error) {
 
 // stops tells an error that is not the unit's.
 func stops(ctx context.Context, err error) bool {
-	return err != nil && (ctx.Err() != nil || errors.As(err, new(*JournalError)))
+	return err != nil && (ctx.Err() != nil || errors.Is(err, ErrLine) || errors.As(err, new(*JournalError)))
 }
 
 // check compares the whole list with the journal before anything is done.

@@ -31,6 +31,7 @@ type line struct {
 	csv     string
 	at      func(u provision.LineUnit) string // the folder of the vault that Next gives
 	fault   func(u provision.Unit, step provision.Step) error
+	broken  error // of Identify
 	asked   []int // rows for which a vault was asked for
 	scrap   []int
 	stop    int
@@ -74,7 +75,7 @@ func (l *line) Identify(_ context.Context, spec string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return attest.KeyIDOf(vault.Key()).String(), nil
+	return attest.KeyIDOf(vault.Key()).String(), l.broken
 }
 
 func (l *line) Provision(ctx context.Context, spec string, u provision.Unit, progress provision.Progress) (*provision.Result, error) {
@@ -427,6 +428,23 @@ func TestAJournalThatFailsStopsTheLine(t *testing.T) {
 		}
 		l.want(2, 0, 0, 0)
 	}
+}
+
+// A fault of the line that is met before a unit is begun leaves no trace of the unit, and no other is asked for.
+func TestAFaultOfTheLineEndsTheRunBeforeAUnitIsBegun(t *testing.T) {
+	l := newLine(t, rowsOf(t, 0, 3)...)
+	l.broken = fmt.Errorf("%w: no approvals", provision.ErrLine)
+	s, j, err := l.run()
+	if !errors.Is(err, provision.ErrLine) || len(s.Count) != 0 || !slices.Equal(l.asked, []int{1}) {
+		t.Errorf("%v, %v, asked for rows %v; want %v for row 1 alone", s, err, l.asked, provision.ErrLine)
+	}
+	l.rows(rowsOf(t, 5, 6)...)
+	if n := j.Forgotten(l.units()); n != 0 {
+		t.Errorf("%d units begun, want none", n)
+	}
+	l.rows(rowsOf(t, 0, 3)...)
+	l.broken = nil
+	l.want(3, 0, 0, 0)
 }
 
 // An interruption is no failure of the unit: its attempt is still open.

@@ -45,14 +45,8 @@ func (o *OEM) NewPlan(variant attest.NVVariant, boot attest.BootKind) (*Plan, er
 		return nil, err
 	}
 	plan := &Plan{
-		Issuer: o.Issuer, Index: fmt.Sprintf("%#x", uint32(p.Index())), NV: "platform", Boot: "measured",
+		Issuer: o.Issuer, Index: fmt.Sprintf("%#x", uint32(p.Index())), NV: variant.String(), Boot: boot.String(),
 		Keys: make(map[string]string), States: make(map[string]string), Actions: make(map[string]string), Roles: make(map[string]string),
-	}
-	if variant == attest.NVOwner {
-		plan.NV = "owner"
-	}
-	if boot == attest.BootUnmeasured {
-		plan.Boot = "unmeasured"
 	}
 	for _, fill := range []func(tpmprofile.Profile) error{plan.keys, plan.states, plan.branches, plan.parameters} {
 		if err := fill(p); err != nil {

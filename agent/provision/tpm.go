@@ -146,7 +146,7 @@ func (j *job) resume(ctx context.Context) error {
 		return err
 	}
 	if held.Storage.Boot != j.profile.Boot {
-		return fmt.Errorf("%w: its record says boot kind %d (1 measured, 2 unmeasured), this run asks for %d; "+
+		return fmt.Errorf("%w: its record says that the boot is %s, this run asks for %s; "+
 			"run again with the PCRs of the first run", ErrRefused, held.Storage.Boot, j.profile.Boot)
 	}
 	key, err := j.tpm.CreateKey(ctx, j.profile, j.record.Binding)

@@ -112,7 +112,11 @@ func lockedRecord(ctx context.Context, tpm Inspector, oem *OEM) (tpmprofile.Prof
 func (i *Inspection) checkCredential(oem *OEM, want Inspect, p tpmprofile.Profile, record tpmprofile.Record) {
 	c := i.Credential
 	err := oem.verifyCredential(c)
-	i.add(err == nil, "credential", "signed by a credential key of %s: %s, serial %d%s", oem.Issuer, slotsText(c.Slots), c.Serial, because(err))
+	signed := "signed"
+	if err != nil {
+		signed = "not signed"
+	}
+	i.add(err == nil, "credential", "%s by a credential key of %s: %s, serial %d%s", signed, oem.Issuer, slotsText(c.Slots), c.Serial, because(err))
 	i.add(c.Issuer == oem.Issuer && c.OEMID == oem.ID, "manufacturer", "%s, %s", c.Issuer, c.OEMID)
 	err = oem.checkTACs(Unit{Slots: c.Slots})
 	i.add(err == nil, "tac", "%s%s", slotsText(c.Slots), because(err))
@@ -123,7 +127,7 @@ func (i *Inspection) checkCredential(oem *OEM, want Inspect, p tpmprofile.Profil
 	}
 	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
 	i.add(err == nil && binding == record.Binding, "binding hash", "%x%s", record.Binding, because(err))
-	i.add(c.Storage.NV == p.Variant, "variant", "in the index of variant %d, the credential says %d (1 platform, 2 owner)", p.Variant, c.Storage.NV)
+	i.add(c.Storage.NV == p.Variant, "variant", "in the index of the %s, the credential says %s", p.Variant, c.Storage.NV)
 }
 
 func (i *Inspection) checkKey(ctx context.Context, tpm Inspector, p tpmprofile.Profile, binding [32]byte) error {

@@ -105,7 +105,7 @@ func TestOpenRefusesARecordThatContradictsItself(t *testing.T) {
 		{"the credential is for software", func(c *attest.Credential) {
 			c.Storage.Kind, c.Storage.NV, c.Storage.KeyName = attest.StorageSoftware, 0, nil
 		}, agent.ErrKeyMismatch, "storage kind software"},
-		{"the credential is for the owner's index", func(c *attest.Credential) { c.Storage.NV = attest.NVOwner }, agent.ErrKeyMismatch, "NV variant 2"},
+		{"the credential is for the owner's index", func(c *attest.Credential) { c.Storage.NV = attest.NVOwner }, agent.ErrKeyMismatch, "the NV index of the owner; it was found in that of the platform"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			u := newUnit(t)

@@ -118,7 +118,7 @@ func (v *Vault) checkCredential() (err error) {
 		return fmt.Errorf("the NV record holds the binding hash of another credential: %w", agent.ErrKeyMismatch)
 	}
 	if !c.Storage.Kind.IsTPM() || c.Storage.NV != v.record.variant {
-		return fmt.Errorf("the credential is for storage kind %s, NV variant %d; it was found in NV variant %d of a TPM: %w",
+		return fmt.Errorf("the credential is for storage kind %s and the NV index of the %s; it was found in that of the %s of a TPM: %w",
 			c.Storage.Kind, c.Storage.NV, v.record.variant, agent.ErrKeyMismatch)
 	}
 	return nil

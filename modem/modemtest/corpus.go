@@ -77,10 +77,12 @@ func readCorpus(r io.Reader) ([]Row, error) {
 	return rows, nil
 }
 
+func notJSON(err error) error { return fmt.Errorf("it is not one line of JSON (%w)", err) }
+
 func checkMeta(line []byte) error {
 	var meta struct{ Meta bool }
 	if err := json.Unmarshal(line, &meta); err != nil {
-		return err
+		return notJSON(err)
 	}
 	if !meta.Meta {
 		return errors.New(`it must describe the file and have "meta": true`)
@@ -91,7 +93,7 @@ func checkMeta(line []byte) error {
 func parseRow(line []byte) (Row, error) {
 	var r Row
 	if err := json.Unmarshal(line, &r); err != nil {
-		return r, err
+		return r, notJSON(err)
 	}
 	if _, err := hex.DecodeString(r.ResponseHex); err != nil {
 		return r, fmt.Errorf("response_hex: %w", err)

@@ -107,7 +107,7 @@ func ReadTranscript(r io.Reader) ([]Entry, error) {
 	for n := 1; lines.Scan(); n++ {
 		var e Entry
 		if err := json.Unmarshal(lines.Bytes(), &e); err != nil {
-			return nil, fmt.Errorf("line %d: %w", n, err)
+			return nil, fmt.Errorf("line %d: %w", n, notJSON(err))
 		}
 		if _, err := hex.DecodeString(e.Hex); err != nil {
 			return nil, fmt.Errorf("line %d: hex: %w", n, err)

@@ -20,6 +20,7 @@ import (
 
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/modem/modemtest"
+	"imei-attest/testbench/peertest"
 )
 
 // The documents are run as a reader would follow them. The rules, for who writes them:
@@ -57,6 +58,9 @@ func TestDocuments(t *testing.T) {
 			blocks := readBlocks(t, name)
 			if slices.ContainsFunc(blocks, needsTPM) {
 				tpmtest.New(t) // skips, or fails where peers are required
+			}
+			if slices.ContainsFunc(blocks, func(b block) bool { return b.kind == "sh" && strings.Contains(b.text, "tpm2_pcrextend") }) {
+				peertest.Use(t, peertest.Peer{Name: "tpm2-tools", Program: "tpm2_pcrextend"}, "extends the registers of a trial")
 			}
 			p := &page{t: t, name: name, dir: projectFolder(t), shells: make(map[string]*shell)}
 			for _, b := range blocks {

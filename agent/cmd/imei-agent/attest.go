@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -27,7 +28,7 @@ type attestFlags struct {
 
 func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
 	var f attestFlags
-	flags := newFlags("attest", stdout)
+	flags := newFlags("attest")
 	f.modem.add(flags)
 	flags.StringVar(&f.vault, "vault", "", "secure storage: tpm:/dev/tpmrm0, tpm:unix:SOCKET or software:DIR")
 	flags.StringVar(&f.approvals, "approvals", "", "`folder` of boot approvals; needed with a TPM")
@@ -36,7 +37,7 @@ func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	flags.StringVar(&f.signalled, "signalled", "", "the IMEI `URN` that this device signals to the network")
 	flags.StringVar(&f.out, "out", "", "write the token to this `file`")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
-	if err := parse(flags, args); err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return 0, err
 	}
 	// An empty --signalled, as of a variable that is not set, must not drop the comparison that was asked for.
@@ -63,6 +64,18 @@ func (f *attestFlags) check() error {
 		if _, err := imei.ParseURN(f.signalled); err != nil {
 			return fmt.Errorf("--signalled: %w", err)
 		}
+	}
+	return f.checkOut()
+}
+
+// checkOut misses the folder before the nonce is used up, not after.
+func (f *attestFlags) checkOut() error {
+	if f.out == "" {
+		return nil
+	}
+	folder := filepath.Dir(f.out)
+	if info, err := os.Stat(folder); err != nil || !info.IsDir() {
+		return fmt.Errorf("--out %s: there is no folder %s: make it first, or name a file in another one", f.out, folder)
 	}
 	return nil
 }

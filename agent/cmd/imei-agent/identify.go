@@ -35,13 +35,13 @@ type slot struct {
 type told struct{ command, identity, err string }
 
 func identify(ctx context.Context, args []string, stdout, _ io.Writer) (int, error) {
-	flags := newFlags("identify", stdout)
+	flags := newFlags("identify")
 	var m modemFlags
 	m.add(flags)
 	asJSON := flags.Bool("json", false, "print JSON")
 	watching := flags.Bool("watch", false, "keep reading and print a line for each event, until interrupted")
 	interval := flags.Duration("interval", defaultInterval, "with --watch: `time` between readings, at least 1s")
-	if err := parse(flags, args); err != nil {
+	if err := parse(flags, args, stdout); err != nil {
 		return 0, err
 	}
 	if *watching {

@@ -43,7 +43,7 @@ Usage:
         Read the modem, compare with the manufacturer's value, sign, and hand in or write out.
   imei-agent --version
 
-Run 'imei-agent COMMAND -h' for the flags of a command.
+Run 'imei-agent help COMMAND' for the flags of a command.
 
 Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judge, 5 modem or vault refused.
 `
@@ -77,7 +77,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 
 func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
 	if len(args) == 0 {
-		return 0, fmt.Errorf("no command\n%s", usage)
+		return 0, errors.New("no command: want identify or attest; see imei-agent help")
+	}
+	if args[0] == "help" && len(args) == 2 { // of one command
+		args = []string{args[1], "-h"}
 	}
 	switch args[0] {
 	case "identify":
@@ -91,7 +94,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 		fmt.Fprint(stdout, usage)
 		return exitYes, nil
 	}
-	return 0, fmt.Errorf("unknown command %q\n%s", args[0], usage)
+	return 0, fmt.Errorf("there is no command %q: want identify or attest; see imei-agent help", args[0])
 }
 
 // versionText is what the Go toolchain knows of the commit that was built.
@@ -102,28 +105,26 @@ func versionText() string {
 	return "unknown"
 }
 
-// newFlags returns a flag set that prints its help on stdout and leaves errors to run.
-func newFlags(name string, stdout io.Writer) *flag.FlagSet {
+// newFlags returns a flag set that leaves help and errors to parse: the library would print the whole help for a mistake.
+func newFlags(name string) *flag.FlagSet {
 	flags := flag.NewFlagSet(name, flag.ContinueOnError)
 	flags.SetOutput(io.Discard)
-	flags.Usage = func() {
-		flags.SetOutput(stdout)
-		fmt.Fprintf(stdout, "Usage of imei-agent %s:\n", name)
-		flags.PrintDefaults()
-		flags.SetOutput(io.Discard)
-	}
+	flags.Usage = func() {}
 	return flags
 }
 
-func parse(flags *flag.FlagSet, args []string) error {
+func parse(flags *flag.FlagSet, args []string, stdout io.Writer) error {
 	err := flags.Parse(args)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
+		flags.SetOutput(stdout)
+		fmt.Fprintf(stdout, "Usage of imei-agent %s:\n", flags.Name())
+		flags.PrintDefaults()
 		return err
 	case err != nil:
-		return fail(exitUsage, fmt.Errorf("%w; see imei-agent %s -h", err, flags.Name()))
+		return fail(exitUsage, fmt.Errorf("%w; see imei-agent help %s", err, flags.Name()))
 	case flags.NArg() > 0:
-		return fail(exitUsage, fmt.Errorf("unexpected argument %q; see imei-agent %s -h", flags.Arg(0), flags.Name()))
+		return fail(exitUsage, fmt.Errorf("unexpected argument %q; see imei-agent help %s", flags.Arg(0), flags.Name()))
 	}
 	return nil
 }

@@ -66,6 +66,11 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if f.device.approvals != "" { // mistakes in it are none of a unit's
+		if _, err := openApprovals(f.device.approvals); err != nil {
+			return err
+		}
+	}
 	journal, err := f.openJournal(oem, stderr)
 	if err != nil {
 		return err
@@ -75,7 +80,7 @@ func (f *batchFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return usageError{fmt.Errorf("--manifest: %w", err)}
 	}
 	if n := journal.Forgotten(units); n > 0 {
-		fmt.Fprintf(stderr, "WARNING: units begun but not finished that this list does not contain: %d\n", n)
+		fmt.Fprintf(stderr, "WARNING: units begun but not finished that this list does not contain: %d; finish them with a list that does, or give them up there with --scrap\n", n)
 	}
 	vaults := &lineVaults{command: vaultCommand{f.command, f.timeout, stderr}, device: f.device, oem: oem}
 	show := newProgress(stderr, f.steps, len(units))

@@ -87,14 +87,11 @@ func (f *deviceFlags) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 func (f *deviceFlags) tpm(ctx context.Context, oem *provision.OEM, unit provision.Unit, options provision.Options) (*provision.Result, error) {
 	if f.approvals == "" {
-		return nil, usagef("--approvals is needed with a TPM: the device's agent reads the boot approvals there")
-	}
-	if err := os.MkdirAll(f.approvals, 0o755); err != nil {
-		return nil, usageError{err}
+		return nil, usageError{errNoApprovals}
 	}
 	var err error
-	if options.Approvals, err = tpmprofile.LoadApprovals(os.DirFS(f.approvals)); err != nil {
-		return nil, usageError{fmt.Errorf("--approvals: %w", err)}
+	if options.Approvals, err = openApprovals(f.approvals); err != nil {
+		return nil, err
 	}
 	options.SaveApproval = func(a tpmprofile.BootApproval) error { return provision.SaveApproval(f.approvals, a) }
 	conn, err := tpmdev.Open(ctx, f.vault)
@@ -111,6 +108,20 @@ func (f *deviceFlags) tpm(ctx context.Context, oem *provision.OEM, unit provisio
 	}
 	options.OpenVault = opener(conn)
 	return provision.TPM(ctx, factory, oem, unit, options)
+}
+
+var errNoApprovals = errors.New("--approvals is needed with a TPM: the device's agent reads the boot approvals there")
+
+// openApprovals reads the folder of boot approvals, and makes it for the first.
+func openApprovals(folder string) ([]tpmprofile.BootApproval, error) {
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return nil, usageError{fmt.Errorf("--approvals: %w", err)}
+	}
+	approvals, err := tpmprofile.LoadApprovals(os.DirFS(folder))
+	if err != nil {
+		return nil, usageError{fmt.Errorf("--approvals: %w", err)}
+	}
+	return approvals, nil
 }
 
 func (f *deviceFlags) software(ctx context.Context, oem *provision.OEM, unit provision.Unit, options provision.Options) (*provision.Result, error) {

@@ -77,7 +77,7 @@ A device in the field, whose TPM proves itself; then install, lock and verify:
 The end of a device:
   imei-provision retire [flags]                delete its record; needs the NV key
 
-  imei-provision COMMAND -h                    the flags of a command
+  imei-provision help COMMAND                  the flags of a command
   imei-provision --version
 
 Exit codes: 0 done, 1 not as it must be or not all, 3 usage or configuration, 4 could not, 5 the device refused.
@@ -123,8 +123,11 @@ var commands = map[string]command{
 // run is main without the process around it.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if len(args) == 0 {
-		fmt.Fprint(stderr, usage)
+		fmt.Fprintln(stderr, "imei-provision: want a command, such as device or batch; see imei-provision help")
 		return exitUsage
+	}
+	if args[0] == "help" && len(args) > 1 { // of one command
+		args = append(args[1:], "-h")
 	}
 	switch {
 	case isHelp(args[0]):
@@ -134,22 +137,21 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintln(stdout, "imei-provision", version())
 		return exitYes
 	}
-	name, rest, help := args[0], args[1:], usage
+	name, rest := args[0], args[1:]
 	if isGroup(name) { // a command of two words
-		help = groupUsage(name)
 		switch {
 		case len(rest) == 0:
-			fmt.Fprint(stderr, help)
+			fmt.Fprint(stderr, groupUsage(name))
 			return exitUsage
 		case isHelp(rest[0]):
-			fmt.Fprint(stdout, help)
+			fmt.Fprint(stdout, groupUsage(name))
 			return exitYes
 		}
 		name, rest = name+" "+rest[0], rest[1:]
 	}
 	c, known := commands[name]
 	if !known {
-		fmt.Fprintf(stderr, "imei-provision: no command %q\n\n%s", imei.RedactAll(name), help)
+		fmt.Fprintf(stderr, "imei-provision: there is no command %q; see imei-provision help\n", imei.RedactAll(name))
 		return exitUsage
 	}
 	if c.first != "" && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
@@ -180,7 +182,7 @@ func groupUsage(group string) string {
 			text += line
 		}
 	}
-	return text + "\n  imei-provision " + group + " COMMAND -h  the flags of a command\n"
+	return text + "\n  imei-provision help " + group + " COMMAND  the flags of a command\n"
 }
 
 func (c command) run(ctx context.Context, name string, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
@@ -196,10 +198,10 @@ func (c command) run(ctx context.Context, name string, args []string, stdin io.R
 		fmt.Fprintf(stdout, "\nExample:\n%s", c.example)
 		return exitYes
 	case err != nil:
-		fmt.Fprintf(stderr, "imei-provision %s: %s; see imei-provision %s -h\n", name, imei.RedactAll(err.Error()), name)
+		fmt.Fprintf(stderr, "imei-provision %s: %s; see imei-provision help %s\n", name, imei.RedactAll(err.Error()), name)
 		return exitUsage
 	case flags.NArg() > 0:
-		fmt.Fprintf(stderr, "imei-provision %s: unexpected argument; all of them are flags\n", name)
+		fmt.Fprintf(stderr, "imei-provision %s: unexpected argument; all of them are flags, see imei-provision help %s\n", name, name)
 		return exitUsage
 	}
 	if err := do(ctx, stdout, stderr); err != nil {

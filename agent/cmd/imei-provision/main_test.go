@@ -133,9 +133,12 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		code int
 		says string
 	}{
-		{"nothing", nil, exitUsage, "Usage:"},
-		{"unknown command", []string{"devise"}, exitUsage, "no command"},
-		{"unknown flag", []string{"device", "--no-such-flag"}, exitUsage, "no-such-flag"},
+		{"nothing", nil, exitUsage, "want a command, such as device or batch; see imei-provision help\n"},
+		{"unknown command", []string{"devise"}, exitUsage, "imei-provision: there is no command \"devise\"; see imei-provision help\n"},
+		{"help of an unknown command", []string{"help", "devise"}, exitUsage, "there is no command \"devise\"; see imei-provision help\n"},
+		{"unknown command of a group", []string{"enroll", "nosuch"}, exitUsage, "there is no command \"enroll nosuch\"; see imei-provision help\n"},
+		{"unknown flag", []string{"device", "--no-such-flag"}, exitUsage, "-no-such-flag; see imei-provision help device\n"},
+		{"unknown flag of a group", []string{"enroll", "begin", "--no-such-flag"}, exitUsage, "-no-such-flag; see imei-provision help enroll begin\n"},
 		{"stray argument", device("stray"), exitUsage, "unexpected argument"},
 		{"oem-key without folder", []string{"oem-key", "--development"}, exitUsage, "--out"},
 		{"oem-key without issuer", []string{"oem-key", "--out", t.TempDir()}, exitUsage, "--issuer"},
@@ -161,7 +164,13 @@ func TestMistakesOnTheCommandLine(t *testing.T) {
 		{"an epoch that never ends", []string{"approve-boot", "--oem", keys, "--pcrs", "", "--epoch", "18446744073709551615", "--approvals", t.TempDir()}, exitUsage, "leave --epoch out"},
 		{"no TPM", device("--vault", "tpm:/dev/no-such-tpm"), exitCannot, "no TPM"},
 	} {
-		t.Run(c.name, func(t *testing.T) { imeiProvision(t, c.args...).want(t, c.code, "", c.says) })
+		t.Run(c.name, func(t *testing.T) {
+			r := imeiProvision(t, c.args...)
+			r.want(t, c.code, "", c.says)
+			if strings.Contains(r.stderr, "Usage") || strings.Contains(r.stderr, "Exit codes") {
+				t.Errorf("a page of help, not one line:\n%s", r.stderr)
+			}
+		})
 	}
 }
 
@@ -170,6 +179,10 @@ func TestHelpAndVersion(t *testing.T) {
 	imeiProvision(t, "--version").want(t, exitYes, "imei-provision ", "")
 	imeiProvision(t, "device", "-h").want(t, exitYes, "Example:", "")
 	imeiProvision(t, "oem-key", "-h").want(t, exitYes, "Example:", "")
+	imeiProvision(t, "help").want(t, exitYes, "Exit codes", "")
+	imeiProvision(t, "help", "device").want(t, exitYes, "Usage of imei-provision device:", "")
+	imeiProvision(t, "help", "enroll").want(t, exitYes, "enroll challenge [flags]", "")
+	imeiProvision(t, "help", "enroll", "begin").want(t, exitYes, "Usage of imei-provision enroll begin:", "")
 }
 
 func TestHelpOfAGroup(t *testing.T) {
@@ -177,13 +190,12 @@ func TestHelpOfAGroup(t *testing.T) {
 		for _, help := range []string{"-h", "--help", "help"} {
 			imeiProvision(t, group, help).want(t, exitYes, command, "")
 		}
-		for _, args := range [][]string{{group}, {group, "nosuch"}, {group, "--json"}} {
-			r := imeiProvision(t, args...)
-			r.want(t, exitUsage, "", command)
-			if strings.Contains(r.stderr, "oem-key") {
-				t.Errorf("%v tells of other commands:\n%s", args, r.stderr)
-			}
+		r := imeiProvision(t, group)
+		r.want(t, exitUsage, "", command)
+		if strings.Contains(r.stderr, "oem-key") {
+			t.Errorf("%s tells of other commands:\n%s", group, r.stderr)
 		}
+		imeiProvision(t, group, "--json").want(t, exitUsage, "", "there is no command")
 	}
 }
 

@@ -55,9 +55,10 @@ func showRequest(w io.Writer, r provision.Request) {
 	for i, id := range r.Unit.Slots {
 		fmt.Fprintf(w, "slot%d     %s\n", i+1, id)
 	}
-	fmt.Fprintf(w, "model     %q, serial %d, class %d\n", r.Unit.Model, r.Unit.Serial, r.Unit.Class)
+	fmt.Fprintf(w, "model     %q, class %d\n", r.Unit.Model, r.Unit.Class)
+	fmt.Fprintf(w, "serial    %d: it must be above that of each earlier credential of these IMEIs (retire says the next), or verifiers see a copy\n", r.Unit.Serial)
 	fmt.Fprintf(w, "key       %s\n", attest.KeyIDOf(r.Key))
 	fmt.Fprintf(w, "key name  %x\n", r.Storage.KeyName)
-	fmt.Fprintf(w, "storage   %s, NV variant %d, boot kind %d, TPM of %q with firmware %q\n", r.Storage.Kind, r.Storage.NV, r.Storage.Boot, r.Engine.Manufacturer, r.Engine.Firmware)
+	fmt.Fprintf(w, "storage   %s, NV index of the %s, boot %s, TPM of %q with firmware %q\n", r.Storage.Kind, r.Storage.NV, r.Storage.Boot, r.Engine.Manufacturer, r.Engine.Firmware)
 	fmt.Fprintf(w, "ek        %x\n", r.Storage.EKNameHash)
 }

@@ -36,6 +36,9 @@ func (v *lineVaults) Next(ctx context.Context, u provision.LineUnit) (string, er
 
 // Identify looks at what is there before a provisioning and after it: the endorsement key of a TPM, the key of a folder.
 func (v *lineVaults) Identify(ctx context.Context, spec string) (id string, err error) {
+	if strings.HasPrefix(spec, tpmdev.Prefix) && v.device.approvals == "" {
+		return "", usageError{fmt.Errorf("%w: %w", provision.ErrLine, errNoApprovals)} // before the unit is begun
+	}
 	v.identified, err = identify(ctx, spec)
 	return v.identified, err
 }

@@ -59,12 +59,23 @@ func (f *verifyFlags) run(ctx context.Context, stdout, _ io.Writer) error {
 	return f.tpm.with(ctx, func(conn *tpmdev.Conn, factory *tpmvault.Factory) error {
 		want.OpenVault = func(ctx context.Context) (agent.Vault, error) { return opener(conn)(ctx, approvals) }
 		found, err := provision.Verify(ctx, factory, oem, want)
-		if err == nil && !found.OK() {
+		switch {
+		case err == nil && !found.OK():
 			err = noError{errors.New("the device is not as it must be")}
+		case err != nil && !f.json:
+			err = shownError{err}
 		}
 		return errors.Join(err, f.show(stdout, found, want.Nonce))
 	})
 }
+
+// shownError ended the checks, and the last line of them says how.
+type shownError struct{ err error }
+
+func (shownError) Error() string {
+	return "the last line says why the device could not be checked further"
+}
+func (e shownError) Unwrap() error { return e.err }
 
 func (f *verifyFlags) want() (want provision.Inspect, err error) {
 	if want.Slots, err = f.unit.slots(); err != nil {

@@ -43,7 +43,7 @@ type checked struct {
 func checkCorpus(ctx context.Context, file string, asJSON bool, stdout io.Writer) error {
 	rows, err := modemtest.Load(file)
 	if err != nil {
-		return fail(exitUsage, err)
+		return fail(exitUsage, fmt.Errorf("%w; want recorded answers as modem/testdata/modem-corpus.jsonl has them", err))
 	}
 	results, err := modemtest.Check(ctx, rows, modemtest.CheckConfig{})
 	if err != nil {

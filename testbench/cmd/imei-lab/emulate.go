@@ -149,7 +149,7 @@ func replay(file string) (*modemtest.Emulator, error) {
 	defer f.Close()
 	entries, err := modemtest.ReadTranscript(f)
 	if err != nil {
-		return nil, fmt.Errorf("reading the recording %s: %w", file, err)
+		return nil, fmt.Errorf("reading the recording %s: %w; want a file that imei-lab record wrote", file, err)
 	}
 	return modemtest.NewReplay(entries)
 }
