@@ -13,7 +13,7 @@ import (
 // registration is what the network sees of a device that registers by AKA, as one that does so again.
 func (d *device) registration() *verifier.Registration {
 	again := false
-	return &verifier.Registration{InstanceID: d.urn(), IMPI: d.impi(), Auth: "AKAv1-MD5", IntegrityProtected: "yes", Initial: &again, Front: verifier.FrontHTTP}
+	return &verifier.Registration{InstanceID: d.urn(), IMPI: d.impi(), Auth: "AKAv1-MD5", IntegrityProtected: "yes", Initial: &again, CallID: d.impi(), Front: verifier.FrontHTTP}
 }
 
 // Register lets a device answer a registrar's challenge for the first time, so that the verifier has all that it keeps of a device:

@@ -68,7 +68,7 @@ func TestAFileIsReadAsWritten(t *testing.T) {
 			MSCServers: map[string]bool{"msc1.example": true, "msc2.example": true},
 		},
 		Exceptions: map[verifier.Pairing]verifier.Exception{
-			{IMEI: mustIMEI(t, "49015420323751"), Subscriber: "alice@example"}:        {Until: time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC), Reason: "replacement on its way"},
+			{IMEI: mustIMEI(t, "49015420323751"), Subscriber: "alice@example"}:   {Until: time.Date(2026, 12, 24, 0, 0, 0, 0, time.UTC), Reason: "replacement on its way"},
 			{IMEI: mustIMEI(t, "86995506251142"), Subscriber: "262019876543210"}: {Until: now.Add(time.Second), Reason: "test"},
 		},
 		Breaker: verifier.Breaker{Share: 0.005, Within: 10 * time.Minute, Minimum: 100},
