@@ -90,17 +90,33 @@ func (k *killer) Write(p []byte) (int, error) {
 	}
 	k.done = true
 	err = syscall.Kill(pid, syscall.SIGKILL)
-	for alive(pid) {
+	for len(status(pid)) > 0 {
 		time.Sleep(time.Millisecond)
 	}
 	return n, err
 }
 
-// alive reports a process that is neither gone nor waits to be reaped.
-func alive(pid int) bool {
+// status is what proc(5) has of a process behind its name; nil of one that is gone or waits to be reaped.
+func status(pid int) []string {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	_, state, _ := bytes.Cut(stat, []byte(") "))
-	return err == nil && !bytes.HasPrefix(state, []byte("Z")) && !bytes.HasPrefix(state, []byte("X"))
+	_, rest, _ := strings.Cut(string(stat), ") ")
+	fields := strings.Fields(rest)
+	if err != nil || len(fields) == 0 || strings.Contains("ZX", fields[0]) {
+		return nil
+	}
+	return fields
+}
+
+// alive reports a process that runs and goes on running: nobody has killed it just now.
+func alive(pid int) bool {
+	const flags, pending = 6, 28 // places in status
+	const exiting, killed = 0x4, 1 << (syscall.SIGKILL - 1)
+	fields := status(pid)
+	has := func(field int, bit uint64) bool {
+		bits, err := strconv.ParseUint(fields[field], 10, 64)
+		return err == nil && bits&bit != 0
+	}
+	return len(fields) > pending && !has(flags, exiting) && !has(pending, killed)
 }
 
 func enginePID(socket string) (int, error) {
