@@ -15,6 +15,7 @@ import (
 	"math"
 	"math/big"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -95,13 +96,37 @@ func (m *message) decodeSign1(raw []byte) error {
 	case len(m.Protected) == 0:
 		return formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
 	}
-	if err := decodeStrict("protected header", decMode, m.Protected, &m.header); err != nil {
-		return asStructure(err)
+	if !m.header.readUsual(m.Protected) {
+		if err := decodeStrict("protected header", decMode, m.Protected, &m.header); err != nil {
+			return asStructure(err)
+		}
 	}
 	if err := m.checkHeader(); err != nil {
 		return err
 	}
 	return m.checkUnprotected()
+}
+
+// readUsual reads the headers that nearly all messages have, those that signMessage writes for ES256: byte by byte but for the key id, so
+// that nothing is left to be strict about.
+func (h *protectedHeader) readUsual(raw []byte) bool {
+	const (
+		two, three = "\xa2", "\xa3"
+		algAndKid  = "\x01\x26\x04\x50" // 1: -7, 4: 16 bytes
+		typ        = "\x10\x19\x01\x07" // 16: contentFormatEAT
+		kidLen     = len(KeyID{})
+	)
+	text := string(raw)
+	switch {
+	case len(text) == len(two+algAndKid)+kidLen && strings.HasPrefix(text, two+algAndKid):
+	case len(text) == len(three+algAndKid+typ)+kidLen && strings.HasPrefix(text, three+algAndKid) && strings.HasSuffix(text, typ):
+		h.Type = contentFormatEAT
+	default:
+		return false
+	}
+	start := len(two + algAndKid)
+	h.Algorithm, h.KeyID = ES256, raw[start:start+kidLen]
+	return true
 }
 
 // asStructure turns a type error in frame or header, which are no claims, into one of structure.
