@@ -17,6 +17,7 @@ import (
 func FuzzCorpus(f *testing.F) {
 	const meta = `{"meta": true}` + "\n"
 	f.Add([]byte(meta + `{"command":"AT+CGSN","response_hex":"4f4b","expected_error":"blank_imei"}`))
+	f.Add([]byte(meta + `{"command":"AT+CGSN=0","response_hex":"4f4b","expected_other":"module serial"}`)) // is no identity
 	f.Add([]byte(meta + "\n" + `{"command":"AT","response_hex":"","expected_error":"timeout"}` + "\r\n"))
 	f.Add([]byte(meta + `{"Command":"AT","response_hex":"4","expected_error":"error"}`))
 	if whole, err := os.ReadFile("../testdata/modem-corpus.jsonl"); err != nil {
@@ -33,7 +34,7 @@ func FuzzCorpus(f *testing.F) {
 		line := 1
 		for _, r := range rows {
 			_, err := hex.DecodeString(r.ResponseHex)
-			if err != nil || r.Command == "" || r.Line <= line || r.ExpectedIMEI+r.ExpectedIMEI14+r.ExpectedIMEISV+r.ExpectedSVN+r.ExpectedError == "" {
+			if err != nil || r.Command == "" || r.Line <= line || r.ExpectedIMEI+r.ExpectedIMEI14+r.ExpectedIMEISV+r.ExpectedSVN+r.ExpectedError+r.ExpectedOther == "" {
 				t.Errorf("%q: row %+v", file, r)
 			}
 			line = r.Line
