@@ -1,6 +1,9 @@
 package modem
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // candidates returns the texts with distinct values that could be what the command asked for, in the order sent. Lines of
 // other kinds (echo, result codes, unsolicited) are already gone. ambiguous: one line alone holds two identities.
@@ -59,7 +62,17 @@ func (t text) isNumber() bool {
 // isTold: the value has the command's own name before it, or is an identifier of some kind.
 func (t text) isTold() bool {
 	value, _ := bareValue(t.value, t.own)
-	return t.own || isIdentifier(value) && !isTelephoneNumber(value) && !isWords(t.value)
+	return t.own || isIdentifier(value) && !isTelephoneNumber(value) && !isWords(t.value) || t.label != labelNone && hasLongNumber(t.value)
+}
+
+// hasLongNumber: as many digits in a row as an identity has, whatever stands around them.
+func hasLongNumber(value string) bool {
+	for digits := range strings.FieldsFuncSeq(value, func(r rune) bool { return r < '0' || r > '9' }) {
+		if len(digits) >= identityDigits {
+			return true
+		}
+	}
+	return false
 }
 
 // answered is what the lines of one answer are like, all together.
