@@ -21,7 +21,8 @@ type question struct {
 
 	ids         []imei.IMEI // those that the facts number, from 1
 	few         [4]imei.IMEI
-	signalled   imei.IMEI // S, zero when the registration shows none
+	signalled   imei.IMEI    // S, zero when the registration shows none
+	holder      attest.KeyID // whose S is, where no evidence speaks for it
 	evidence    *attest.Evidence
 	endorsement *endorsement // set once the evidence verified
 	told        Software     // of the device, by the evidence
@@ -322,7 +323,7 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 	if err != nil || holder == (Holder{}) {
 		return err
 	}
-	q.facts.Endorsed = true
+	q.facts.Endorsed, q.holder = true, holder.Key
 	if q.in.Evidence != nil || !s.byNetwork() || !s.Subscribed {
 		return nil
 	}
