@@ -57,7 +57,7 @@ func newAsked(r *Registration) asked {
 type told struct {
 	asked
 	verdict Verdict
-	denied  bool // by the policy, of itself
+	denied  bool   // by the policy, of itself
 	trust   uint64 // its generation
 	policy  *Policy
 	from    time.Time // by the wall clock, which may be set
