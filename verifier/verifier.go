@@ -252,8 +252,8 @@ func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdic
 	if q.facts.Evidence == nil {
 		return v.note(ctx, q, p)
 	}
-	for range maxConflicts {
-		if err := v.recall(ctx, q); err != nil {
+	for try := range maxConflicts {
+		if err := v.recall(ctx, q, try == 0); err != nil {
 			return Verdict{}, err
 		}
 		verdict, conflict, err := v.commit(ctx, q, p, judge(&q.facts, &p.Rules))
@@ -331,6 +331,8 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	switch {
 	case err != nil || done.Conflict:
 		return verdict, done.Conflict, err
+	case q.assumed && (done.Repeat || done.Closed || done.Replay): // nothing was compared with what is kept: judge by that
+		return verdict, true, nil
 	case done.Repeat && !a.isWorse(&done.Answer.Result):
 		return done.Answer, false, nil
 	case done.Repeat: // shown otherwise than before
