@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -314,6 +315,36 @@ func TestRetention(t *testing.T) {
 	}
 	if chain, err := verify(s); err != nil || chain.First != 3 || chain.Last != 4 {
 		t.Errorf("the audit chain after the sweep: %+v, %v", chain, err)
+	}
+}
+
+// TestTheSweepOfManyDevices takes what is old from every part of the tables, and nothing else.
+func TestTheSweepOfManyDevices(t *testing.T) {
+	c := config(t)
+	closeStore(t, open(t, c))
+	const many = `INSERT INTO sightings (device, key, at, seen) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+		SELECT CASE i WHEN 1 THEN zeroblob(16) WHEN 3 THEN x'ffffffffffffffffffffffffffffffff' ELSE randomblob(16) END, 1, 1 + i % 3, randomblob(1000) FROM n`
+	change(t, c.Path, many)
+	s := open(t, c)
+	if done, err := s.Sweep(ctx, time.Unix(0, 2).Add(sqlite.DefaultKeepSubscribers)); err != nil || done.Sightings != 2000 {
+		t.Errorf("%+v, %v; want 2000 sightings", done, err)
+	}
+	closeStore(t, s)
+	var left, oldest int
+	if err := connectShell(t, c.Path).QueryRow(`SELECT count(*), min(at) FROM sightings`).Scan(&left, &oldest); err != nil || left != 1000 || oldest != 3 {
+		t.Errorf("%d are left, the oldest of %d, %v; want 1000 of 3", left, oldest, err)
+	}
+}
+
+func TestTheNamesAreSplitWithoutAGap(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 7, 256, 1 << 16} {
+		bounds := sqlite.Split(n)
+		if first, last := bounds[0], bounds[n]; len(bounds) != n+1 || bytes.Compare(first, make([]byte, 16)) > 0 || bytes.Compare(last, bytes.Repeat([]byte{0xff}, 16)) <= 0 {
+			t.Errorf("%d ranges: %d bounds from %x to %x", n, len(bounds), first, last)
+		}
+		if !slices.IsSortedFunc(bounds, bytes.Compare) || len(slices.CompactFunc(bounds, bytes.Equal)) != n+1 {
+			t.Errorf("%d ranges: a bound is not above the one before", n)
+		}
 	}
 }
 
