@@ -161,7 +161,7 @@ var law = map[string]line{
 	},
 
 	"testbench": {
-		may:     []string{"attest/...", "modem/...", "agent/...", "verifier/..."},
+		may:     []string{"testbench/registrar", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cbor}, // tokens in diagnostic notation
 		opens: map[outside]string{
 			clock:    "it measures how long a scenario takes, and is the clock of the verifier it starts",
@@ -170,11 +170,20 @@ var law = map[string]line{
 			programs: "the TPM engine of a scenario",
 		},
 	},
+	"testbench/registrar": {
+		may: []string{"attest/imei"},
+		opens: map[outside]string{
+			clock:    "time-outs and retransmissions of SIP",
+			files:    "the configuration of the Kamailio that it starts, in a folder that the caller names",
+			network:  "HSS, registrar and UE speak on loopback",
+			programs: "Kamailio",
+		},
+	},
 	"testbench/layers":   {},
 	"testbench/peertest": {}, // tests of every role import it, so it imports none
 	"testbench/programs": {}, // tests only
 	"testbench/cmd/imei-lab": {
-		may:     []string{"testbench", "attest/...", "modem/...", "agent/...", "verifier/..."},
+		may:     []string{"testbench", "testbench/registrar", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cobra},
 	},
 }

@@ -1,0 +1,86 @@
+package registrar
+
+import (
+	"crypto/md5"
+	"crypto/rand"
+	"encoding/base64"
+	"encoding/hex"
+	"fmt"
+	"regexp"
+	"strings"
+)
+
+// Challenge is what a 401 asked, and what answers it.
+type Challenge struct {
+	Nonce     string // the text: evidence may be bound to it
+	Algorithm string // AKAv1-MD5, or MD5
+	realm     string
+	quality   bool   // qop=auth is offered
+	password  []byte // RES of the USIM, or the subscriber's password
+	used      uint32 // how often it was answered
+}
+
+// takeIn lets the USIM answer the challenge (RFC 3310 section 3), or who knows the password.
+func (u *UE) takeIn(header string) (*Challenge, error) {
+	c := &Challenge{Nonce: parameter(header, "nonce"), Algorithm: parameter(header, "algorithm"), realm: parameter(header, "realm"),
+		quality: strings.Contains(parameter(header, "qop"), "auth")}
+	if c.Algorithm == "" {
+		c.Algorithm = "MD5" // RFC 2617 section 3.2.1
+	}
+	if !strings.HasPrefix(c.Algorithm, "AKA") {
+		c.password = []byte(Password)
+		return c, nil
+	}
+	raw, err := base64.StdEncoding.DecodeString(c.Nonce)
+	if err != nil || len(raw) < 32 {
+		return nil, fmt.Errorf("the nonce of the 401 is no RAND and AUTN in base64: it has %d characters", len(c.Nonce))
+	}
+	res, err := u.keys.respond([16]byte(raw[:16]), [16]byte(raw[16:32]))
+	c.password = res[:]
+	return c, err
+}
+
+// authorization is the header field without a challenge (TS 24.229 clause 5.1.1.2.2), or with the answer to one (RFC 2617 section 3.2.2).
+// integrity-protected is the P-CSCF's word.
+func (u *UE) authorization(c *Challenge) string {
+	uri := "sip:" + Realm
+	if c == nil {
+		return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="",response="",integrity-protected="no"`, u.IMPI, Realm, uri)
+	}
+	c.used++
+	ha1 := md5Hex([]byte(u.IMPI+":"+c.realm+":"), c.password)
+	ha2 := md5Hex([]byte("REGISTER:" + uri))
+	quality, parts := "", []string{ha1, c.Nonce, ha2}
+	if c.quality {
+		count, own := fmt.Sprintf("%08x", c.used), rand.Text()
+		quality = fmt.Sprintf(`,qop=auth,nc=%s,cnonce="%s"`, count, own)
+		parts = []string{ha1, c.Nonce, count, own, "auth", ha2}
+	}
+	return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="%s",response="%s",algorithm=%s%s,integrity-protected="yes"`,
+		u.IMPI, c.realm, uri, c.Nonce, md5Hex([]byte(strings.Join(parts, ":"))), u.algorithm(c), quality)
+}
+
+// algorithm is what the UE says it is.
+func (u *UE) algorithm(c *Challenge) string {
+	if u.Claims != "" {
+		return u.Claims
+	}
+	return c.Algorithm
+}
+
+func md5Hex(parts ...[]byte) string {
+	h := md5.New()
+	for _, p := range parts {
+		h.Write(p)
+	}
+	return hex.EncodeToString(h.Sum(nil))
+}
+
+// parameter returns a parameter of a challenge (RFC 2617 section 3.2.1), empty if it is not there.
+func parameter(header, name string) string {
+	m := regexp.MustCompile(`(?i)[ ,]` + name + `=("[^"]*"|[^", ]*)`).FindStringSubmatch(header)
+	if m == nil {
+		return ""
+	}
+	return strings.Trim(m[1], `"`)
+}
