@@ -148,7 +148,7 @@ var law = map[string]line{
 	"verifier/ear": {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
 	"verifier/sip": {},                                                                                 // foreign bytes: the requests of strangers
 
-	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
 	"verifier/bench": {
 		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
 		opens: map[outside]string{
