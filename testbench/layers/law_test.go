@@ -145,8 +145,10 @@ var law = map[string]line{
 		modules: []string{cbor, sqlite},
 		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
 	},
-	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
-	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/ear": {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
+	"verifier/sip": {},                                                                                 // foreign bytes: the requests of strangers
+
+	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
 	"verifier/bench": {
 		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
 		opens: map[outside]string{
