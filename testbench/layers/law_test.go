@@ -173,7 +173,7 @@ var law = map[string]line{
 		},
 	},
 	"testbench/registrar": {
-		may: []string{"attest/imei"},
+		may: []string{"attest/imei", "verifier/sip"},
 		opens: map[outside]string{
 			clock:    "time-outs and retransmissions of SIP",
 			files:    "the configuration of the Kamailio that it starts, in a folder that the caller names",

@@ -2,7 +2,6 @@ package registrar
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/xml"
 	"fmt"
 )
@@ -21,8 +20,7 @@ func (h *HSS) answerCx(m *diameterMessage, about func(*diameterMessage, Subscrib
 
 // authenticate makes one authentication vector (TS 29.228 clause 6.3).
 func (h *HSS) authenticate(m *diameterMessage, s Subscriber) []avp {
-	var challenge [16]byte
-	rand.Read(challenge[:])
+	challenge := newChallenge()
 	h.mutex.Lock()
 	h.sqn++
 	v := s.keys.vector(challenge, h.sqn)

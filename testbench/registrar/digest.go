@@ -48,16 +48,26 @@ func (u *UE) authorization(c *Challenge) string {
 		return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="",response="",integrity-protected="no"`, u.IMPI, Realm, uri)
 	}
 	c.used++
-	ha1 := md5Hex([]byte(u.IMPI+":"+c.realm+":"), c.password)
-	ha2 := md5Hex([]byte("REGISTER:" + uri))
-	quality, parts := "", []string{ha1, c.Nonce, ha2}
+	quality, count, own := "", "", ""
 	if c.quality {
-		count, own := fmt.Sprintf("%08x", c.used), rand.Text()
+		quality, count, own = "auth", fmt.Sprintf("%08x", c.used), rand.Text()
+	}
+	answer := digest(u.IMPI, c.realm, c.password, uri, c.Nonce, count, own, quality)
+	if c.quality {
 		quality = fmt.Sprintf(`,qop=auth,nc=%s,cnonce="%s"`, count, own)
-		parts = []string{ha1, c.Nonce, count, own, "auth", ha2}
 	}
 	return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="%s",response="%s",algorithm=%s%s,integrity-protected="yes"`,
-		u.IMPI, c.realm, uri, c.Nonce, md5Hex([]byte(strings.Join(parts, ":"))), u.algorithm(c), quality)
+		u.IMPI, c.realm, uri, c.Nonce, answer, u.algorithm(c), quality)
+}
+
+// digest is the response of RFC 2617 section 3.2.2.1; without qop there are neither count nor cnonce in it.
+func digest(user, realm string, password []byte, uri, nonce, count, cnonce, qop string) string {
+	ha1 := md5Hex([]byte(user+":"+realm+":"), password)
+	ha2 := md5Hex([]byte("REGISTER:" + uri))
+	if qop == "" {
+		return md5Hex([]byte(ha1 + ":" + nonce + ":" + ha2))
+	}
+	return md5Hex([]byte(strings.Join([]string{ha1, nonce, count, cnonce, qop, ha2}, ":")))
 }
 
 // algorithm is what the UE says it is.

@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"crypto/aes"
+	"crypto/rand"
 	"crypto/subtle"
 	"encoding/binary"
 	"errors"
@@ -30,6 +31,12 @@ func (s keys) vector(challenge [16]byte, sqn uint64) (v vector) {
 	copy(v.autn[6:], amf[:])
 	copy(v.autn[8:], mac[:])
 	return v
+}
+
+// newChallenge is a RAND.
+func newChallenge() (challenge [16]byte) {
+	rand.Read(challenge[:])
+	return challenge
 }
 
 var errNotOurNetwork = errors.New("the USIM refuses the challenge: it is not of its home network (the MAC in AUTN is wrong)")
