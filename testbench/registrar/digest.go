@@ -20,8 +20,9 @@ type Challenge struct {
 	used      uint32 // how often it was answered
 }
 
-// takeIn lets the USIM answer the challenge (RFC 3310 section 3), or who knows the password.
-func (u *UE) takeIn(header string) (*Challenge, error) {
+// TakeIn takes the challenge of a 401 in: the USIM answers it (RFC 3310 section 3), or who knows the password.
+func (u *UE) TakeIn(r *Response) (*Challenge, error) {
+	header := r.Header.Get("Www-Authenticate")
 	c := &Challenge{Nonce: parameter(header, "nonce"), Algorithm: parameter(header, "algorithm"), realm: parameter(header, "realm"),
 		quality: strings.Contains(parameter(header, "qop"), "auth")}
 	if c.Algorithm == "" {

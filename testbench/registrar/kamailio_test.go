@@ -118,22 +118,19 @@ func TestSCSCF(t *testing.T) {
 		if challenge.Algorithm != "AKAv1-MD5" {
 			t.Errorf("challenged by %q", challenge.Algorithm)
 		}
-		token := bytes.Repeat([]byte{0, 1, '\r', '\n', 0xff}, 60)
-		for _, body := range []registrar.Body{{Type: "application/eat+cwt", Content: token}, {}} {
-			r, err := u.Register(ctx, challenge, body)
-			if code := status(t, r, err); code != http.StatusOK {
-				t.Fatalf("over %s: %s", network, r.Status())
-			}
-			outer, inner, _ := bytes.Cut(h.hears(t), []byte("\r\n\r\n"))
-			if bytes.Contains(outer, []byte("sip.instance")) || !bytes.Contains(outer, []byte("Content-Type: message/sip")) {
-				t.Errorf("the outer message is\n%s", outer)
-			}
-			if !bytes.Contains(inner, []byte(`+sip.instance="`+instance+`"`)) || !bytes.HasSuffix(inner, body.Content) {
-				t.Errorf("the inner message is\n%q", inner)
-			}
+		token := registrar.Body{Type: "application/eat+cwt", Content: bytes.Repeat([]byte{0, 1, '\r', '\n', 0xff}, 60)}
+		r, err := u.Register(ctx, challenge, token)
+		if status(t, r, err) != http.StatusOK {
+			t.Fatalf("over %s: %s", network, r.Status())
 		}
+		checkThirdParty(t, h.hears(t), token.Content)
+		challenge, r, err = u.Renew(ctx, challenge, func(*registrar.Challenge) registrar.Body { return registrar.Body{} })
+		if status(t, r, err) != http.StatusOK {
+			t.Fatalf("over %s, once more: %s", network, r.Status())
+		}
+		checkThirdParty(t, h.hears(t), nil)
 		if r, err := u.Deregister(ctx, challenge); status(t, r, err) != http.StatusOK {
-			t.Errorf("deregistration: %s", r.Status())
+			t.Errorf("over %s, deregistration: %s", network, r.Status())
 		}
 		if !bytes.Contains(h.hears(t), []byte("Expires: 0\r\n")) {
 			t.Error("the application server is not told of the deregistration")
@@ -143,6 +140,18 @@ func TestSCSCF(t *testing.T) {
 		t.Errorf("Kamailio logs IMEIs:\n%s", log)
 	}
 	row.Asserted += "; UDP and TCP"
+}
+
+// checkThirdParty looks for the UE's own REGISTER in the S-CSCF's.
+func checkThirdParty(t *testing.T, raw, body []byte) {
+	t.Helper()
+	outer, inner, _ := bytes.Cut(raw, []byte("\r\n\r\n"))
+	if bytes.Contains(outer, []byte("sip.instance")) || !bytes.Contains(outer, []byte("Content-Type: message/sip")) {
+		t.Errorf("the outer message is\n%s", outer)
+	}
+	if !bytes.Contains(inner, []byte(`+sip.instance="`+instance+`"`)) || !bytes.HasSuffix(inner, append([]byte("\r\n\r\n"), body...)) {
+		t.Errorf("the inner message is\n%q", inner)
+	}
 }
 
 // TestSCSCFRefuses who is somebody else, or nobody.

@@ -83,21 +83,42 @@ func (u *UE) Start(ctx context.Context) (*Challenge, error) {
 	if response.Code != http.StatusUnauthorized {
 		return nil, fmt.Errorf("the first REGISTER was answered %s, want a 401", response.Status())
 	}
-	return u.takeIn(response.Header.Get("Www-Authenticate"))
+	return u.TakeIn(response)
 }
 
-// Register answers the challenge over the security association. A second time it prolongs the registration.
+// Register answers the challenge over the security association.
 func (u *UE) Register(ctx context.Context, c *Challenge, with Body) (*Response, error) {
-	what := "protected, answers the challenge"
-	if c.used > 0 {
-		what = "protected, prolongs the registration"
-	}
-	return u.register(ctx, what, c, askedExpires, with)
+	return u.register(ctx, "protected, answers the challenge", c, askedExpires, with)
 }
 
-// Deregister ends the registration.
+// Renew prolongs the registration with the earlier challenge, and answers those that come anew, as they may at any time (TS 24.229 clause
+// 5.1.1.5.1). It returns the last one. What the REGISTER carries may depend on the challenge.
+func (u *UE) Renew(ctx context.Context, c *Challenge, with func(*Challenge) Body) (*Challenge, *Response, error) {
+	return u.persist(c, func(c *Challenge) (*Response, error) {
+		return u.register(ctx, "protected, prolongs the registration", c, askedExpires, with(c))
+	})
+}
+
+// Deregister ends the registration, and answers challenges as Renew does.
 func (u *UE) Deregister(ctx context.Context, c *Challenge) (*Response, error) {
-	return u.register(ctx, "protected, ends the registration", c, 0, Body{})
+	_, r, err := u.persist(c, func(c *Challenge) (*Response, error) {
+		return u.register(ctx, "protected, ends the registration", c, 0, Body{})
+	})
+	return r, err
+}
+
+// persist tries more than twice, because Kamailio 5.6.3 does not take the answer to a challenge that followed an earlier nonce.
+func (u *UE) persist(c *Challenge, send func(*Challenge) (*Response, error)) (*Challenge, *Response, error) {
+	const tries = 4
+	for try := 1; ; try++ {
+		r, err := send(c)
+		if err != nil || r.Code != http.StatusUnauthorized || try == tries {
+			return c, r, err
+		}
+		if c, err = u.TakeIn(r); err != nil {
+			return nil, r, err
+		}
+	}
 }
 
 func (u *UE) register(ctx context.Context, what string, c *Challenge, expires int, with Body) (*Response, error) {
