@@ -64,7 +64,7 @@ func (k *Kamailio) awaitHSS(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("Kamailio does not reach the HSS: %w. It said:\n%s", err, k.Log())
 		}
-		pause(ctx)
+		pause(ctx, lookAgain)
 	}
 }
 

@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"context"
 	"crypto/md5"
 	"crypto/rand"
 	"encoding/base64"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Challenge is what a 401 asked, and what answers it.
@@ -20,8 +22,13 @@ type Challenge struct {
 	used      uint32 // how often it was answered
 }
 
+// usimTime is about what a USIM takes for AUTHENTICATE. Kamailio 5.6.3 needs it: it sends the 401 first and then notes that it is outstanding,
+// and takes no answer that comes between.
+const usimTime = 50 * time.Millisecond
+
 // TakeIn takes the challenge of a 401 in: the USIM answers it (RFC 3310 section 3), or who knows the password.
-func (u *UE) TakeIn(r *Response) (*Challenge, error) {
+func (u *UE) TakeIn(ctx context.Context, r *Response) (*Challenge, error) {
+	pause(ctx, usimTime)
 	header := r.Header.Get("Www-Authenticate")
 	c := &Challenge{Nonce: parameter(header, "nonce"), Algorithm: parameter(header, "algorithm"), realm: parameter(header, "realm"),
 		quality: strings.Contains(parameter(header, "qop"), "auth")}
@@ -48,6 +55,7 @@ func (u *UE) authorization(c *Challenge) string {
 	if c == nil {
 		return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="",response="",integrity-protected="no"`, u.IMPI, Realm, uri)
 	}
+	protected := c.protected()
 	c.used++
 	quality, count, own := "", "", ""
 	if c.quality {
@@ -57,8 +65,20 @@ func (u *UE) authorization(c *Challenge) string {
 	if c.quality {
 		quality = fmt.Sprintf(`,qop=auth,nc=%s,cnonce="%s"`, count, own)
 	}
-	return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="%s",response="%s",algorithm=%s%s,integrity-protected="yes"`,
-		u.IMPI, c.realm, uri, c.Nonce, answer, u.algorithm(c), quality)
+	return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="%s",response="%s",algorithm=%s%s,integrity-protected="%s"`,
+		u.IMPI, c.realm, uri, c.Nonce, answer, u.algorithm(c), quality, protected)
+}
+
+// protected is the P-CSCF's word about a request that answers the challenge (TS 24.229 clauses 5.2.2.2 and 5.2.2.5): only AKA sets up a security
+// association; for a password there is at most an IP address that was seen before.
+func (c *Challenge) protected() string {
+	switch {
+	case strings.HasPrefix(c.Algorithm, "AKA"):
+		return "yes"
+	case c.used > 0:
+		return "ip-assoc-yes"
+	}
+	return "ip-assoc-pending"
 }
 
 // digest is the response of RFC 2617 section 3.2.2.1; without qop there are neither count nor cnonce in it.

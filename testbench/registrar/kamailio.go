@@ -70,15 +70,17 @@ func (k *Kamailio) awaitAnswer(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return fmt.Errorf("Kamailio does not answer at %s: %w. It said:\n%s", k.Addr, ctx.Err(), k.Log())
 		}
-		pause(ctx)
+		pause(ctx, lookAgain)
 	}
 }
 
-// pause is until one looks again.
-func pause(ctx context.Context) {
+// lookAgain is how often one looks whether something has come about.
+const lookAgain = 20 * time.Millisecond
+
+func pause(ctx context.Context, d time.Duration) {
 	select {
 	case <-ctx.Done():
-	case <-time.After(20 * time.Millisecond):
+	case <-time.After(d):
 	}
 }
 

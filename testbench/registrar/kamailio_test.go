@@ -119,12 +119,12 @@ func TestSCSCF(t *testing.T) {
 			t.Errorf("challenged by %q", challenge.Algorithm)
 		}
 		token := registrar.Body{Type: "application/eat+cwt", Content: bytes.Repeat([]byte{0, 1, '\r', '\n', 0xff}, 60)}
-		r, err := u.Register(ctx, challenge, token)
+		challenge, r, err := u.Persist(ctx, challenge, func(*registrar.Challenge) registrar.Body { return token })
 		if status(t, r, err) != http.StatusOK {
 			t.Fatalf("over %s: %s", network, r.Status())
 		}
 		checkThirdParty(t, h.hears(t), token.Content)
-		challenge, r, err = u.Renew(ctx, challenge, func(*registrar.Challenge) registrar.Body { return registrar.Body{} })
+		challenge, r, err = u.Persist(ctx, challenge, func(*registrar.Challenge) registrar.Body { return registrar.Body{} })
 		if status(t, r, err) != http.StatusOK {
 			t.Fatalf("over %s, once more: %s", network, r.Status())
 		}

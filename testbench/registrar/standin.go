@@ -94,7 +94,8 @@ func (s *StandIn) answer(ctx context.Context, message []byte) []byte {
 	}
 	header := between(string(message), "\r\nAuthorization:", "\r\n")
 	facts := Facts{Algorithm: who.algorithm(), Protected: r.IntegrityProtected, Outstanding: who.open && who.isAnsweredBy(header), Initial: !who.registered}
-	if !facts.Outstanding && !(who.registered && r.IntegrityProtected == "yes") {
+	isKnown := who.registered && (r.IntegrityProtected == "yes" || r.IntegrityProtected == "ip-assoc-yes")
+	if !facts.Outstanding && !isKnown {
 		return reply(message, http.StatusUnauthorized, "Unauthorized", "WWW-Authenticate: "+s.challenge(who))
 	}
 	who.open = false
@@ -107,6 +108,9 @@ func (s *StandIn) answer(ctx context.Context, message []byte) []byte {
 		return reply(message, http.StatusServiceUnavailable, "Not Judged")
 	}
 	who.registered = code == http.StatusOK
+	if code == http.StatusUnauthorized {
+		return reply(message, code, "Unauthorized", "WWW-Authenticate: "+s.challenge(who))
+	}
 	return reply(message, code, http.StatusText(code))
 }
 

@@ -76,46 +76,47 @@ func (u *UE) Close() error { return u.line.Close() }
 
 // Start sends the first REGISTER, which is not protected (TS 24.229 clause 5.1.1.2.1), and takes the challenge in.
 func (u *UE) Start(ctx context.Context) (*Challenge, error) {
-	response, err := u.register(ctx, "initial, not protected", nil, askedExpires, Body{})
+	response, err := u.register(ctx, "the first, not protected", nil, askedExpires, Body{})
 	if err != nil {
 		return nil, err
 	}
 	if response.Code != http.StatusUnauthorized {
 		return nil, fmt.Errorf("the first REGISTER was answered %s, want a 401", response.Status())
 	}
-	return u.TakeIn(response)
+	return u.TakeIn(ctx, response)
 }
 
-// Register answers the challenge over the security association.
+// Register answers the challenge: after AKA, over the security association. A second time it prolongs the registration.
 func (u *UE) Register(ctx context.Context, c *Challenge, with Body) (*Response, error) {
-	return u.register(ctx, "protected, answers the challenge", c, askedExpires, with)
+	what := "answers the challenge"
+	if c.used > 0 {
+		what = "prolongs the registration"
+	}
+	return u.register(ctx, what, c, askedExpires, with)
 }
 
-// Renew prolongs the registration with the earlier challenge, and answers those that come anew, as they may at any time (TS 24.229 clause
-// 5.1.1.5.1). It returns the last one. What the REGISTER carries may depend on the challenge.
-func (u *UE) Renew(ctx context.Context, c *Challenge, with func(*Challenge) Body) (*Challenge, *Response, error) {
-	return u.persist(c, func(c *Challenge) (*Response, error) {
-		return u.register(ctx, "protected, prolongs the registration", c, askedExpires, with(c))
-	})
+// Persist registers as Register does, and answers challenges that come anew, as they may at any time (TS 24.229 clause 5.1.1.5.1). What the
+// REGISTER carries may depend on the challenge; the last one is returned.
+func (u *UE) Persist(ctx context.Context, c *Challenge, with func(*Challenge) Body) (*Challenge, *Response, error) {
+	return u.persist(ctx, c, func(c *Challenge) (*Response, error) { return u.Register(ctx, c, with(c)) })
 }
 
-// Deregister ends the registration, and answers challenges as Renew does.
+// Deregister ends the registration, and answers challenges as Persist does.
 func (u *UE) Deregister(ctx context.Context, c *Challenge) (*Response, error) {
-	_, r, err := u.persist(c, func(c *Challenge) (*Response, error) {
-		return u.register(ctx, "protected, ends the registration", c, 0, Body{})
+	_, r, err := u.persist(ctx, c, func(c *Challenge) (*Response, error) {
+		return u.register(ctx, "ends the registration", c, 0, Body{})
 	})
 	return r, err
 }
 
-// persist tries more than twice, because Kamailio 5.6.3 does not take the answer to a challenge that followed an earlier nonce.
-func (u *UE) persist(c *Challenge, send func(*Challenge) (*Response, error)) (*Challenge, *Response, error) {
+func (u *UE) persist(ctx context.Context, c *Challenge, send func(*Challenge) (*Response, error)) (*Challenge, *Response, error) {
 	const tries = 4
 	for try := 1; ; try++ {
 		r, err := send(c)
 		if err != nil || r.Code != http.StatusUnauthorized || try == tries {
 			return c, r, err
 		}
-		if c, err = u.TakeIn(r); err != nil {
+		if c, err = u.TakeIn(ctx, r); err != nil {
 			return nil, r, err
 		}
 	}
@@ -173,7 +174,7 @@ func (u *UE) details(c *Challenge, expires int, with Body) (list []string) {
 		list = append(list, "expires 0")
 	}
 	if c != nil {
-		list = append(list, fmt.Sprintf(`Authorization: %s, nonce of the 401, response, integrity-protected="yes" by the P-CSCF`, u.algorithm(c)))
+		list = append(list, fmt.Sprintf(`Authorization: %s, nonce of the 401, response; by the P-CSCF: integrity-protected="%s"`, u.algorithm(c), c.protected()))
 	}
 	if with.Type != "" {
 		kind, _, _ := strings.Cut(with.Type, ";")
