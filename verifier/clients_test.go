@@ -219,7 +219,7 @@ func newHTTPHome(s *scene, who registrar.Subscriber) imsHome {
 	s.t.Cleanup(server.Close)
 	standIn, err := registrar.StartStandIn(s.t.Context(), []registrar.Subscriber{who}, func(_ context.Context, message []byte, known registrar.Facts) (int, error) {
 		return checkRegistration(server.URL, message, known)
-	}, nil)
+	})
 	if err != nil {
 		s.t.Fatal(err)
 	}

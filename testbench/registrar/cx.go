@@ -71,8 +71,8 @@ func (s Subscriber) userData(as string) string {
 
 func (h *HSS) see(s Subscriber, asked, answered string) {
 	if s.IMPI != probe.IMPI {
-		h.observe.see(Step{From: "S-CSCF", To: "HSS", What: asked})
-		h.observe.see(Step{From: "HSS", To: "S-CSCF", What: answered})
+		h.observe.See("S-CSCF", "HSS", asked)
+		h.observe.See("HSS", "S-CSCF", answered)
 	}
 }
 

@@ -53,9 +53,9 @@ func (u *UE) TakeIn(ctx context.Context, r *Response) (*Challenge, error) {
 func (u *UE) authorization(c *Challenge) string {
 	uri := "sip:" + Realm
 	if c == nil {
-		return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="",response="",integrity-protected="no"`, u.IMPI, Realm, uri)
+		return fmt.Sprintf(`Digest username="%s",realm="%s",uri="%s",nonce="",response="",integrity-protected="%s"`, u.IMPI, Realm, uri, c.protected())
 	}
-	protected := c.protected()
+	protected := c.protected() // before this answer counts
 	c.used++
 	quality, count, own := "", "", ""
 	if c.quality {
@@ -69,10 +69,12 @@ func (u *UE) authorization(c *Challenge) string {
 		u.IMPI, c.realm, uri, c.Nonce, answer, u.algorithm(c), quality, protected)
 }
 
-// protected is the P-CSCF's word about a request that answers the challenge (TS 24.229 clauses 5.2.2.2 and 5.2.2.5): only AKA sets up a security
+// protected is the P-CSCF's word about a request that answers the challenge, if there is one (TS 24.229 clauses 5.2.2.2 and 5.2.2.5): only AKA sets up a security
 // association; for a password there is at most an IP address that was seen before.
 func (c *Challenge) protected() string {
 	switch {
+	case c == nil:
+		return "no"
 	case strings.HasPrefix(c.Algorithm, "AKA"):
 		return "yes"
 	case c.used > 0:

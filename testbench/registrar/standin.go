@@ -31,7 +31,6 @@ type StandIn struct {
 	socket      net.PacketConn
 	subscribers map[string]*standing // by private identity
 	judge       Judge
-	observe     Observer
 	stop        context.CancelFunc
 	done        chan struct{}
 }
@@ -46,13 +45,13 @@ type standing struct {
 	registered bool
 }
 
-// StartStandIn starts it on a free port of loopback. observe may be nil.
-func StartStandIn(ctx context.Context, subscribers []Subscriber, judge Judge, observe Observer) (*StandIn, error) {
+// StartStandIn starts it on a free port of loopback.
+func StartStandIn(ctx context.Context, subscribers []Subscriber, judge Judge) (*StandIn, error) {
 	socket, err := new(net.ListenConfig).ListenPacket(ctx, "udp", loopback)
 	if err != nil {
 		return nil, fmt.Errorf("starting the S-CSCF: %w", err)
 	}
-	s := &StandIn{Addr: socket.LocalAddr().String(), socket: socket, subscribers: make(map[string]*standing), judge: judge, observe: observe, done: make(chan struct{})}
+	s := &StandIn{Addr: socket.LocalAddr().String(), socket: socket, subscribers: make(map[string]*standing), judge: judge, done: make(chan struct{})}
 	for _, who := range subscribers {
 		s.subscribers[who.IMPI] = &standing{Subscriber: who}
 	}

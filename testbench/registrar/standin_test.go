@@ -24,7 +24,7 @@ func (a *asked) judge(_ context.Context, _ []byte, f Facts) (int, error) {
 
 func (a *asked) start(t *testing.T, subscribers ...Subscriber) func(Subscriber) *UE {
 	t.Helper()
-	s, err := StartStandIn(t.Context(), subscribers, a.judge, nil)
+	s, err := StartStandIn(t.Context(), subscribers, a.judge)
 	if err != nil {
 		t.Fatal(err)
 	}

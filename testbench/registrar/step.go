@@ -12,13 +12,14 @@ type Step struct {
 // Observer is told each message; it is called from several goroutines. A nil one is told nothing.
 type Observer func(Step)
 
-func (o Observer) see(s Step) {
+// See tells it of a message. Identities may stand in it in full.
+func (o Observer) See(from, to, what string, details ...string) {
 	if o == nil {
 		return
 	}
-	s.What = imei.RedactAll(s.What)
-	for i := range s.Details {
-		s.Details[i] = imei.RedactAll(s.Details[i])
+	s := Step{From: from, To: to, What: imei.RedactAll(what)}
+	for _, d := range details {
+		s.Details = append(s.Details, imei.RedactAll(d))
 	}
 	o(s)
 }

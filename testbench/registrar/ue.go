@@ -54,6 +54,8 @@ type UE struct {
 	InstanceID string // as it stands in +sip.instance, in angle brackets; empty, and there is none
 	// Claims is what the UE says of the algorithm it was challenged by, whatever it was; empty, and it tells the truth.
 	Claims string
+	// Next is the name of the P-CSCF's next hop, for who watches: S-CSCF, until it is set.
+	Next string
 
 	line    *line
 	callID  string
@@ -68,7 +70,7 @@ func NewUE(ctx context.Context, network, proxy string, s Subscriber, instanceID 
 	if err != nil {
 		return nil, fmt.Errorf("the UE finds no proxy: %w", err)
 	}
-	return &UE{Subscriber: s, InstanceID: instanceID, line: l, callID: rand.Text(), tag: rand.Text(), observe: observe}, nil
+	return &UE{Subscriber: s, InstanceID: instanceID, line: l, callID: rand.Text(), tag: rand.Text(), Next: "S-CSCF", observe: observe}, nil
 }
 
 // Close ends the connection. A registration stays until it expires.
@@ -124,10 +126,11 @@ func (u *UE) persist(ctx context.Context, c *Challenge, send func(*Challenge) (*
 
 func (u *UE) register(ctx context.Context, what string, c *Challenge, expires int, with Body) (*Response, error) {
 	u.cseq++
-	u.observe.see(Step{From: "UE", To: "P-CSCF", What: "REGISTER, " + what, Details: u.details(c, expires, with)})
+	u.observe.See("UE", "P-CSCF", "REGISTER, "+what, u.details(c, expires, with)...)
+	u.observe.See("P-CSCF", u.Next, "the same, with Path and integrity-protected="+c.protected())
 	response, err := u.line.exchange(ctx, u.Message(c, expires, with))
 	if err == nil {
-		u.observe.see(Step{From: "P-CSCF", To: "UE", What: response.Status(), Details: response.details()})
+		u.observe.See("P-CSCF", "UE", response.Status(), response.details()...)
 	}
 	return response, err
 }
@@ -174,7 +177,7 @@ func (u *UE) details(c *Challenge, expires int, with Body) (list []string) {
 		list = append(list, "expires 0")
 	}
 	if c != nil {
-		list = append(list, fmt.Sprintf(`Authorization: %s, nonce of the 401, response; by the P-CSCF: integrity-protected="%s"`, u.algorithm(c), c.protected()))
+		list = append(list, fmt.Sprintf("Authorization: %s, nonce of the 401, response", u.algorithm(c)))
 	}
 	if with.Type != "" {
 		kind, _, _ := strings.Cut(with.Type, ";")
