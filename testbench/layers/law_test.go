@@ -19,6 +19,7 @@ const (
 	prometheus = "github.com/prometheus/client_golang"      // what is counted, in the words of the monitoring that operators have
 	progress   = "github.com/schollz/progressbar/v3"        // a bar on a terminal, with the time that is left
 	sqlite     = "modernc.org/sqlite"                       // a database in one file, without cgo
+	sipgo      = "github.com/emiago/sipgo"                  // SIP messages over UDP and TCP: framing, parsing, answers, transactions' keys
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
 	transport  = goTPM + "/tpm2/transport"                  // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                          // the old API
@@ -26,7 +27,7 @@ const (
 )
 
 var modules = []string{cbor, goTPM, jwt, cobra, goInternal, tarmSerial, goCOSE, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, progress,
-	sqlite, jsonschema}
+	sqlite, sipgo, jsonschema}
 
 // line is the law for one folder.
 type line struct {
@@ -149,6 +150,11 @@ var law = map[string]line{
 	"verifier/sip": {},                                                                                 // foreign bytes: the requests of strangers
 
 	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
+	"verifier/sipfront": {
+		may:     []string{"verifier", "verifier/sip"},
+		modules: []string{sipgo}, // no other folder has it: what strangers wrote is read by verifier/sip
+		opens:   map[outside]string{clock: "deadlines of sockets, monotonic"},
+	},
 	"verifier/bench": {
 		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
 		opens: map[outside]string{
