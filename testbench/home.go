@@ -27,7 +27,8 @@ const (
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
 var openers = map[Front]func(*World, context.Context, *home, registrar.Subscriber, registrar.Observer) error{
-	FrontHTTP: (*World).openStandIn,
+	FrontHTTP:  (*World).openStandIn,
+	FrontSCSCF: (*World).openSCSCF,
 }
 
 // Fronts are those that there are.

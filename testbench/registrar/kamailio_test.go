@@ -55,12 +55,7 @@ func newHome(t *testing.T, subscribers ...registrar.Subscriber) *home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { as.Close() })
-	hss, err := registrar.StartHSS(t.Context(), subscribers, "sip:"+as.LocalAddr().String(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { hss.Close() })
-	k, err := registrar.StartSCSCF(within(t), t.TempDir(), hss)
+	k, err := registrar.StartSCSCF(within(t), t.TempDir(), subscribers, "sip:"+as.LocalAddr().String(), nil)
 	needKamailio(t, err)
 	t.Cleanup(func() { stop(t, k) })
 	return &home{k, as}
