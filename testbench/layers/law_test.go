@@ -172,9 +172,10 @@ var law = map[string]line{
 			programs: "the TPM engine of a scenario",
 		},
 	},
-	"testbench/layers":   {},
-	"testbench/peertest": {}, // tests of every role import it, so it imports none
-	"testbench/programs": {}, // tests only
+	"testbench/registrar/gate": {may: []string{"verifier/bench"}}, // tests only: its devices
+	"testbench/layers":         {},
+	"testbench/peertest":       {}, // tests of every role import it, so it imports none
+	"testbench/programs":       {}, // tests only
 	"testbench/cmd/imei-lab": {
 		may:     []string{"testbench", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cobra},
