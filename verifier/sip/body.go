@@ -88,7 +88,7 @@ func (f fields) contentType() (mediaType, boundary string, err error) {
 
 // decoded undoes the transfer encoding of a body that is read (RFC 2045 section 6). A compressed one is not.
 func (f fields) decoded(mediaType string, body []byte) ([]byte, error) {
-	if mediaType != typeToken && mediaType != typeMultipart {
+	if mediaType != typeToken && mediaType != typeMultipart && mediaType != typeMessage {
 		return body, nil
 	}
 	if _, found, err := f.one("Content-Encoding"); err != nil || found {

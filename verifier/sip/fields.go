@@ -92,9 +92,12 @@ func (f fields) one(name string) (value string, found bool, err error) {
 
 // party is the URI of To or From.
 func (f fields) party(name string) (uri string, err error) {
-	value, _, err := f.one(name)
-	if err != nil {
+	value, found, err := f.one(name)
+	switch {
+	case err != nil:
 		return "", err
+	case !found:
+		return "", &Error{name, "the header field is missing"}
 	}
 	s := scanner{name, value}
 	if uri, err = s.address(); err == nil {

@@ -134,9 +134,16 @@ func (r *Register) readHeader(f fields) error {
 func (r *Register) checkTexts() error {
 	for _, t := range []struct{ where, text string }{{"Contact", r.InstanceID}, {"To", r.IMPU}, {"Call-ID", r.CallID}, {"Authorization", r.IMPI},
 		{"Authorization", r.Nonce}, {"Authorization", r.Algorithm}, {"Authorization", r.IntegrityProtected}} {
-		if len(t.text) > maxText {
-			return &Error{t.where, "a text of more than 512 bytes"}
+		if err := checkText(t.where, t.text); err != nil {
+			return err
 		}
+	}
+	return nil
+}
+
+func checkText(where, text string) error {
+	if len(text) > maxText {
+		return &Error{where, "a text of more than 512 bytes"}
 	}
 	return nil
 }
