@@ -178,6 +178,7 @@ var law = map[string]line{
 			programs: "the TPM engine of a scenario",
 		},
 	},
+	"testbench/registrar/gate": {may: []string{"testbench/registrar", "verifier/bench"}}, // tests only
 	"testbench/registrar": {
 		may: []string{"attest/imei", "verifier/sip"},
 		opens: map[outside]string{

@@ -112,8 +112,11 @@ func (s *scanner) value() (string, error) {
 		return s.quoted()
 	}
 	value := strings.TrimRight(s.until(`;,"`), " \t")
-	if value == "" || strings.HasPrefix(s.rest, `"`) {
+	switch {
+	case value == "" || strings.HasPrefix(s.rest, `"`):
 		return "", s.fault("a parameter has no value, or a quote in the midst of it")
+	case value[0] == '\'':
+		return "", s.fault("a parameter begins with a single quote, which some readers take for a quoted string")
 	}
 	return value, nil
 }
