@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,50 +31,6 @@ type Outcome struct {
 	Problem    string // what is not as it must be, empty if all is
 }
 
-// Lie is a way in which a device is not what its registration says.
-type Lie struct {
-	Name, What string
-	want       expectation
-	tell       func(context.Context, *registering) error
-}
-
-// expectation is the least that the verifier must find.
-type expectation struct {
-	status attest.Status
-	reason attest.Reason
-	tier   attest.Tier // 0 where it says nothing
-}
-
-// Lies are what a device can be made to do.
-func Lies() []Lie {
-	contraindicated := func(r attest.Reason) expectation { return expectation{status: attest.StatusContraindicated, reason: r} }
-	warning := func(r attest.Reason) expectation { return expectation{status: attest.StatusWarning, reason: r} }
-	return []Lie{
-		{"spoofed", "the instance-id shows another phone's IMEI", contraindicated(attest.ReasonRegistrationSpoofed), tellSpoofed},
-		{"reprogrammed", "the modem was given another IMEI, which the instance-id shows", contraindicated(attest.ReasonIMEIReprogrammed), tellReprogrammed},
-		{"blank", "the modem's IMEI was erased", contraindicated(attest.ReasonIMEIBlank), tellModem("")},
-		{"unreadable", "the modem answers 15 letters and digits", warning(attest.ReasonIMEIUnreadable), tellModem(serialNoise)},
-		{"missing", "the IMEI of a device that attests, without evidence", warning(attest.ReasonEvidenceMissing), tellMissing},
-		{"replayed", "a token of this device that answers an earlier challenge", warning(attest.ReasonNonceExpired), tellReplayed},
-		{"copied", "a token with this device's credential, signed by another device", contraindicated(attest.ReasonSignatureInvalid), tellCopied},
-	}
-}
-
-// LieNamed finds a lie; the name may be empty for the truth.
-func LieNamed(name string) (Lie, error) {
-	if name == "" {
-		return Lie{What: "it tells the truth", tell: func(context.Context, *registering) error { return nil }}, nil
-	}
-	var names []string
-	for _, l := range Lies() {
-		if l.Name == name {
-			return l, nil
-		}
-		names = append(names, l.Name)
-	}
-	return Lie{}, fmt.Errorf("there is no lie %q: want one of %s", name, strings.Join(names, ", "))
-}
-
 // registering is a registration under way.
 type registering struct {
 	w     *World
@@ -87,47 +42,9 @@ type registering struct {
 	mute  bool         // no token is sent
 }
 
-func tellSpoofed(_ context.Context, r *registering) error {
-	r.shown = registrar.InstanceID(otherIMEI)
-	return nil
-}
-
-func tellReprogrammed(_ context.Context, r *registering) error {
-	r.shown = registrar.InstanceID(otherIMEI)
-	r.d.Modem.SetIMEI(otherIMEI.Digits())
-	return nil
-}
-
-func tellModem(answer string) func(context.Context, *registering) error {
-	return func(_ context.Context, r *registering) error {
-		r.d.Modem.SetIMEI(answer)
-		return nil
-	}
-}
-
-func tellMissing(_ context.Context, r *registering) error {
-	r.mute = true
-	return nil
-}
-
-// tellReplayed takes a token for a challenge that nobody has open.
-func tellReplayed(_ context.Context, r *registering) error {
-	r.nonce = attest.NonceFrom401("an earlier challenge")
-	return nil
-}
-
-func tellCopied(ctx context.Context, r *registering) (err error) {
-	thief, err := r.w.NewDevice(ctx, "thief", secondIMEI)
-	if err != nil {
-		return err
-	}
-	r.vault, err = newLiarVault(ctx, thief.Vault, r.d.Vault)
-	return err
-}
-
 // Register lets a new device register under the policy that enforces, and shows each message. The verifier knows the device from an
 // attestation of its own.
-func (w *World) Register(ctx context.Context, r Registration, see registrar.Observer) (*Outcome, error) {
+func (w *World) Register(ctx context.Context, r Registration, see registrar.Observer) (out *Outcome, err error) {
 	lie, err := LieNamed(r.Lie)
 	if err != nil {
 		return nil, err
@@ -137,7 +54,7 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 		return nil, err
 	}
 	w.judge.SetPolicy(enforce)
-	w.Class = r.Class
+	w.class = r.Class
 	d, err := w.NewDevice(ctx, "registering", w.newIMEI())
 	if err != nil {
 		return nil, err
@@ -155,9 +72,8 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 	if err != nil {
 		return nil, err
 	}
-	defer home.close()
-	out, err := going.run(ctx, home, who)
-	if err != nil {
+	defer func() { err = errors.Join(err, home.close()) }()
+	if out, err = going.run(ctx, home, who); err != nil {
 		return nil, err
 	}
 	if r.Lie == "" {
@@ -258,33 +174,4 @@ func saidBy(a *agent.Attestation) string {
 		return slots[0].IMEI.Digits()
 	}
 	return "no IMEI"
-}
-
-// expects is what an honest device gets.
-func (w *World) expects(class uint8, byPassword bool) expectation {
-	want := expectation{attest.StatusAffirming, attest.ReasonIMEIConsistent, attest.T3}
-	if class < 3 {
-		want.tier = attest.T2
-	}
-	if w.Kind == VaultSoftware {
-		want.status, want.reason = attest.StatusWarning, attest.ReasonSoftwareVault
-	}
-	if byPassword {
-		want = expectation{attest.StatusWarning, attest.ReasonClientUnverified, attest.T1}
-	}
-	return want
-}
-
-// Judge says why the verdict is not what the lie demands; nil if it is.
-func (l *Lie) Judge(o *Outcome) error {
-	v, e := &o.Verdict, l.want
-	switch {
-	case v.Status() != e.status:
-		return fmt.Errorf("status %s, expected %s", v.Status(), e.status)
-	case !slices.Contains(v.Reasons(), e.reason):
-		return fmt.Errorf("reasons %v, expected %s", v.Reasons(), e.reason)
-	case e.tier != 0 && v.Tier != e.tier:
-		return fmt.Errorf("tier %s, expected %s", v.Tier, e.tier)
-	}
-	return nil
 }
