@@ -142,13 +142,18 @@ func (a *appraisal) takePrior(prior *Prior) {
 		}
 	}
 	a.freshness = attest.Prior
-	s := a.facts.Shown
-	if s.IMS {
+	if a.facts.Shown.IMS {
 		a.takeTier(prior.Answer.Tier)
 	}
-	if s.Initial || s.IMS && !s.SameBinding && !a.byMSC() || a.rules.CeilingPrior != attest.StatusAffirming {
+	if !a.goesOn() || a.rules.CeilingPrior != attest.StatusAffirming {
 		a.reg.Add(attest.ReasonStale)
 	}
+}
+
+// goesOn: the request goes on with what an earlier one began, in IMS with its binding.
+func (a *appraisal) goesOn() bool {
+	s := a.facts.Shown
+	return !s.Initial && (!s.IMS || s.SameBinding || a.byMSC())
 }
 
 // clockSkew is how far the clocks of two verifiers on one store, or of one over a restart, may be apart.

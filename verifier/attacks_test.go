@@ -81,12 +81,12 @@ var attacks = []story{
 		s.forgets()
 		p.registersMute(thief)
 	}},
-	{title: "a clone with the owner's SIM, that registers and brings no evidence", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+	{title: "a clone with the owner's SIM, that registers and brings no evidence", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
 		p.registersMute(alice)
 	}},
-	{title: "a clone with the owner's SIM, that registers without evidence and then says that it re-registers", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+	{title: "a clone with the owner's SIM, that registers without evidence and then says that it re-registers", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
 		p.registersMute(alice, calling("the clone's"))
@@ -375,6 +375,14 @@ var attacks = []story{
 	}},
 	{title: "an app whose phone has a client of class 2.3, and answers no challenge", want: noBond + t1, tell: func(s *scene) {
 		s.phone(func(c *attest.Credential) { c.ClientClass = 3 }).registersBeside(thief)
+	}},
+	{title: "an app of class 2.1, to which the manufacturer opened the SIM's challenge", want: device + warnedReg + " subscriber-bound" + t1, tell: func(s *scene) {
+		s.phone(class(1)).registers(thief)
+	}},
+	{title: "an app of class 2.1 registers beside the phone's own client, by the phone's SIM", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		p.registersMute(alice, calling("the app's"))
 	}},
 	{title: "a device that says itself that it is in an emergency", want: device + spoofedReg, tell: func(s *scene) {
 		s.present(s.phone().token(s.mint()), registering(stranger, emergency, fromDevice))

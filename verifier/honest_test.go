@@ -238,7 +238,7 @@ var honest = []story{
 		s.passes(25 * time.Hour)
 		p.reregisters(alice)
 	}},
-	{title: "out of flight mode, before the agent runs", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+	{title: "out of flight mode, before the agent runs", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
 		s.passes(3 * time.Hour)
