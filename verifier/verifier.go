@@ -286,6 +286,9 @@ func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, e
 	if err := v.recallShown(ctx, q); err != nil {
 		return Verdict{}, err
 	}
+	if err := v.recallClaim(ctx, q, &p.Rules); err != nil {
+		return Verdict{}, err
+	}
 	r, err := v.record(q, p, judge(&q.facts, &p.Rules))
 	if err != nil {
 		return Verdict{}, err
@@ -312,6 +315,9 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	}
 	if !q.endorsement.kept || q.endorsement.software != q.software {
 		d.Device.Credential, d.Device.Software = q.endorsement.credential.Raw, q.software
+	}
+	if a.mayClaim() {
+		d.Claims = q.claims()
 	}
 	if a.holdsShown() {
 		d.Sighting = q.sighting()

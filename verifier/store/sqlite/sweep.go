@@ -69,6 +69,7 @@ type Sweeping struct {
 	Records     int64 `json:"records"`
 	Days        int64 `json:"days"`
 	Priors      int64 `json:"priors"`
+	Claims      int64 `json:"claims"`
 	Sightings   int64 `json:"sightings"`
 	Audit       int64 `json:"audit"`
 	Checkpoints int64 `json:"checkpoints"`
@@ -92,6 +93,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (done Sweeping, err er
 			int64(monthNumber(oldest.UTC().Year(), oldest.UTC().Month()))},
 		{&done.Priors, `DELETE FROM priors WHERE (device, subscriber) IN (SELECT device, subscriber FROM priors WHERE at <= ?1 LIMIT ?2)`,
 			ago(min(keep.Records, keep.Subscribers))},
+		{&done.Claims, `DELETE FROM claims WHERE device IN (SELECT device FROM claims WHERE at <= ?1 LIMIT ?2)`, ago(LeastKeep)}, // none serves longer
 		{&done.Sightings, `DELETE FROM sightings WHERE device IN (SELECT device FROM sightings WHERE at <= ?1 LIMIT ?2)`, ago(keep.Subscribers)},
 	}
 	if err := s.sweepNonces(ctx, ago(forgetAfter), &done.Nonces); err != nil {
