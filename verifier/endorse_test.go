@@ -13,9 +13,12 @@ import (
 var mallory = attesttest.Key("mallory")
 
 // signed is evidence with any key under any key id.
-func signed(n attest.Nonce, key *ecdsa.PrivateKey, kid attest.KeyID, carried []byte) []byte {
+func signed(n attest.Nonce, key *ecdsa.PrivateKey, kid attest.KeyID, carried []byte, edits ...func(*attest.Claims)) []byte {
 	c := attesttest.Claims()
 	c.Nonce = n
+	for _, edit := range edits {
+		edit(&c)
+	}
 	raw, err := attest.SignEvidence(nil, c, attesttest.Signer(key), kid, attest.Enclosure{Credential: carried})
 	if err != nil {
 		panic(err)
@@ -26,7 +29,9 @@ func signed(n attest.Nonce, key *ecdsa.PrivateKey, kid attest.KeyID, carried []b
 var deviceKID = attest.KeyIDOf(&attesttest.DeviceKey.PublicKey)
 
 // forged names the device's key and is signed by another.
-func forged(n attest.Nonce, carried []byte) []byte { return signed(n, mallory, deviceKID, carried) }
+func forged(n attest.Nonce, carried []byte, edits ...func(*attest.Claims)) []byte {
+	return signed(n, mallory, deviceKID, carried, edits...)
+}
 
 // issued is a Credential signed by any key under any key id.
 func issued(c attest.Credential, key *ecdsa.PrivateKey, kid attest.KeyID) []byte {

@@ -293,6 +293,9 @@ func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, e
 	if err := v.recallShown(ctx, q); err != nil {
 		return Verdict{}, err
 	}
+	if err := v.recallClaim(ctx, q, &p.Rules); err != nil {
+		return Verdict{}, err
+	}
 	a := judge(&q.facts, &p.Rules)
 	r, err := v.record(q, p, a)
 	if err != nil {
@@ -322,6 +325,9 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	}
 	if !q.endorsement.kept || q.endorsement.software != q.software {
 		d.Device.Credential, d.Device.Software = q.endorsement.credential.Raw, q.software
+	}
+	if a.mayClaim() {
+		d.Claims = q.claims()
 	}
 	if a.holdsShown() {
 		d.Sighting = q.sighting()

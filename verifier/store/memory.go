@@ -20,6 +20,7 @@ type Memory struct {
 	states      map[attest.KeyID]verifier.State
 	holders     map[imei.IMEI]verifier.Holder
 	priors      map[imei.IMEI]map[string]verifier.Prior // by subscriber
+	claims      map[imei.IMEI]verifier.Claimed
 	nonces      map[string]*use
 	alive       int       // nonces that the last sweep left
 	forgot      time.Time // nonces that expired until then may be forgotten
@@ -58,7 +59,7 @@ type use struct {
 func NewMemory() *Memory {
 	return &Memory{
 		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
-		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
+		priors: make(map[imei.IMEI]map[string]verifier.Prior), claims: make(map[imei.IMEI]verifier.Claimed), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
 		records: make(map[verifier.DecisionID]*verifier.Record),
 	}
@@ -92,6 +93,14 @@ func (m *Memory) Prior(_ context.Context, id imei.IMEI, subscriber string) (veri
 	defer m.mu.RUnlock()
 	p, found := m.priors[id][subscriber]
 	return p, found, nil
+}
+
+// Claimed implements verifier.Store.
+func (m *Memory) Claimed(_ context.Context, id imei.IMEI) (verifier.Claimed, bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	c, found := m.claims[id]
+	return c, found, nil
 }
 
 // Presented implements verifier.Store.
@@ -251,7 +260,22 @@ func (m *Memory) keep(d verifier.Decision) {
 		m.holders[h.IMEI] = h.Is
 		if d.Damning || h.Is.Key != h.Was.Key {
 			delete(m.priors, h.IMEI)
+			delete(m.claims, h.IMEI)
 		}
+	}
+	m.last(d)
+}
+
+// last keeps an answer that may stand in for later evidence, for the subscriber that the network named and for those that the device did.
+func (m *Memory) last(d verifier.Decision) {
+	if d.Record == nil {
+		return
+	}
+	p := verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result}
+	for _, c := range d.Claims {
+		claimed := verifier.Claimed{Prior: p, Nonce: d.Presentation.Nonce, Hash: c.Hash}
+		claimed.Slot = c.Slot
+		m.claims[c.IMEI] = claimed
 	}
 	if d.Lasting {
 		of := m.priors[d.Presentation.Signalled]
@@ -259,7 +283,8 @@ func (m *Memory) keep(d verifier.Decision) {
 			of = make(map[string]verifier.Prior)
 			m.priors[d.Presentation.Signalled] = of
 		}
-		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result, Binding: d.Record.Binding}
+		p.Binding = d.Record.Binding
+		of[d.Presentation.Subscriber] = p
 	}
 }
 

@@ -94,6 +94,16 @@ CREATE TABLE meta (
 	name  TEXT PRIMARY KEY,
 	value INTEGER NOT NULL
 ) WITHOUT ROWID;
+`, `
+CREATE TABLE claims (         -- the last answer to a device that named the subscriber in an IMEI's slot
+	device     BLOB PRIMARY KEY,
+	key        INTEGER NOT NULL,
+	at         INTEGER NOT NULL,
+	generation INTEGER NOT NULL,
+	record     BLOB NOT NULL,
+	subkey     INTEGER NOT NULL, -- that the name is sealed under
+	sealed     BLOB NOT NULL
+) WITHOUT ROWID;
 `}
 
 // migrate brings the store to this program's version, each step in a transaction.

@@ -74,6 +74,7 @@ type Sweeping struct {
 	Records     int64 `json:"records"`
 	Days        int64 `json:"days"`
 	Priors      int64 `json:"priors"`
+	Claims      int64 `json:"claims"`
 	Sightings   int64 `json:"sightings"`
 	Audit       int64 `json:"audit"`
 	Checkpoints int64 `json:"checkpoints"`
@@ -101,6 +102,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (done Sweeping, err er
 	for _, b := range []broom{
 		{&done.Days, `DELETE FROM days WHERE month < ?1 AND device >= ?2 AND device < ?3`, int64(monthNumber(oldest.UTC().Year(), oldest.UTC().Month()))},
 		{&done.Priors, `DELETE FROM priors WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(min(keep.Records, keep.Subscribers))},
+		{&done.Claims, `DELETE FROM claims WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(LeastKeep)}, // none serves longer
 		{&done.Sightings, `DELETE FROM sightings WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(keep.Subscribers)},
 	} {
 		if err := s.sweepDevices(ctx, b); err != nil {
