@@ -27,7 +27,9 @@ const (
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
 var openers = map[Front]func(*World, context.Context, *home, registrar.Subscriber, registrar.Observer) error{
-	FrontHTTP: (*World).openStandIn,
+	FrontHTTP:     (*World).openStandIn,
+	FrontKamailio: (*World).openRegistrar,
+	FrontSCSCF:    (*World).openSCSCF,
 }
 
 // Fronts are those that there are.
@@ -54,6 +56,7 @@ func (f Front) Check() error {
 // home is a home network before the World's verifier.
 type home struct {
 	network, proxy string // where the UE registers: udp or tcp, host:port
+	next           string // what stands behind the P-CSCF
 	gates          bool   // the verifier is asked before the UE is answered
 	verdict        func(context.Context) (verifier.Verdict, error)
 	server         func(context.Context) (int, error) // what the application server answered, 0 where there is none
@@ -123,7 +126,7 @@ func (w *World) openStandIn(ctx context.Context, h *home, who registrar.Subscrib
 	if err != nil {
 		return err
 	}
-	h.network, h.proxy, h.gates = "udp", s.Addr, true
+	h.network, h.proxy, h.next, h.gates = "udp", s.Addr, "S-CSCF", true
 	h.closers = append(h.closers, s.Close)
 	return nil
 }

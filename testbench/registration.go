@@ -160,11 +160,10 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 	if err != nil {
 		return nil, err
 	}
-	want := lie.want
 	if r.Lie == "" {
-		want = w.expects(r.Class, who.ByPassword)
+		lie.want = w.expects(r.Class, who.ByPassword)
 	}
-	if err := errors.Join(want.judge(out), home.obeys(out)); err != nil {
+	if err := errors.Join(lie.Judge(out), home.obeys(out)); err != nil {
 		out.Problem = err.Error()
 	}
 	return out, nil
@@ -201,6 +200,7 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 		return nil, err
 	}
 	defer ue.Close()
+	ue.Next = h.next
 	challenge, err := ue.Start(ctx)
 	if err != nil {
 		return nil, err
@@ -275,8 +275,9 @@ func (w *World) expects(class uint8, byPassword bool) expectation {
 	return want
 }
 
-func (e expectation) judge(o *Outcome) error {
-	v := &o.Verdict
+// Judge says why the verdict is not what the lie demands; nil if it is.
+func (l *Lie) Judge(o *Outcome) error {
+	v, e := &o.Verdict, l.want
 	switch {
 	case v.Status() != e.status:
 		return fmt.Errorf("status %s, expected %s", v.Status(), e.status)

@@ -1,18 +1,10 @@
 package verifier_test
 
 import (
-	"bytes"
 	"cmp"
-	"context"
-	"encoding/json"
 	"fmt"
-	"io"
-	"log/slog"
-	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
-	"time"
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
@@ -20,8 +12,6 @@ import (
 	"imei-attest/testbench/peertest"
 	"imei-attest/testbench/registrar"
 	"imei-attest/verifier"
-	"imei-attest/verifier/ear"
-	"imei-attest/verifier/httpapi"
 )
 
 // client registers with IMS: one of the three classes of the 3GPP discussion paper, or a phone whose UICC vouches for it.
@@ -114,14 +104,12 @@ var clients = []client{
 		want: uiccTrusted, tier: attest.T3, why: "the answer is that for the truth: it proves nothing of the IMEI"},
 }
 
-// TestClients registers each client in a home network, and compares the table with that of the README. Its rows are those of the HTTP front; with
-// Kamailio as S-CSCF and the SIP application server they are the same.
+// TestClients registers each client in a home network that asks over HTTP, and compares the table with that of the README.
 func TestClients(t *testing.T) {
 	rows := [][]string{{"client", "authenticates by", "evidence", "status", "tier", "reasons", "enforce does", "why"}}
 	for _, c := range clients {
 		t.Run(c.title, func(t *testing.T) {
-			v := c.register(t, newHTTPHome)
-			rows = append(rows, c.row(t, v))
+			rows = append(rows, c.row(t, c.register(t, newHTTPHome).verdict))
 		})
 	}
 	if len(rows) < len(clients)+1 {
@@ -142,109 +130,18 @@ func (c client) row(t *testing.T, v verifier.Verdict) []string {
 	return []string{c.title, c.authentication, c.evidence, v.Status().String(), v.Tier.String(), cmp.Or(reasonsOf(v), "-"), v.Answer.Action, c.why}
 }
 
-// imsHome is a home network before the scene's verifier.
-type imsHome struct {
-	proxy   string // host:port
-	network string // udp or tcp
+// TestClientsBehindSCSCF registers each client at Kamailio as S-CSCF, with the SIP application server behind it: the rows are the same.
+func TestClientsBehindSCSCF(t *testing.T) {
+	peertest.Use(t, kamailio, "S-CSCF: the clients of verifier/README.md get the same behind it")
+	open := newSCSCF(t)
+	for _, c := range clients {
+		t.Run(c.title, func(t *testing.T) { c.row(t, c.register(t, open).verdict) })
+	}
 }
 
-// register lets the client register in a home network of its own, and returns what the verifier made of it.
-func (c client) register(t *testing.T, open func(*scene, registrar.Subscriber) imsHome) verifier.Verdict {
+// client as a registration of the scene.
+func (c client) register(t *testing.T, open func(*scene) imsHome) registered {
 	t.Helper()
 	s := newScene(t, enforced())
-	p := c.phone(s)
-	who := registrar.NewSubscriber(string(alice))
-	who.ByPassword = c.byPassword
-	home := open(s, who)
-	shown := p.shows
-	if c.lies {
-		shown = bobs
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-	defer cancel()
-	ue, err := registrar.NewUE(ctx, home.network, home.proxy, who, registrar.InstanceID(shown), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ue.Close()
-	ue.Claims = c.claims
-	challenge, err := ue.Start(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var body registrar.Body
-	if c.token != nil {
-		body = registrar.Body{Type: attest.EvidenceMediaType, Content: c.token(p, challenge)}
-	}
-	before := len(s.records())
-	if _, err := ue.Register(ctx, challenge, body); err != nil {
-		t.Fatal(err)
-	}
-	for ctx.Err() == nil { // an application server is told after the UE has its answer
-		if all := s.records(); len(all) > before {
-			return all[len(all)-1]
-		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	t.Fatal("the verifier was not asked")
-	return verifier.Verdict{}
-}
-
-// records are the verdicts so far, in the order of their making.
-func (s *scene) records() (all []verifier.Verdict) {
-	s.t.Helper()
-	err := s.Records(context.Background(), time.Time{}, func(r *verifier.Record) bool {
-		all = append(all, r.Verdict)
-		return true
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return all
-}
-
-// newHTTPHome asks POST /v1/registrations/check, as a proxy would.
-func newHTTPHome(s *scene, who registrar.Subscriber) imsHome {
-	s.t.Helper()
-	results, err := ear.NewSigner(attesttest.Key("results"), "test")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: s.Verifier, Results: results, Identify: httpapi.Anybody(httpapi.RoleNetwork), Rand: s.random,
-		Now: func() time.Time { return s.now }, Log: slog.New(slog.DiscardHandler), Version: "test"})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	server := httptest.NewServer(handler)
-	s.t.Cleanup(server.Close)
-	standIn, err := registrar.StartStandIn(s.t.Context(), []registrar.Subscriber{who}, func(_ context.Context, message []byte, known registrar.Facts) (int, error) {
-		return checkRegistration(server.URL, message, known)
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.t.Cleanup(func() { standIn.Close() })
-	return imsHome{standIn.Addr, "udp"}
-}
-
-func checkRegistration(url string, message []byte, known registrar.Facts) (int, error) {
-	question, err := json.Marshal(map[string]any{"message": message, "registration": verifier.Registration{Auth: known.Algorithm,
-		IntegrityProtected: known.Protected, ChallengeOutstanding: known.Outstanding, Initial: &known.Initial, Sender: "pcscf-1"}})
-	if err != nil {
-		return 0, err
-	}
-	response, err := http.Post(url+"/v1/registrations/check", "application/json", bytes.NewReader(question))
-	if err != nil {
-		return 0, err
-	}
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return 0, fmt.Errorf("%s %s: %w", response.Status, raw, err)
-	}
-	var answer struct {
-		Code int `json:"sip_code"`
-	}
-	err = json.Unmarshal(raw, &answer)
-	return answer.Code, err
+	return s.registers(open(s), ueOf{phone: c.phone(s), byPassword: c.byPassword, claims: c.claims, lies: c.lies, token: c.token})
 }

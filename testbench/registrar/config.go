@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"imei-attest/verifier/kamailio"
 )
 
 // Packages are the Debian packages that hold Kamailio with the modules that the configurations here load.
@@ -29,8 +31,22 @@ var cdpConfig string
 //go:embed registrar.cfg
 var registrarConfig string
 
-// StartSCSCF starts Kamailio as an S-CSCF of the HSS, and waits until it can ask it. Its files go into dir.
-func StartSCSCF(ctx context.Context, dir string, h *HSS) (*Kamailio, error) {
+// StartSCSCF starts Kamailio as an S-CSCF with an [HSS], and waits until the one can ask the other. Its files go into dir. as is the SIP URI of the
+// application server that the subscribers' filter criteria name; observe may be nil.
+func StartSCSCF(ctx context.Context, dir string, subscribers []Subscriber, as string, observe Observer) (*Kamailio, error) {
+	h, err := StartHSS(ctx, subscribers, as, observe)
+	if err != nil {
+		return nil, err
+	}
+	k, err := startSCSCF(ctx, dir, h)
+	if err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	k.hss = h
+	return k, nil
+}
+
+func startSCSCF(ctx context.Context, dir string, h *HSS) (*Kamailio, error) {
 	f, err := newFacts(ctx, dir)
 	if err != nil {
 		return nil, err
@@ -80,11 +96,17 @@ func (k *Kamailio) isReady(ctx context.Context) error {
 	return err
 }
 
-// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]. Its files go into dir.
-func StartRegistrar(ctx context.Context, dir string) (*Kamailio, error) {
+// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]. With the address of a verifier, such as
+// http://127.0.0.1:8080, it has the gate of verifier/kamailio. Its files go into dir.
+func StartRegistrar(ctx context.Context, dir, verifier string) (*Kamailio, error) {
 	f, err := newFacts(ctx, dir)
 	if err != nil {
 		return nil, err
+	}
+	if f.Verifier = verifier; verifier != "" {
+		if err := os.CopyFS(dir, kamailio.Files); err != nil {
+			return nil, err
+		}
 	}
 	return f.start(ctx, "registrar.cfg", registrarConfig)
 }
@@ -94,7 +116,7 @@ type facts struct {
 	Dir, Modules           string
 	Port, CDPPort, HSSPort string
 	Realm, SCSCFHost       string
-	Password               string
+	Password, Verifier     string
 }
 
 func newFacts(ctx context.Context, dir string) (*facts, error) {
@@ -114,8 +136,11 @@ func newFacts(ctx context.Context, dir string) (*facts, error) {
 // needed are modules of each of the packages: who lacks one is told the packages, not how Kamailio failed.
 var needed = []string{"tm.so", "ims_registrar_scscf.so", "presence.so", "http_client.so", "jansson.so"}
 
+// modulesAt is where Debian has them.
+var modulesAt = "/usr/lib/*/kamailio/modules"
+
 func moduleFolder() (string, error) {
-	folders, err := filepath.Glob("/usr/lib/*/kamailio/modules")
+	folders, err := filepath.Glob(modulesAt)
 	if err != nil {
 		return "", err
 	}
@@ -137,24 +162,31 @@ func noKamailio() error {
 		ErrNoKamailio, strings.Join(Packages, ", "))
 }
 
-// freePort is free now for TCP and UDP.
-func freePort(ctx context.Context) (string, error) {
+// Listen opens UDP and TCP on one free port of loopback, as SIP servers have it.
+func Listen(ctx context.Context) (net.PacketConn, net.Listener, error) {
 	const tries = 20
 	for range tries {
-		tcp, err := new(net.ListenConfig).Listen(ctx, "tcp", loopback)
+		streams, err := new(net.ListenConfig).Listen(ctx, "tcp", loopback)
 		if err != nil {
-			return "", err
+			return nil, nil, err
 		}
-		address := tcp.Addr().String()
-		udp, err := new(net.ListenConfig).ListenPacket(ctx, "udp", address)
-		tcp.Close()
+		packets, err := new(net.ListenConfig).ListenPacket(ctx, "udp", streams.Addr().String())
 		if err == nil {
-			udp.Close()
-			_, port, err := net.SplitHostPort(address)
-			return port, err
+			return packets, streams, nil
 		}
+		streams.Close()
 	}
-	return "", fmt.Errorf("no port of loopback was free for TCP and UDP in %d tries", tries)
+	return nil, nil, fmt.Errorf("no port of loopback was free for UDP and TCP in %d tries", tries)
+}
+
+// freePort is one that was free just now.
+func freePort(ctx context.Context) (string, error) {
+	packets, streams, err := Listen(ctx)
+	if err != nil {
+		return "", err
+	}
+	_, port, err := net.SplitHostPort(streams.Addr().String())
+	return port, errors.Join(err, packets.Close(), streams.Close())
 }
 
 func (f *facts) write(name, text string) error {

@@ -24,6 +24,7 @@ const (
 type Kamailio struct {
 	Addr string // host:port, for UDP and TCP
 
+	hss     *HSS // of an S-CSCF
 	process *exec.Cmd
 	said    tail
 	ended   chan struct{}
@@ -87,8 +88,16 @@ func pause(ctx context.Context, d time.Duration) {
 // Log is the end of what Kamailio said, without identities.
 func (k *Kamailio) Log() string { return imei.RedactAll(k.said.String()) }
 
-// Stop ends Kamailio and its workers.
+// Stop ends Kamailio and its workers, and the HSS of an S-CSCF.
 func (k *Kamailio) Stop() error {
+	err := k.stop()
+	if k.hss != nil {
+		err = errors.Join(err, k.hss.Close())
+	}
+	return err
+}
+
+func (k *Kamailio) stop() error {
 	group := -k.process.Process.Pid
 	if err := syscall.Kill(group, syscall.SIGTERM); err != nil && !errors.Is(err, syscall.ESRCH) {
 		return fmt.Errorf("stopping Kamailio: %w", err)

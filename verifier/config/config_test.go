@@ -147,6 +147,14 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"a certificate without a key", least + "tls: {certificate: c.pem}\n", "", []string{"line 4, tls.certificate: needs tls.key"}},
 		{"a key without a certificate", least + "tls: {key: k.pem}\n", "", []string{"line 4, tls.key: is of no use"}},
 		{"clients' certificates without TLS", least + "tls: {client_ca: ca.pem}\n", "", []string{"line 4, tls.client_ca: needs tls.certificate"}},
+		{"an application server without peers", least + "sip: {listen: 127.0.0.1:5060}\n", "", []string{"line 4, sip.listen: needs sip.peers"}},
+		{"peers without an application server", least + "sip: {peers: 192.0.2.10}\n", "", []string{"line 4, sip.peers: is of no use without sip.listen"}},
+		{"peers by name", least + "sip: {listen: 127.0.0.1:5060, peers: scscf.ims.example}\n", "", []string{`line 4, sip.peers: "scscf.ims.example" is no address: want the S-CSCFs' IP addresses or networks, such as 192.0.2.10`}},
+		{"a network with bits of a host", least + "sip: {listen: 127.0.0.1:5060, peers: 192.0.2.10/24}\n", "", []string{`"192.0.2.10/24" is no address`}},
+		{"an empty peer", least + "sip: {listen: 127.0.0.1:5060, peers: \"192.0.2.10,\"}\n", "", []string{`"" is no address`}},
+		{"peers as a list", least + "sip: {listen: 127.0.0.1:5060, peers: [192.0.2.10]}\n", "", []string{"line 4, sip.peers"}},
+		{"an application server at the address for HTTP", least + "sip: {listen: 127.0.0.1:8080, peers: 192.0.2.10}\n", "", []string{"line 4, sip.listen: is an address for HTTP"}},
+		{"an application server whose word is unclear", least + "sip: {listen: 127.0.0.1:5060, peers: 192.0.2.10, reauthenticates: sometimes}\n", "", []string{`line 4, sip.reauthenticates: "sometimes": want true or false`}},
 		{"clients without a CA", least + "clients:\n  - {" + good + "}\n", "", []string{"line 5, clients: are known by their certificates"}},
 		{"a client without a name", client("certificates: [\"spiffe://a/b\"], roles: [network]"), "", []string{"line 6, clients[1].name: is missing"}},
 		{"a client with an unknown role", client("name: a, certificates: [\"spiffe://a/b\"], roles: [netwrok]"), "", []string{`line 6, clients[1].roles[1]: unknown role "netwrok": did you mean network?`}},
@@ -181,7 +189,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 }
 
 func TestWhatIsPrintedIsReadAgainAsTheSame(t *testing.T) {
-	for _, text := range []string{least, public, public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
+	for _, text := range []string{least, public, least + "sip: {listen: \"[::]:5060\", peers: \"192.0.2.10, 2001:db8::/32, ::ffff:198.51.100.1\", reauthenticates: true}\n", public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
 		c := mustLoad(t, text)
 		var printed bytes.Buffer
 		if err := c.Effective(&printed, func(text string) string { return text }); err != nil {
@@ -221,7 +229,7 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 		t.Errorf("the sample has not %q:\n%s", want, &sample)
 	}
 	all := strings.NewReplacer("\n# ", "\n", "admin:", "admin: 127.0.0.1:1", "policy:", "policy: p", "certificate:", "certificate: c", "key:", "key: k",
-		"client_ca:", "client_ca: ca").Replace(sample.String())
+		"client_ca:", "client_ca: ca", "  listen:", "  listen: 127.0.0.1:5060", "peers:", "peers: 192.0.2.10").Replace(sample.String())
 	got := mustLoad(t, all)
 	if got.Limits.InFlight != want.Limits.InFlight || len(got.Clients) != 1 || got.Clients[0].Name != "pcscf-1" {
 		t.Errorf("in full: %+v of\n%s", got, all)

@@ -8,12 +8,14 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
 	"imei-attest/verifier/access"
 	"imei-attest/verifier/config"
 	"imei-attest/verifier/httpapi"
+	"imei-attest/verifier/sipfront"
 )
 
 // Bounds on a client of the server: a registration is small and hurried.
@@ -29,47 +31,76 @@ const (
 // operatorConnections bounds those at the operator's address: people, and a few programs that watch.
 const operatorConnections = 64
 
-// door is a listener with who answers there.
+// door is a listener with who answers there: a handler, or the application server, which has a socket for UDP beside it.
 type door struct {
 	net.Listener
 	handler     http.Handler
 	connections *access.Connections
+	sip         *sipfront.Server
+	packets     net.PacketConn
+	operator    bool // for the operator alone
 }
 
 // doors opens the listeners: all of them, or none.
-func (s *service) doors() ([]door, error) {
+func (s *service) doors() (doors []door, err error) {
+	defer func() {
+		if err != nil {
+			for _, d := range doors {
+				d.close()
+			}
+		}
+	}()
+	for _, open := range []func() (door, error){s.publicDoor, s.sipDoor, s.operatorDoor} {
+		d, err := open()
+		if err != nil {
+			return doors, err
+		}
+		if d.Listener != nil {
+			doors = append(doors, d)
+		}
+	}
+	s.log.Info("listening", "address", doors[0].Addr().String(), "version", versionText())
+	return doors, nil
+}
+
+func (d *door) close() {
+	_ = d.Close()
+	if d.packets != nil {
+		_ = d.packets.Close()
+	}
+}
+
+func (s *service) publicDoor() (door, error) {
 	handler, err := s.handler()
 	if err != nil {
-		return nil, err
+		return door{}, err
 	}
-	public, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
+	d, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
 	if err != nil {
-		return nil, err
+		return door{}, err
 	}
-	s.connections = public.connections
-	public.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
-	doors := []door{public}
-	if s.config.Admin != "" {
-		own, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
-		if err != nil {
-			public.Close()
-			return nil, err
-		}
-		own.handler = patient(s.adminHandler())
-		doors = append(doors, own)
-		s.log.Info("listening for the operator", "address", own.Addr().String())
+	s.connections = d.connections
+	d.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
+	return d, nil
+}
+
+func (s *service) operatorDoor() (door, error) {
+	if s.config.Admin == "" {
+		return door{}, nil
 	}
-	s.log.Info("listening", "address", public.Addr().String(), "version", versionText())
-	return doors, nil
+	d, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
+	if err != nil {
+		return door{}, err
+	}
+	d.handler, d.operator = patient(s.adminHandler()), true
+	s.log.Info("listening for the operator", "address", d.Addr().String())
+	return d, nil
 }
 
 func (s *service) listen(key, address string, connections int, secured bool) (door, error) {
 	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnp names it), or give another address", err)
-	}
 	if err != nil {
-		return door{}, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
+		return door{}, s.cannotListen(key, err)
 	}
 	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
 	d := door{Listener: bounded, connections: bounded}
@@ -77,6 +108,13 @@ func (s *service) listen(key, address string, connections int, secured bool) (do
 		d.Listener = tls.NewListener(bounded, s.certificates.Config())
 	}
 	return d, nil
+}
+
+func (s *service) cannotListen(key string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnup names it), or give another address", err)
+	}
+	return fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
 }
 
 // adminHandler is the operator's interface. On loopback whoever is on the machine has it; beyond, who has the role admin.
@@ -118,23 +156,26 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The first door is the public one; the
-// operator's stays open until it is closed, and says meanwhile that the service is not ready.
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the others
+// are closed, and says meanwhile that the service is not ready.
 func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
-	publicOpen, publicClosed := context.WithCancel(context.WithoutCancel(ctx))
-	defer publicClosed()
+	othersOpen, othersClosed := context.WithCancel(context.WithoutCancel(ctx))
+	defer othersClosed()
 	ended := make(chan error, len(doors))
-	for i, d := range doors {
-		go func() {
+	var others sync.WaitGroup
+	for _, d := range doors {
+		serve := func(ctx context.Context) {
 			defer stop() // one door that fails closes the others
-			if i > 0 {
-				ended <- s.serve(publicOpen, d)
-				return
-			}
-			defer publicClosed()
 			ended <- s.serve(ctx, d)
-		}()
+		}
+		if d.operator {
+			go serve(othersOpen)
+			continue
+		}
+		others.Go(func() { serve(ctx) })
 	}
+	others.Wait()
+	othersClosed()
 	var errs []error
 	for range doors {
 		errs = append(errs, <-ended)
@@ -143,6 +184,9 @@ func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors
 }
 
 func (s *service) serve(ctx context.Context, d door) error {
+	if d.sip != nil {
+		return d.sip.Serve(ctx, d.packets, d.Listener, drainTime)
+	}
 	server := &http.Server{
 		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: d.connections.Context,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
