@@ -9,6 +9,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"imei-attest/verifier"
 )
@@ -52,8 +53,8 @@ func decodeBase64(text string) ([]byte, error) {
 // readQuestion is strict: a misspelt field would silently weaken the question.
 func readQuestion(body []byte) (question, error) {
 	var q question
-	if err := checkJSON(body); err != nil {
-		return q, err
+	if !utf8.Valid(body) {
+		return q, errors.New("the body is not UTF-8")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -62,6 +63,9 @@ func readQuestion(body []byte) (question, error) {
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return q, errors.New("something follows the JSON object")
+	}
+	if err := checkNames(body); err != nil {
+		return q, err
 	}
 	if err := q.readMessage(); err != nil {
 		return q, err
