@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
@@ -121,15 +122,7 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 	if err != nil {
 		return nil, err
 	}
-	token, err := r.attest(ctx, challenge)
-	if err != nil {
-		return nil, err
-	}
-	var body registrar.Body
-	if token != nil {
-		body = registrar.Body{Type: attest.EvidenceMediaType, Content: token}
-	}
-	response, err := ue.Register(ctx, challenge, body)
+	token, response, err := r.answer(ctx, h, ue, challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -138,6 +131,25 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 		out.Server, err = h.server(ctx)
 	}
 	return out, err
+}
+
+// answer answers the challenge. Where no gate may want another try, a 401 is the S-CSCF's own, and answered too.
+func (r *registering) answer(ctx context.Context, h *home, ue *registrar.UE, c *registrar.Challenge) (token []byte, response *registrar.Response, err error) {
+	for {
+		if token, err = r.attest(ctx, c); err != nil {
+			return nil, nil, err
+		}
+		var body registrar.Body
+		if token != nil {
+			body = registrar.Body{Type: attest.EvidenceMediaType, Content: token}
+		}
+		if response, err = ue.Register(ctx, c, body); err != nil || h.gates || response.Code != http.StatusUnauthorized {
+			return token, response, err
+		}
+		if c, err = ue.TakeIn(ctx, response); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // attest is the agent's part. A client that reaches the phone's registration function has its challenge answered; another gets what anybody
