@@ -90,18 +90,6 @@ type wireClaims struct {
 	ReadingAge uint64                `cbor:"-70005,keyasint"`
 }
 
-// claimsRoom has room for the lists of claims that are decoded, so that the decoder need not make any.
-type claimsRoom struct {
-	wireClaims
-	results  [MaxSlots]wireResult
-	observed [MaxSlots]wireObserved
-}
-
-func (r *claimsRoom) claims() *wireClaims {
-	r.MeasRes[0].Results, r.Observed = r.results[:0], r.observed[:0]
-	return &r.wireClaims
-}
-
 // wireSystem is one measured system and its results (RFC 9711 section 4.2.16.2).
 type wireSystem struct {
 	_       struct{} `cbor:",toarray"`

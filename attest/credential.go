@@ -208,16 +208,23 @@ func DecodeCredential(raw []byte) (*SignedCredential, error) {
 	if err := s.message.decode(raw); err != nil {
 		return nil, err
 	}
-	var w wireCredential
-	if err := decodeStrict("credential", decMode, s.message.Payload, &w); err != nil {
-		return nil, err
-	}
 	var err error
-	if s.Credential, err = w.credential(); err != nil {
+	if s.Credential, err = decodeCredential(s.message.Payload); err != nil {
 		return nil, err
 	}
 	s.KeyID = s.message.keyID
 	return s, nil
+}
+
+func decodeCredential(payload []byte) (Credential, error) {
+	if w, isUsual := usualCredential(payload); isUsual {
+		return w.credential()
+	}
+	w := new(wireCredential)
+	if err := decodeStrict("credential", decMode, payload, w); err != nil {
+		return Credential{}, err
+	}
+	return w.credential()
 }
 
 // Verify checks the signature under the manufacturer's key.

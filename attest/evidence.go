@@ -92,10 +92,16 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	return e, nil
 }
 
-// decodeClaims looks at the profile first: claims of another profile are unexpected, not wrong.
 func decodeClaims(payload []byte) (Claims, error) {
-	var room claimsRoom
-	w := room.claims()
+	if w, isUsual := usualClaims(payload); isUsual {
+		return w.claims()
+	}
+	return decodeUnusualClaims(payload)
+}
+
+// decodeUnusualClaims looks at the profile first: claims of another profile are unexpected, not wrong.
+func decodeUnusualClaims(payload []byte) (Claims, error) {
+	w := new(wireClaims)
 	if err := decodeStrict("claims", decMode, payload, w); err != nil {
 		var profile struct {
 			Profile string `cbor:"265,keyasint"`
