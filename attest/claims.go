@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"bytes"
 	"time"
 	"unicode/utf8"
 
@@ -168,7 +169,8 @@ func (w *wireClaims) claims() (Claims, error) {
 	if err := w.checkScalars(); err != nil {
 		return Claims{}, err
 	}
-	c := Claims{Nonce: w.Nonce, Registration: w.Use == useRegistration, ReadingAge: time.Duration(w.ReadingAge) * time.Millisecond}
+	// the nonce is kept for longer than the rest
+	c := Claims{Nonce: bytes.Clone(w.Nonce), Registration: w.Use == useRegistration, ReadingAge: time.Duration(w.ReadingAge) * time.Millisecond}
 	if w.IssuedAt != nil {
 		c.IssuedAt = time.Unix(*w.IssuedAt, 0).UTC()
 	}

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -84,7 +85,7 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	}
 	e.KeyID, e.TPMProof = m.keyID, m.Unprotected[int64(headerTPMProof)]
 	if untagged, ok := m.Unprotected[uint64(headerKCWT)]; ok {
-		e.Credential = append([]byte(sign1Head), untagged...)
+		e.Credential = slices.Concat([]byte(sign1Head), untagged)
 	}
 	if e.Claims, err = decodeClaims(m.Payload); err != nil {
 		return nil, err
@@ -93,7 +94,8 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 }
 
 func decodeClaims(payload []byte) (Claims, error) {
-	if w, isUsual := usualClaims(payload); isUsual {
+	var room claimsRoom
+	if w, isUsual := usualClaims(payload, &room); isUsual {
 		return w.claims()
 	}
 	return decodeUnusualClaims(payload)

@@ -25,7 +25,7 @@ var UsualKinds = []Usual{
 		return m.sign1, err
 	}},
 	{"protected header", anyOf(usualHeader), decoded[protectedHeader]},
-	{"claims", anyOf(usualClaims), decoded[wireClaims]},
+	{"claims", anyOf(func(raw []byte) (wireClaims, bool) { return usualClaims(raw, new(claimsRoom)) }), decoded[wireClaims]},
 	{"credential", anyOf(usualCredential), decoded[wireCredential]},
 }
 

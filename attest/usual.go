@@ -55,16 +55,23 @@ func usualHeader(raw []byte) (h protectedHeader, ok bool) {
 	return h, r.done()
 }
 
+// claimsRoom is where parts of claims go that are of no more use once the claims were looked at.
+type claimsRoom struct {
+	seconds  int64
+	results  [MaxSlots]wireResult
+	observed [MaxSlots]wireObserved
+}
+
 // usualClaims reads the claims of Evidence.
-func usualClaims(payload []byte) (w wireClaims, ok bool) {
+func usualClaims(payload []byte, room *claimsRoom) (w wireClaims, ok bool) {
 	r := &reader{rest: payload}
 	m := r.pairs()
 	if m.has(6) {
-		seconds := r.int()
-		w.IssuedAt = &seconds
+		room.seconds = r.int()
+		w.IssuedAt = &room.seconds
 	}
 	m.want(10)
-	w.Nonce = bytes.Clone(r.bytes()) // it outlives the message
+	w.Nonce = r.bytes()
 	m.want(256)
 	r.fill(w.UEID[:])
 	m.want(265)
@@ -74,11 +81,11 @@ func usualClaims(payload []byte) (w wireClaims, ok bool) {
 	}
 	m.want(274)
 	r.array(1)
-	w.MeasRes[0] = r.measured()
+	w.MeasRes[0] = r.measured(room)
 	m.want(275)
 	w.Use = r.unsigned()
 	m.want(-70001)
-	w.Observed = make([]wireObserved, r.count(majorArray))
+	w.Observed = room.observed[:r.atMost(MaxSlots, majorArray)]
 	for i := range w.Observed {
 		w.Observed[i] = r.observed()
 	}
@@ -109,9 +116,9 @@ func (r *reader) submods() map[string]wireSubmod {
 	return submods
 }
 
-func (r *reader) measured() wireSystem {
+func (r *reader) measured(room *claimsRoom) wireSystem {
 	r.array(2)
-	s := wireSystem{Name: r.constant(measuredModem), Results: make([]wireResult, r.count(majorArray))}
+	s := wireSystem{Name: r.constant(measuredModem), Results: room.results[:r.atMost(MaxSlots, majorArray)]}
 	for i := range s.Results {
 		r.array(2)
 		s.Results[i] = wireResult{Name: r.constant(slotName(1 + i)), Result: Measurement(r.small())}
