@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -84,7 +85,7 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	}
 	e.KeyID, e.TPMProof = m.keyID, m.Unprotected[int64(headerTPMProof)]
 	if untagged, ok := m.Unprotected[uint64(headerKCWT)]; ok {
-		e.Credential = append([]byte(sign1Head), untagged...)
+		e.Credential = slices.Concat([]byte(sign1Head), untagged)
 	}
 	if e.Claims, err = decodeClaims(m.Payload); err != nil {
 		return nil, err
@@ -92,10 +93,17 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	return e, nil
 }
 
-// decodeClaims looks at the profile first: claims of another profile are unexpected, not wrong.
 func decodeClaims(payload []byte) (Claims, error) {
 	var room claimsRoom
-	w := room.claims()
+	if w, isUsual := usualClaims(payload, &room); isUsual {
+		return w.claims()
+	}
+	return decodeUnusualClaims(payload)
+}
+
+// decodeUnusualClaims looks at the profile first: claims of another profile are unexpected, not wrong.
+func decodeUnusualClaims(payload []byte) (Claims, error) {
+	w := new(wireClaims)
 	if err := decodeStrict("claims", decMode, payload, w); err != nil {
 		var profile struct {
 			Profile string `cbor:"265,keyasint"`

@@ -61,6 +61,14 @@ func (k coseKey) encode() []byte {
 	return appendBytes(append(appendBytes(b, k.X), y), k.Y)
 }
 
+// thumbprint is that of RFC 9679, by SHA-256.
+func (k coseKey) thumbprint() [32]byte { return sha256.Sum256(k.encode()) }
+
+func (k coseKey) id() KeyID {
+	t := k.thumbprint()
+	return KeyID(t[:len(KeyID{})])
+}
+
 // publicKey returns the key if it is a point on P-256, the only curve of device keys.
 func (k coseKey) publicKey() (*ecdsa.PublicKey, error) {
 	const size = 32
@@ -80,7 +88,7 @@ func Thumbprint(key *ecdsa.PublicKey) [32]byte {
 	if err != nil {
 		return [32]byte{}
 	}
-	return sha256.Sum256(k.encode())
+	return k.thumbprint()
 }
 
 // KeyIDOf returns the kid of a key.

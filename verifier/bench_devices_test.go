@@ -52,11 +52,12 @@ func BenchmarkAppraiseAmong(b *testing.B) {
 func newCrowd(b *testing.B, devices int) *crowd {
 	s := newBench(b, false, false)
 	memory := store.NewMemory()
-	fill(b, memory, devices-1, s.credential)
+	d := &s.devices[0]
+	fill(b, memory, devices-1, d.credential)
 	v, err := verifier.New(verifier.Config{Store: memory, Nonces: s.nonces, Trust: s.trust})
 	must(b, err)
 	c := &crowd{verifier: v, bench: s, nonces: countingReader{n: uint64(devices)}}
-	s.judge(b, v, s.token(c.nonce(b), s.credential, 0))
+	s.judge(b, v, s.token(b, d, c.nonce(b), d.credential, 0))
 	return c
 }
 
@@ -69,7 +70,7 @@ func (c *crowd) nonce(b *testing.B) attest.Nonce {
 func (c *crowd) sign(b *testing.B) {
 	c.tokens = c.tokens[:0]
 	for range benchTokens {
-		c.tokens = append(c.tokens, c.bench.token(c.nonce(b), nil, 0))
+		c.tokens = append(c.tokens, c.bench.token(b, &c.bench.devices[0], c.nonce(b), nil, 0))
 	}
 }
 

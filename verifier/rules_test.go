@@ -195,11 +195,13 @@ func TestASlotThatLiesIsNotUnendorsed(t *testing.T) {
 	}
 }
 
-// TestRule3AnEIRPermitsNoIMEIAlone: without a subscriber, good evidence is tracked.
+// TestRule3AnEIRPermitsNoIMEIAlone: without a subscriber, good evidence is tracked. Another front, which names none to judge a device, is
+// answered as it asks.
 func TestRule3AnEIRPermitsNoIMEIAlone(t *testing.T) {
 	for front, want := range map[verifier.Front]map[subscriber]attest.FrontAnswer{
 		verifier.Front5GEIR: {"": {SIP: 200, EIR: "GREYLISTED", S13: 2}, alice: attest.AnswerPermit},
 		verifier.FrontS13:   {"": {SIP: 200, EIR: "GREYLISTED", S13: 2}, alice: attest.AnswerPermit},
+		verifier.FrontHTTP:  {"": attest.AnswerPermit},
 	} {
 		for who, answer := range want {
 			s := newScene(t, enforced())
