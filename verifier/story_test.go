@@ -12,7 +12,7 @@ import (
 	"imei-attest/verifier"
 )
 
-// storyTable is the environment variable that names the file for the tables of stories, as .ci/peer-table prints it.
+// storyTable is the environment variable that names the file for the tables, as .ci/peer-table prints it.
 const storyTable = "IMEI_ATTEST_STORY_TABLE"
 
 // story is something that happens to phones, step by step, before one verifier. Its row tells the last answer.
@@ -56,10 +56,23 @@ func TestStories(t *testing.T) {
 		fmt.Fprintf(&text, "\n%s, before the verifier: %d stories\n", table.name, len(table.stories))
 		align(&text, rows)
 	}
-	if name := os.Getenv(storyTable); name != "" {
-		if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
-			t.Error(err)
-		}
+	tell(t, text.String())
+}
+
+// tell adds to what is printed when all tests have ended.
+func tell(t *testing.T, text string) {
+	t.Helper()
+	name := os.Getenv(storyTable)
+	if name == "" {
+		return
+	}
+	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteString(text); err != nil {
+		t.Error(err)
 	}
 }
 
