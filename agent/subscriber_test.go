@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"imei-attest/agent"
@@ -52,6 +53,24 @@ func TestEachSlotNamesItsOwnSubscriber(t *testing.T) {
 	}
 }
 
+// transcript is what an emulator writes down while somebody reads it.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *transcript) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // TestTheSIMIsReadOnlyWhereItIsNamed drives the real reader over the emulator.
 func TestTheSIMIsReadOnlyWhereItIsNamed(t *testing.T) {
 	for _, c := range []struct {
@@ -67,7 +86,7 @@ func TestTheSIMIsReadOnlyWhereItIsNamed(t *testing.T) {
 		{"not asked for", modemtest.Config{}, agent.Request{}, false, false},
 		{"in-band", modemtest.Config{}, agent.Request{InBand: true, Registration: true}, false, false},
 	} {
-		var said bytes.Buffer
+		var said transcript
 		c.config.IMEI, c.config.Transcript = attesttest.IMEI1, &said
 		emulator, err := modemtest.New(c.config)
 		if err != nil {

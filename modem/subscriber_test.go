@@ -1,10 +1,10 @@
 package modem_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +18,24 @@ const (
 	secondIMSI = "001010000000029"
 )
 
+// transcript is what an emulator writes down while somebody reads it.
+type transcript struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (s *transcript) Write(b []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.Write(b)
+}
+
+func (s *transcript) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.text.String()
+}
+
 // readWithCards reads the subscribers too, and returns what was sent to the modem.
 func readWithCards(t testing.TB, config modemtest.Config, profiles string) (modem.Reading, string) {
 	t.Helper()
@@ -28,7 +46,7 @@ func readWithCards(t testing.TB, config modemtest.Config, profiles string) (mode
 			t.Fatal(err)
 		}
 	}
-	var said bytes.Buffer
+	var said transcript
 	config.Transcript = &said
 	port := newEmulator(t, config).Pipe()
 	defer port.Close()
@@ -150,7 +168,7 @@ func TestTheCardIsAskedForOnlyWhereItsSlotIsKnown(t *testing.T) {
 			})
 		})
 	}
-	var said bytes.Buffer
+	var said transcript
 	read(t, modemtest.Config{Transcript: &said})
 	if !strings.Contains(said.String(), "AT+CGSN=1") || strings.Contains(said.String(), "CIMI") {
 		t.Error("a plain Read asks for the subscriber")

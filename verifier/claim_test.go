@@ -63,3 +63,35 @@ func TestAClaimThatTheNetworkSawIsNotKept(t *testing.T) {
 		t.Errorf("kept: %+v, %v", c, err)
 	}
 }
+
+// TestWhatWasToldByAClaimEndsWithIt: the same question, asked before and after, gets another answer at once.
+func TestWhatWasToldByAClaimEndsWithIt(t *testing.T) {
+	for name, change := range map[string]func(*scene, *phone){
+		"another SIM is named":         func(_ *scene, p *phone) { p.with(aliceNew).attests() },
+		"another subscriber attests":   func(_ *scene, p *phone) { p.registers(bob) },
+		"the device is convicted":      func(_ *scene, p *phone) { p.claims = nil; p.tells(says(stranger)).attests() },
+		"the IMEI goes to a new board": func(s *scene, _ *phone) { s.another("new board", serial(2)).attests() },
+		"the key is revoked": func(s *scene, p *phone) {
+			s.revokes(func(r *verifier.Revocations) {
+				r.DeviceKeys = map[attest.KeyID]bool{attest.KeyIDOf(&p.key.PublicKey): true}
+			})
+		},
+		"a day goes by": func(s *scene, _ *phone) { s.passes(24*time.Hour + time.Second) },
+	} {
+		s := newScene(t, verifier.ObservePolicy())
+		p := s.phone().with(alice)
+		p.attests()
+		for range 2 {
+			s.present(nil, p.eir(alice))
+			if got := summary(s.last().Result); got != device+askedReg {
+				t.Errorf("%s, before: %s", name, got)
+			}
+		}
+		s.passes(time.Second)
+		change(s, p)
+		s.present(nil, p.eir(alice))
+		if got := summary(s.last().Result); got != missing && got != missing+" duplicate-subscriber" {
+			t.Errorf("%s, after: %s, want %s", name, got, missing)
+		}
+	}
+}

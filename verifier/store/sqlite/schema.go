@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -154,6 +155,8 @@ func versionOf(ctx context.Context, q querier) (version int, err error) {
 	return version, nil
 }
 
+var errOlder = errors.New("it is of an older version: start the server once, which brings it to version")
+
 // checkReadable refuses a store that this program would misread.
 func (s *Store) checkReadable(ctx context.Context) error {
 	var there bool
@@ -163,7 +166,7 @@ func (s *Store) checkReadable(ctx context.Context) error {
 	}
 	version, err := versionOf(ctx, s.db)
 	if err == nil && version < len(migrations) {
-		err = fmt.Errorf("store: it is of an older version, %d: start the server once, which brings it to version %d", version, len(migrations))
+		err = fmt.Errorf("store: version %d: %w %d", version, errOlder, len(migrations))
 	}
 	return err
 }

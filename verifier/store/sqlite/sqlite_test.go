@@ -298,7 +298,7 @@ func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 	change(t, c.Path, `DROP TABLE claims`, `DELETE FROM migrations WHERE version = 2`)
 	reader := c
 	reader.ReadOnly = true
-	if _, err := sqlite.Open(ctx, reader); err == nil || !strings.Contains(err.Error(), "older version, 1: start the server once") {
+	if _, err := sqlite.Open(ctx, reader); err == nil || !strings.Contains(err.Error(), "version 1: it is of an older version: start the server once") {
 		t.Errorf("read-only: %v", err)
 	}
 	s = open(t, c)
@@ -312,6 +312,41 @@ func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 	commit(t, s, decision(2))
 	if got, want := know(t, s).Claims, claimsOf(decision(2)); !reflect.DeepEqual(got, want) {
 		t.Errorf("a claim after it: %+v, want %+v", got, want)
+	}
+}
+
+// TestABackupOfVersion1IsRestored, and looked into like any other.
+func TestABackupOfVersion1IsRestored(t *testing.T) {
+	c := config(t)
+	s := open(t, c)
+	commit(t, s, decision(1))
+	want := know(t, s)
+	want.Claims = [2]verifier.Claimed{}
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	change(t, backup, `DROP TABLE claims`, `DELETE FROM migrations WHERE version = 2`)
+	damaged := filepath.Join(t.TempDir(), "damaged.db")
+	content, err := os.ReadFile(backup)
+	if err == nil {
+		err = os.WriteFile(damaged, content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, damaged, `UPDATE credentials SET generation = generation + 1`)
+	now := attesttest.Now.Add(time.Second)
+	if err := sqlite.Restore(ctx, c, damaged, true, now); !errors.Is(err, sqlite.ErrBackup) {
+		t.Errorf("a damaged one: %v", err)
+	}
+	if err := sqlite.Restore(ctx, c, backup, true, now); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, c)
+	if got := know(t, s); !reflect.DeepEqual(got, want) {
+		t.Errorf("restored: %+v, want %+v", got, want)
 	}
 }
 
