@@ -134,9 +134,12 @@ func (s *scanner) value() (string, error) {
 	if strings.HasPrefix(s.rest, `"`) {
 		return s.quoted()
 	}
-	value := trimRight(s.until(`;,"`))
-	if value == "" || strings.HasPrefix(s.rest, `"`) {
+	value := strings.TrimRight(s.until(`;,"`), " \t")
+	switch {
+	case value == "" || strings.HasPrefix(s.rest, `"`):
 		return "", s.fault("a parameter has no value, or a quote in the midst of it")
+	case value[0] == '\'':
+		return "", s.fault("a parameter begins with a single quote, which some readers take for a quoted string")
 	}
 	return value, nil
 }

@@ -188,6 +188,7 @@ func TestParseRegisterRefuses(t *testing.T) {
 		"an instance twice":              {mandatory + "Contact: <sip:a@h>;+sip.instance=\"<a>\";+SIP.instance=\"<b>\"\r\n\r\n", "Contact"},
 		"an instance that does not end":  {mandatory + "Contact: <sip:a@h>;+sip.instance=\"<a>\r\n\r\n", "Contact"},
 		"an escape that ends the value":  {mandatory + "Contact: <sip:a@h>;+sip.instance=\"<a>\\\r\n\r\n", "Contact"},
+		"an instance in single quotes":   {mandatory + "Contact: <sip:a@h>;+sip.instance='<a>'\r\n\r\n", "Contact"},
 		"a quote within an instance":     {mandatory + "Contact: <sip:a@h>;+sip.instance=a\"b\r\n\r\n", "Contact"},
 		"text after an instance":         {mandatory + "Contact: <sip:a@h>;+sip.instance=\"<a>\"b\r\n\r\n", "Contact"},
 		"a long instance":                {mandatory + "Contact: <sip:a@h>;+sip.instance=\"" + strings.Repeat("a", 513) + "\"\r\n\r\n", "Contact"},
