@@ -30,8 +30,9 @@ type Memory struct {
 	sightings map[imei.IMEI][]verifier.Sighting
 	days      map[month]map[verifier.Pseudonym]uint32 // by subscriber
 	names     *verifier.Pseudonyms
-	records   []*verifier.Record    // the oldest first
-	recorded  []verifier.DecisionID // of the records
+	records   []*verifier.Record                         // the oldest first
+	recorded  []verifier.DecisionID                      // of the records
+	latest    map[verifier.Pseudonym]verifier.DecisionID // by public identity
 }
 
 // month is a month of an IMEI.
@@ -70,6 +71,7 @@ func NewMemory() *Memory {
 		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), claims: make(map[imei.IMEI]verifier.Claimed), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
+		latest: make(map[verifier.Pseudonym]verifier.DecisionID),
 	}
 }
 
@@ -143,11 +145,24 @@ func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) 
 func (m *Memory) Record(_ context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
+	r, found := m.find(id)
+	return r, found, nil
+}
+
+func (m *Memory) find(id verifier.DecisionID) (*verifier.Record, bool) {
 	i := slices.Index(m.recorded, id)
 	if i < 0 {
-		return nil, false, nil
+		return nil, false
 	}
-	return m.records[i], true, nil
+	return m.records[i], true
+}
+
+// Latest implements verifier.Store.
+func (m *Memory) Latest(_ context.Context, public verifier.Alias) (*verifier.Record, bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, found := m.find(m.latest[public.Current])
+	return r, found, nil
 }
 
 // Records implements verifier.Store.
@@ -182,10 +197,18 @@ func (m *Memory) record(r *verifier.Record) {
 		return
 	}
 	if len(m.records) == keptRecords {
+		for _, gone := range m.records[:keptRecords/2] {
+			if m.latest[gone.Public] == gone.Verdict.ID {
+				delete(m.latest, gone.Public)
+			}
+		}
 		m.records = slices.Clone(m.records[keptRecords/2:])
 		m.recorded = slices.Clone(m.recorded[keptRecords/2:])
 	}
 	m.records, m.recorded = append(m.records, r), append(m.recorded, r.Verdict.ID)
+	if r.Public != (verifier.Pseudonym{}) {
+		m.latest[r.Public] = r.Verdict.ID
+	}
 }
 
 // mark enters a sighting in the days of its month.

@@ -105,6 +105,8 @@ CREATE TABLE claims (         -- the last answer to a device that named the subs
 	subkey     INTEGER NOT NULL, -- that the name is sealed under
 	sealed     BLOB NOT NULL
 ) WITHOUT ROWID;
+ALTER TABLE records ADD COLUMN public BLOB; -- the public identity that an S-CSCF registered; NULL of none
+CREATE INDEX records_public ON records (public, at) WHERE public IS NOT NULL;
 `}
 
 // migrate brings the store to this program's version, each step in a transaction.

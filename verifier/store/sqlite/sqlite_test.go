@@ -288,6 +288,9 @@ func TestAStoreOfANewerProgramIsRefused(t *testing.T) {
 	}
 }
 
+// toVersion1 undoes what version 2 added.
+var toVersion1 = []string{`DROP TABLE claims`, `DROP INDEX records_public`, `ALTER TABLE records DROP COLUMN public`, `DELETE FROM migrations WHERE version = 2`}
+
 // TestAStoreOfVersion1IsBroughtToThisOne with all that is in it; who only reads is told who does that.
 func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 	c := config(t)
@@ -295,7 +298,7 @@ func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 	commit(t, s, decision(1))
 	want := know(t, s)
 	closeStore(t, s)
-	change(t, c.Path, `DROP TABLE claims`, `DELETE FROM migrations WHERE version = 2`)
+	change(t, c.Path, toVersion1...)
 	reader := c
 	reader.ReadOnly = true
 	if _, err := sqlite.Open(ctx, reader); err == nil || !strings.Contains(err.Error(), "version 1: it is of an older version: start the server once") {
@@ -309,7 +312,12 @@ func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 	if stats, err := s.Stats(ctx); err != nil || stats.Version != 2 {
 		t.Errorf("%+v, %v; want version 2", stats, err)
 	}
-	commit(t, s, decision(2))
+	d := decision(2)
+	d.Record.Public = verifier.Pseudonym{1}
+	commit(t, s, d)
+	if got, found, err := s.Latest(ctx, verifier.Alias{Current: d.Record.Public}); err != nil || !found || !reflect.DeepEqual(got, d.Record) {
+		t.Errorf("Latest: %+v, %v, %v", got, found, err)
+	}
 	if got, want := know(t, s).Claims, claimsOf(decision(2)); !reflect.DeepEqual(got, want) {
 		t.Errorf("a claim after it: %+v, want %+v", got, want)
 	}
@@ -327,7 +335,7 @@ func TestABackupOfVersion1IsRestored(t *testing.T) {
 		t.Fatal(err)
 	}
 	closeStore(t, s)
-	change(t, backup, `DROP TABLE claims`, `DELETE FROM migrations WHERE version = 2`)
+	change(t, backup, toVersion1...)
 	damaged := filepath.Join(t.TempDir(), "damaged.db")
 	content, err := os.ReadFile(backup)
 	if err == nil {
