@@ -128,15 +128,15 @@ func (u *UE) register(ctx context.Context, what string, c *Challenge, expires in
 	u.cseq++
 	u.observe.See("UE", "P-CSCF", "REGISTER, "+what, u.details(c, expires, with)...)
 	u.observe.See("P-CSCF", u.Next, "the same, with Path and integrity-protected="+c.protected())
-	response, err := u.line.exchange(ctx, u.message(c, expires, with))
+	response, err := u.line.exchange(ctx, u.Message(c, expires, with))
 	if err == nil {
 		u.observe.See("P-CSCF", "UE", response.Status(), response.details()...)
 	}
 	return response, err
 }
 
-// message is the REGISTER with the CSeq of the last one, as the P-CSCF hands it on: Path, the P-headers and integrity-protected are its own.
-func (u *UE) message(c *Challenge, expires int, with Body) []byte {
+// Message is the REGISTER with the CSeq of the last one, as the P-CSCF hands it on: Path, the P-headers and integrity-protected are its own.
+func (u *UE) Message(c *Challenge, expires int, with Body) []byte {
 	instance := ""
 	if u.InstanceID != "" {
 		instance = fmt.Sprintf(`;+sip.instance="%s"`, u.InstanceID)
