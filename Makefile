@@ -63,7 +63,7 @@ demo: build ## a device proves its IMEI to a verifier, and the lies are caught
 
 # The peers may have changed where no source has: their tests are never served from the cache.
 .PHONY: test
-test: toolchain ## all tests, after installing the programs they are tried against; ends with the verifier's stories and a table of these programs
+test: toolchain ## all tests, after installing the programs they are tried against; ends with the verifier's stories, odd SIP messages, and a table of these programs
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
 	GO=$(GO) .ci/peer-table .ci/test -count=1 -timeout 15m
 

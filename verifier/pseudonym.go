@@ -88,6 +88,7 @@ const (
 	ofSubscriber   = 's'
 	ofPresentation = 'p'
 	ofCall         = 'c'
+	ofPublic       = 'u'
 )
 
 // Device is the pseudonym of an IMEI; zero of none.
@@ -112,6 +113,14 @@ func (p *Pseudonyms) Call(id string) Alias {
 		return Alias{}
 	}
 	return p.subscribers.of(ofCall, nil, id)
+}
+
+// Public is the pseudonym of a public identity, whichever way its URI is written; zero of none.
+func (p *Pseudonyms) Public(impu string) Alias {
+	if impu == "" {
+		return Alias{}
+	}
+	return p.subscribers.of(ofPublic, nil, normalPublic(impu))
 }
 
 // Presentation is the same for two presentations of one nonce if and only if [Presentation.Same] holds.

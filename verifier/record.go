@@ -77,6 +77,8 @@ type Record struct {
 	Excepted   bool      `json:"excepted,omitempty" cbor:"9,keyasint,omitempty"`
 	// Binding is the pseudonym of the registration's Call-ID: all requests of one binding have the same (RFC 3261 section 10.2).
 	Binding Pseudonym `json:"binding,omitzero" cbor:"10,keyasint,omitzero"`
+	// Public is the pseudonym of the public identity that an S-CSCF registered, by which [Verifier.Latest] finds the decision.
+	Public Pseudonym `json:"public_identity,omitzero" cbor:"11,keyasint,omitzero"`
 }
 
 // record is the decision on a judgement.
@@ -90,8 +92,11 @@ func (v *Verifier) record(q *question, p *Policy, a *appraisal) (*Record, error)
 	r.Excepted = p.excepts(q)
 	r.Device = v.pseudonyms.Device(q.device()).Current
 	r.Subscriber = v.pseudonyms.Subscriber(q.in.Registration.Subscriber()).Current
-	if q.in.Registration != nil {
-		r.Binding = v.pseudonyms.Call(q.in.Registration.CallID).Current
+	if shown := q.in.Registration; shown != nil {
+		r.Binding = v.pseudonyms.Call(shown.CallID).Current
+		if shown.Front == FrontSIP { // who asks before he registers may show whomever
+			r.Public = v.pseudonyms.Public(shown.IMPU).Current
+		}
 	}
 	return r, nil
 }

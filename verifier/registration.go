@@ -70,6 +70,23 @@ func (r *Registration) Subscriber() string {
 // NormalSubscriber is the name by which [Registration.Subscriber] has an IMPI or a SUPI that is given alone.
 func NormalSubscriber(identity string) string { return cmp.Or(imsiOf(identity), identity) }
 
+// normalPublic is a public identity without what does not tell it from others: parameters, header fields, the case of scheme and host, and the
+// visual separators of a telephone number (TS 23.003 clause 13.4, RFC 3261 section 19.1.4, RFC 3966 section 4).
+func normalPublic(impu string) string {
+	uri, _, _ := strings.Cut(impu, "?")
+	scheme, rest, _ := strings.Cut(uri, ":")
+	user, host, hasHost := strings.Cut(rest, "@")
+	if !hasHost {
+		user, _, _ = strings.Cut(user, ";")
+		if scheme = strings.ToLower(scheme); scheme == "tel" {
+			user = strings.NewReplacer("-", "", ".", "", "(", "", ")", "").Replace(user)
+		}
+		return scheme + ":" + user
+	}
+	host, _, _ = strings.Cut(host, ";")
+	return strings.ToLower(scheme) + ":" + user + "@" + strings.ToLower(host)
+}
+
 // isInitial: a registration is one unless the network says otherwise, because a re-registration may rest on less.
 func (r *Registration) isInitial() bool { return r.Initial == nil || *r.Initial }
 

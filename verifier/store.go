@@ -29,6 +29,8 @@ type Store interface {
 	Days(ctx context.Context, id imei.IMEI, year int, month time.Month) (map[Pseudonym]uint32, error)
 	// Record returns a recorded decision.
 	Record(ctx context.Context, id DecisionID) (*Record, bool, error)
+	// Latest returns the latest recorded decision on a public identity, which is not zero.
+	Latest(ctx context.Context, public Alias) (*Record, bool, error)
 	// Records gives the recorded decisions since a time, the oldest first, until it is told to stop.
 	Records(ctx context.Context, since time.Time, yield func(*Record) bool) error
 	// Commit records a decision in one durable step, unless its nonce was used or may have been, or else what it was judged by is

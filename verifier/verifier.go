@@ -173,6 +173,11 @@ func (v *Verifier) Record(ctx context.Context, id DecisionID) (*Record, bool, er
 	return v.store.Record(ctx, id)
 }
 
+// Latest returns the latest decision on a public identity that an S-CSCF registered.
+func (v *Verifier) Latest(ctx context.Context, impu string) (*Record, bool, error) {
+	return v.store.Latest(ctx, v.pseudonyms.Public(impu))
+}
+
 // Records gives the recorded decisions since a time, the oldest first, until yield returns false.
 func (v *Verifier) Records(ctx context.Context, since time.Time, yield func(*Record) bool) error {
 	return v.store.Records(ctx, since, yield)

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"net/url"
 	"time"
 
 	"imei-attest/attest"
@@ -104,6 +105,29 @@ func (a *api) result(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusNotFound, noResult)
 	case !a.Now().Before(record.Verdict.ValidUntil):
 		refuse(w, http.StatusGone, "the result ran out at %s: ask again", record.Verdict.ValidUntil.Format(time.RFC3339))
+	default:
+		a.tell(w, form, record.Verdict)
+	}
+}
+
+// latest tells the latest decision on a public identity that an S-CSCF registered, also when its result has run out: the registration lasts
+// longer than a result.
+func (a *api) latest(w http.ResponseWriter, r *http.Request) {
+	form, ok := negotiateAnswer(w, r)
+	if !ok {
+		return
+	}
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if given := query["impu"]; err != nil || len(query) != 1 || len(given) != 1 || given[0] == "" || len(given[0]) > maxTextBytes {
+		refuse(w, http.StatusBadRequest, "the query is not one impu=URI of at most %d bytes: escape what is in the URI", maxTextBytes)
+		return
+	}
+	record, found, err := a.Verifier.Latest(r.Context(), query.Get("impu"))
+	switch {
+	case err != nil:
+		a.unavailable(r.Context(), w, "reading a result", err)
+	case !found:
+		refuse(w, http.StatusNotFound, "no S-CSCF told of a registration of this public identity, or not lately")
 	default:
 		a.tell(w, form, record.Verdict)
 	}

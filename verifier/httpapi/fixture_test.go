@@ -37,12 +37,13 @@ type server struct {
 
 	endorsements string // of the interface for manufacturers
 
-	handler http.Handler
-	log     *bytes.Buffer
-	store   *brokenStore
-	random  *brokenReader
-	now     time.Time
-	client  func() httpapi.Client // who asks
+	handler  http.Handler
+	verifier *verifier.Verifier
+	log      *bytes.Buffer
+	store    *brokenStore
+	random   *brokenReader
+	now      time.Time
+	client   func() httpapi.Client // who asks
 }
 
 func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
@@ -84,7 +85,7 @@ func (s *server) start() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	s.handler = handler
+	s.handler, s.verifier = handler, v
 	s.url = s.listen(handler)
 	s.endorsements = s.listen(httpapi.NewEndorsements(new(taker), s.identify, slog.New(slog.DiscardHandler)))
 	s.admin = s.listen(httpapi.NewAdmin(v, s.identify, slog.New(slog.DiscardHandler)))
@@ -139,6 +140,11 @@ func (s *brokenStore) Commit(ctx context.Context, d verifier.Decision) (verifier
 
 func (s *brokenStore) Record(ctx context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
 	r, found, err := s.Memory.Record(ctx, id)
+	return r, found, errors.Join(err, s.err())
+}
+
+func (s *brokenStore) Latest(ctx context.Context, public verifier.Alias) (*verifier.Record, bool, error) {
+	r, found, err := s.Memory.Latest(ctx, public)
 	return r, found, errors.Join(err, s.err())
 }
 

@@ -51,6 +51,7 @@ func New(c Config) (http.Handler, error) {
 	d.handle(RoleDevice, "DELETE /challenge-response/v1/session/{id}", a.deleteSession)
 	d.handle(RoleNetwork, "POST /v1/appraise", a.appraise)
 	d.handle(RoleNetwork, "POST /v1/registrations/check", a.checkRegistration)
+	d.handle(RoleNetwork, "GET /v1/results", a.latest)
 	d.handle(RoleNetwork, "GET /v1/results/{id}", a.result)
 	return bounded(d, maxBodyBytes), nil
 }

@@ -249,6 +249,7 @@ func TestOurFailuresDecideNothing(t *testing.T) {
 			"opening":    s.do("POST", newSession, nil),
 			"checking":   s.check(`{"registration":{"imei":"490154203237518"}}`),
 			"asking":     s.do("GET", "/v1/results/019ca945-0a00-7d9c-b2cb-84d42dae6fa3", nil),
+			"looking up": s.do("GET", "/v1/results?impu=sip:alice@ims.example", nil),
 			"explaining": s.do("GET", "/admin/v1/decisions/019ca945-0a00-7d9c-b2cb-84d42dae6fa3", nil),
 			"choosing":   s.choose("AAAAAAAAAAA"),
 		}

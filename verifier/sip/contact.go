@@ -48,7 +48,7 @@ func (r *Register) readContacts(f fields) error {
 
 // contacts reads all values of Contact; all reports an asterisk.
 func (f fields) contacts(expires *int) (contacts []contact, all bool, err error) {
-	for _, value := range f.values("Contact") {
+	for value := range f.values("Contact") {
 		s := scanner{"Contact", value}
 		for more := true; more; more = s.take(',') {
 			if !all && s.take('*') {
@@ -75,24 +75,23 @@ func (c *contact) read(s *scanner) (err error) {
 	if c.uri, err = s.address(); err != nil {
 		return err
 	}
-	seen := make(map[string]bool)
+	instances, lifetimes := 0, 0
 	return s.params(';', func(name, value string) error {
 		switch name {
 		case "+sip.instance":
 			c.instance = value
+			instances++
 		case "expires":
+			lifetimes++
 			n, ok := number(value, math.MaxUint32)
 			if !ok {
 				return s.fault("expires is no whole number below 2^32")
 			}
 			c.expires = &n
-		default:
-			return nil
 		}
-		if seen[name] {
-			return s.fault("the parameter " + name + " stands twice")
+		if instances > 1 || lifetimes > 1 {
+			return s.fault("+sip.instance or expires stands twice")
 		}
-		seen[name] = true
 		return nil
 	})
 }

@@ -8,7 +8,7 @@ import (
 // credentials reads Authorization. Schemes other than Digest are not for us; two of Digest would be two subscribers.
 func (f fields) credentials() (c Credentials, err error) {
 	found := false
-	for _, value := range f.values("Authorization") {
+	for value := range f.values("Authorization") {
 		s := scanner{"Authorization", value}
 		if !strings.EqualFold(s.token(), "Digest") {
 			continue
@@ -29,18 +29,20 @@ func (c *Credentials) read(s *scanner) error {
 		return s.fault("nothing follows the scheme")
 	}
 	s.rest = "," + s.rest // so that a separator stands before each
-	seen := make(map[string]bool)
+	var seen uint
 	err := s.params(',', func(name, value string) error {
-		if into := c.param(name); into != nil {
-			*into = value
-		}
-		switch {
-		case seen[name]:
+		number, into := c.param(name)
+		switch bit := uint(1) << number; {
+		case into == nil:
+			return nil
+		case seen&bit != 0:
 			return s.fault("a parameter stands twice")
 		case !utf8.ValidString(value):
 			return s.fault("a parameter is not UTF-8")
+		default:
+			seen |= bit
 		}
-		seen[name] = true
+		*into = value
 		return nil
 	})
 	if err == nil && s.rest != "" {
@@ -49,16 +51,17 @@ func (c *Credentials) read(s *scanner) error {
 	return err
 }
 
-func (c *Credentials) param(name string) *string {
+// param numbers the parameters that are read.
+func (c *Credentials) param(name string) (number int, into *string) {
 	switch name {
 	case "username":
-		return &c.IMPI
+		return 0, &c.IMPI
 	case "nonce":
-		return &c.Nonce
+		return 1, &c.Nonce
 	case "algorithm":
-		return &c.Algorithm
+		return 2, &c.Algorithm
 	case "integrity-protected":
-		return &c.IntegrityProtected
+		return 3, &c.IntegrityProtected
 	}
-	return nil
+	return 0, nil
 }

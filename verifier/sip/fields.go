@@ -2,6 +2,8 @@ package sip
 
 import (
 	"bytes"
+	"cmp"
+	"iter"
 	"math"
 	"strconv"
 	"strings"
@@ -39,7 +41,8 @@ func split(where string, raw []byte) (head string, body []byte, err error) {
 
 // readFields reads the lines of a header.
 func readFields(head string) (fields, error) {
-	var f fields
+	const usual = 24
+	f := make(fields, 0, usual)
 	for n := 0; head != ""; n++ {
 		var line string
 		line, head, _ = strings.Cut(head, "\r\n")
@@ -57,8 +60,8 @@ func readFields(head string) (fields, error) {
 		case !found || !isToken(name):
 			return nil, &Error{"header", "a line is no header field"}
 		}
-		if long, is := compact[strings.ToLower(name)]; is {
-			name = long
+		if len(name) == 1 {
+			name = cmp.Or(compact[strings.ToLower(name)], name)
 		}
 		f = append(f, field{name, trim(value)})
 	}
@@ -67,27 +70,36 @@ func readFields(head string) (fields, error) {
 
 func trim(s string) string { return strings.Trim(s, " \t") }
 
-func (f fields) values(name string) (values []string) {
-	for i := range f {
-		if strings.EqualFold(f[i].name, name) {
-			values = append(values, f[i].value)
+// values gives those of a header field.
+func (f fields) values(name string) iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for i := range f {
+			if len(f[i].name) == len(name) && strings.EqualFold(f[i].name, name) && !yield(f[i].value) {
+				return
+			}
 		}
 	}
-	return values
+}
+
+func (f fields) has(name string) bool {
+	for range f.values(name) {
+		return true
+	}
+	return false
 }
 
 // one returns the value of a header field that may stand once.
 func (f fields) one(name string) (value string, found bool, err error) {
-	values := f.values(name)
-	switch {
-	case len(values) == 0:
-		return "", false, nil
-	case len(values) > 1:
-		return "", false, &Error{name, "the header field stands twice"}
-	case !utf8.ValidString(values[0]):
+	for value = range f.values(name) {
+		if found {
+			return "", false, &Error{name, "the header field stands twice"}
+		}
+		found = true
+	}
+	if !utf8.ValidString(value) {
 		return "", false, &Error{name, "it is not UTF-8"}
 	}
-	return values[0], true, nil
+	return value, found, nil
 }
 
 // party is the URI of To or From.

@@ -58,6 +58,11 @@ func isTokenByte(c byte) bool {
 
 // quoted takes a quoted string and returns what it says.
 func (s *scanner) quoted() (string, error) {
+	if end := strings.IndexAny(s.rest[1:], `"\`) + 1; end > 0 && s.rest[end] == '"' { // nothing is escaped
+		text := s.rest[1:end]
+		s.rest = s.rest[end+1:]
+		return text, nil
+	}
 	var text strings.Builder
 	for i := 1; i < len(s.rest); i++ {
 		switch c := s.rest[i]; c {

@@ -105,7 +105,7 @@ const methodRegister = "REGISTER"
 
 func (r *Register) readHeader(f fields) error {
 	for _, name := range []string{"To", "From", "Call-ID", "CSeq", "Via"} {
-		if len(f.values(name)) == 0 {
+		if !f.has(name) {
 			return &Error{name, "the header field is missing"}
 		}
 	}

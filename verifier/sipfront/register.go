@@ -38,8 +38,8 @@ func (s *Server) register(ctx context.Context, request *sipgo.Request) reply {
 	r := n.reply(&verdict, failed != nil)
 	r.original = n.original
 	if r.code == sipgo.StatusOK {
-		for _, h := range request.GetHeaders("expires") { // TS 24.229 clause 5.7.1.1
-			r.header = append(r.header, sipgo.NewHeader("Expires", h.Value()))
+		for _, value := range valuesOf(request)("Expires") { // TS 24.229 clause 5.7.1.1
+			r.header = append(r.header, sipgo.NewHeader("Expires", value))
 		}
 	}
 	if failed != nil {
@@ -112,11 +112,9 @@ var shortNames = map[string]string{"To": "t", "Content-Type": "c", "Content-Enco
 
 func valuesOf(request *sipgo.Request) sip.Header {
 	return func(name string) (values []string) {
-		for _, h := range request.GetHeaders(name) {
-			values = append(values, h.Value())
-		}
-		if short := shortNames[name]; short != "" {
-			for _, h := range request.GetHeaders(short) {
+		short := shortNames[name]
+		for _, h := range request.Headers() {
+			if is := h.Name(); strings.EqualFold(is, name) || short != "" && strings.EqualFold(is, short) {
 				values = append(values, h.Value())
 			}
 		}

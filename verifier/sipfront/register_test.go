@@ -1,6 +1,7 @@
 package sipfront_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
@@ -85,5 +86,23 @@ func TestAnAnswerIsForTheRequest(t *testing.T) {
 		if !strings.Contains(answer, want) {
 			t.Errorf("no %q in\n%s", want, answer)
 		}
+	}
+}
+
+// TestTheVerdictStandsUnderThePublicIdentity that the S-CSCF registered, not that which the UE asked for: of an implicit registration set it names
+// one that it may (TS 24.229 clause 5.4.1.7).
+func TestTheVerdictStandsUnderThePublicIdentity(t *testing.T) {
+	f := begin(t, nil)
+	f.over("udp", strings.Replace(including(registered(contact+digest, answering(aka401))), "To: <sip:alice@ims.example>", "To: <tel:+1-555-0100>", 1))
+	r, found, err := f.config.Verifier.Latest(t.Context(), "tel:+15550100")
+	if err != nil || !found || r.Verdict.Tier.String() != "T3" {
+		t.Errorf("%+v, %v, %v", r, found, err)
+	}
+	if _, found, err := f.config.Verifier.Latest(t.Context(), "sip:alice@ims.example"); found || err != nil {
+		t.Errorf("of what the UE wrote: %v, %v", found, err)
+	}
+	text, err := json.Marshal(r)
+	if err != nil || strings.Contains(string(text), "5550100") || strings.Contains(string(text), "alice") {
+		t.Errorf("%s, %v", text, err)
 	}
 }

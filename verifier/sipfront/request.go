@@ -45,11 +45,22 @@ func (s *Server) receive(ctx context.Context, asked *sync.WaitGroup, request *si
 	}
 	select {
 	case s.places <- struct{}{}:
-		asked.Go(func() { s.send(request, back, kept, s.answer(ctx, request)) })
+		asked.Go(func() {
+			stretchStack()
+			s.send(request, back, kept, s.answer(ctx, request))
+		})
 	default:
 		s.Limited("in_flight")
 		s.send(request, back, kept, later())
 	}
+}
+
+// stretchStack makes room for a judgement while the stack of a new goroutine is short: later, it would be copied with all that stands on it.
+//
+//go:noinline
+func stretchStack() byte {
+	var room [10 << 10]byte
+	return room[runtime.GOMAXPROCS(0)&1]
 }
 
 // answer holds one of the places.

@@ -30,7 +30,8 @@ type Memory struct {
 	days      map[month]map[verifier.Pseudonym]uint32 // by subscriber
 	names     *verifier.Pseudonyms
 	records   map[verifier.DecisionID]*verifier.Record
-	recorded  []verifier.DecisionID // the oldest first
+	recorded  []verifier.DecisionID                      // the oldest first
+	latest    map[verifier.Pseudonym]verifier.DecisionID // by public identity
 }
 
 // month is a month of an IMEI.
@@ -60,7 +61,7 @@ func NewMemory() *Memory {
 		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
-		records: make(map[verifier.DecisionID]*verifier.Record),
+		records: make(map[verifier.DecisionID]*verifier.Record), latest: make(map[verifier.Pseudonym]verifier.DecisionID),
 	}
 }
 
@@ -130,6 +131,14 @@ func (m *Memory) Record(_ context.Context, id verifier.DecisionID) (*verifier.Re
 	return r, found, nil
 }
 
+// Latest implements verifier.Store.
+func (m *Memory) Latest(_ context.Context, public verifier.Alias) (*verifier.Record, bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	r, found := m.records[m.latest[public.Current]]
+	return r, found, nil
+}
+
 // Records implements verifier.Store.
 func (m *Memory) Records(_ context.Context, since time.Time, yield func(*verifier.Record) bool) error {
 	m.mu.RLock()
@@ -163,12 +172,18 @@ func (m *Memory) record(r *verifier.Record) {
 	}
 	if len(m.recorded) == keptRecords {
 		for _, id := range m.recorded[:keptRecords/2] {
+			if public := m.records[id].Public; m.latest[public] == id {
+				delete(m.latest, public)
+			}
 			delete(m.records, id)
 		}
 		m.recorded = append([]verifier.DecisionID(nil), m.recorded[keptRecords/2:]...)
 	}
 	m.records[r.Verdict.ID] = r
 	m.recorded = append(m.recorded, r.Verdict.ID)
+	if r.Public != (verifier.Pseudonym{}) {
+		m.latest[r.Public] = r.Verdict.ID
+	}
 }
 
 // mark enters a sighting in the days of its month.

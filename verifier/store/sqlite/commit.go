@@ -25,9 +25,10 @@ type decision struct {
 }
 
 type preparedRecord struct {
-	id   verifier.DecisionID
-	at   time.Time
-	body []byte // nil if there is none
+	id     verifier.DecisionID
+	at     time.Time
+	body   []byte // nil if there is none
+	public any    // the pseudonym's bytes, or nil
 }
 
 func prepareRecord(r *verifier.Record) (p preparedRecord, err error) {
@@ -35,6 +36,9 @@ func prepareRecord(r *verifier.Record) (p preparedRecord, err error) {
 		return p, nil
 	}
 	p.id, p.at = r.Verdict.ID, r.Facts.Now
+	if r.Public != (verifier.Pseudonym{}) {
+		p.public = r.Public[:]
+	}
 	p.body, err = encodeRecord(r)
 	return p, err
 }
@@ -209,7 +213,7 @@ func (w *writer) keepRecord(r preparedRecord) error {
 	if r.body == nil {
 		return nil
 	}
-	_, err := w.exec(`INSERT INTO records (id, at, body) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING`, r.id[:], nanos(r.at), r.body)
+	_, err := w.exec(`INSERT INTO records (id, at, body, public) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`, r.id[:], nanos(r.at), r.body, r.public)
 	return err
 }
 

@@ -35,11 +35,11 @@ func (s *Store) State(_ context.Context, key attest.KeyID) (state verifier.State
 	return state, nil
 }
 
-// either reads a row by the current name of a device, or else by its former one.
-func (s *Store) either(query string, device verifier.Alias, into ...any) (found bool, err error) {
-	found, err = s.reads.row(query, []any{device.Current[:]}, into...)
-	if err == nil && !found && device.Former != (verifier.Pseudonym{}) {
-		found, err = s.reads.row(query, []any{device.Former[:]}, into...)
+// either reads a row by a current name, or else by the former one.
+func (s *Store) either(query string, name verifier.Alias, into ...any) (found bool, err error) {
+	found, err = s.reads.row(query, []any{name.Current[:]}, into...)
+	if err == nil && !found && name.Former != (verifier.Pseudonym{}) {
+		found, err = s.reads.row(query, []any{name.Former[:]}, into...)
 	}
 	return found, err
 }
@@ -149,6 +149,20 @@ func (s *Store) Record(ctx context.Context, id verifier.DecisionID) (*verifier.R
 		return nil, false, fault("reading a decision", err)
 	}
 	return r, true, nil
+}
+
+// Latest implements verifier.Store.
+func (s *Store) Latest(ctx context.Context, public verifier.Alias) (*verifier.Record, bool, error) {
+	if err := s.settle(ctx); err != nil {
+		return nil, false, err
+	}
+	var body []byte
+	found, err := s.either(`SELECT body FROM records WHERE public = ? ORDER BY at DESC, id DESC LIMIT 1`, public, &body)
+	if err != nil || !found {
+		return nil, false, fault("reading a decision", err)
+	}
+	r, err := decodeRecord(body)
+	return r, err == nil, fault("reading a decision", err)
 }
 
 // Records implements verifier.Store. It holds no lock while it yields: the decisions come by the page.

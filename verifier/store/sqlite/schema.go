@@ -94,6 +94,9 @@ CREATE TABLE meta (
 	name  TEXT PRIMARY KEY,
 	value INTEGER NOT NULL
 ) WITHOUT ROWID;
+`, `
+ALTER TABLE records ADD COLUMN public BLOB; -- the public identity that an S-CSCF registered; NULL of none
+CREATE INDEX records_public ON records (public, at) WHERE public IS NOT NULL;
 `}
 
 // migrate brings the store to this program's version, each step in a transaction.

@@ -266,6 +266,26 @@ func TestAStoreOfANewerProgramIsRefused(t *testing.T) {
 	}
 }
 
+// TestAStoreOfAnEarlierProgramIsBroughtToThisVersion, and knows what it knew.
+func TestAStoreOfAnEarlierProgramIsBroughtToThisVersion(t *testing.T) {
+	c := config(t)
+	s := open(t, c)
+	commit(t, s, decision(1))
+	want := know(t, s)
+	closeStore(t, s)
+	change(t, c.Path, `DROP INDEX records_public`, `ALTER TABLE records DROP COLUMN public`, `DELETE FROM migrations WHERE version > 1`)
+	s = open(t, c)
+	if got := know(t, s); !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	d := decision(2)
+	d.Record.Public = verifier.Pseudonym{1}
+	commit(t, s, d)
+	if got, found, err := s.Latest(ctx, verifier.Alias{Current: d.Record.Public}); err != nil || !found || !reflect.DeepEqual(got, d.Record) {
+		t.Errorf("Latest: %+v, %v, %v", got, found, err)
+	}
+}
+
 // change alters a store behind its back.
 func change(t *testing.T, path string, statements ...string) {
 	t.Helper()

@@ -46,6 +46,7 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"a decision without an IMEI touches none", testRefused},
 		{"a used nonce is told before a conflict", testRepeatBeforeConflict},
 		{"a decision is found again by its identifier and by time", testRecords},
+		{"the latest decision on a public identity is found by that", testLatest},
 		{"sightings keep the changes of subscriber, the latest last", testSightings},
 		{"a note marks its day and nothing else", testNote},
 	} {
@@ -541,6 +542,33 @@ func testRecords(t *testing.T, s verifier.Store) {
 	stopped := 0
 	if err := s.Records(ctx, d.Now, func(*verifier.Record) bool { stopped++; return false }); stopped != 1 || err != nil {
 		t.Errorf("Records told to stop gave %d, %v", stopped, err)
+	}
+}
+
+func testLatest(t *testing.T, s verifier.Store) {
+	ctx := context.Background()
+	alice, bob := verifier.Pseudonym{1}, verifier.Pseudonym{2}
+	of := func(r *verifier.Record, public verifier.Pseudonym) *verifier.Record {
+		r.Public = public
+		return r
+	}
+	d := decision()
+	d.Record = of(record(1, d.Now), alice)
+	commit(t, s, d)
+	notes := []*verifier.Record{of(record(2, d.Now.Add(time.Minute)), alice), of(record(3, d.Now.Add(2*time.Minute)), bob), record(4, d.Now.Add(3*time.Minute))}
+	for _, r := range notes {
+		if err := s.Note(ctx, verifier.Note{Record: r}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for public, want := range map[verifier.Pseudonym]*verifier.Record{alice: notes[0], bob: notes[1]} {
+		got, found, err := s.Latest(ctx, verifier.Alias{Current: public})
+		if err != nil || !found || !reflect.DeepEqual(got, want) {
+			t.Errorf("Latest(%s) = %+v, %v, %v; want %+v", public, got, found, err, want)
+		}
+	}
+	if _, found, err := s.Latest(ctx, verifier.Alias{Current: verifier.Pseudonym{3}}); found || err != nil {
+		t.Errorf("of nobody: %v, %v", found, err)
 	}
 }
 
