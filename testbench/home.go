@@ -83,10 +83,14 @@ func (w *World) openHome(ctx context.Context, front Front, who registrar.Subscri
 	if err := openers[front](w, ctx, h, who, see); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
-	for len(w.decided) > 0 { // of before
+	return h, nil
+}
+
+// forgetDecisions forgets those that nobody waited for.
+func (w *World) forgetDecisions() {
+	for len(w.decided) > 0 {
 		<-w.decided
 	}
-	return h, nil
 }
 
 func (w *World) verdict(ctx context.Context) (verifier.Verdict, error) {

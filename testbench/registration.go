@@ -60,13 +60,6 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 	if err != nil {
 		return nil, err
 	}
-	if err := w.introduce(ctx, d, see); err != nil {
-		return nil, err
-	}
-	going := &registering{w: w, d: d, see: see, shown: registrar.InstanceID(d.IMEI), vault: d.Vault}
-	if err := lie.tell(ctx, going); err != nil {
-		return nil, err
-	}
 	who := registrar.NewSubscriber("001010000000017")
 	who.ByPassword = r.Class == 1 || r.Front == FrontKamailio // which is a plain registrar
 	home, err := w.openHome(ctx, r.Front, who, see)
@@ -74,6 +67,13 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, home.close()) }()
+	if err := w.introduce(ctx, d, see); err != nil {
+		return nil, err
+	}
+	going := &registering{w: w, d: d, see: see, shown: registrar.InstanceID(d.IMEI), vault: d.Vault}
+	if err := lie.tell(ctx, going); err != nil {
+		return nil, err
+	}
 	if out, err = going.run(ctx, home, who); err != nil {
 		return nil, err
 	}
@@ -122,6 +122,7 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 	if err != nil {
 		return nil, err
 	}
+	r.w.forgetDecisions()
 	token, response, err := r.answer(ctx, h, ue, challenge)
 	if err != nil {
 		return nil, err

@@ -158,8 +158,7 @@ func moduleFolder() (string, error) {
 }
 
 func noKamailio() error {
-	return fmt.Errorf("%w, or not all of it: install the Debian packages %s (in the project's folder, make peers does)",
-		ErrNoKamailio, strings.Join(Packages, ", "))
+	return fmt.Errorf("%w, or not all of it: install the Debian packages %s", ErrNoKamailio, strings.Join(Packages, " "))
 }
 
 // Listen opens UDP and TCP on one free port of loopback, as SIP servers have it.

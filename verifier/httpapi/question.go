@@ -23,6 +23,7 @@ type question struct {
 	Message      *base64Bytes           `json:"message"` // the REGISTER as a proxy received it; of registrations/check only
 	Nonce        *base64Bytes           `json:"nonce"`   // that the evidence must answer; nil for one of this verifier's
 	Registration *verifier.Registration `json:"registration"`
+	Brief        bool                   `json:"brief"` // answered with what a front needs to act
 }
 
 // base64Bytes takes base64 and base64url, padded or not (RFC 4648): people paste what they have.

@@ -40,6 +40,9 @@ func TestVerifierStopped(t *testing.T) {
 			if label := r.header.Get("P-IMEI-Label"); (label == "not-judged") != (mode == "observe") || (after >= 5 && after < 35) != (mode == "deny") {
 				t.Errorf("%d, label %q, Retry-After %d", r.code, label, after)
 			}
+			if gateway := newUE(t, p, "127.0.0.2"); gateway.send(gateway.register(rows[1]).text()).code != http.StatusOK {
+				t.Error("an emergency registration is refused")
+			}
 			row.Asserted = fmt.Sprintf("A1 gate, verifier stopped, mode %s: %d x %d, no other", mode, n, code)
 		})
 	}

@@ -17,13 +17,13 @@ import (
 // crowdedBy is how many devices a load has; each registers several times, with a token for a challenge of its own each time.
 const crowdedBy = 500
 
-// signForChallenges lets devices sign for challenges of the registrar's stub. The evidence of each row is new.
-func (s *service) signForChallenges(crowd *bench.Crowd, prefix string, from, rows int) []deviceRow {
+// signForChallenges lets devices sign in turns for challenges of the registrar's stub. The evidence of each row is new.
+func (s *service) signForChallenges(crowd *bench.Crowd, prefix string, from, devices, rows int) []deviceRow {
 	s.t.Helper()
 	all := make([]deviceRow, rows)
 	each(rows, func(i int) {
 		challenge := fmt.Sprintf("%s%08d", prefix, i)
-		all[i] = s.show(crowd, from+i%crowdedBy, attest.NonceFrom401(challenge), challenge)
+		all[i] = s.show(crowd, from+i%devices, attest.NonceFrom401(challenge), challenge)
 	})
 	return all
 }
@@ -32,7 +32,7 @@ func (s *service) signForChallenges(crowd *bench.Crowd, prefix string, from, row
 func (s *service) capacity(t *testing.T, p *proxy, crowd *bench.Crowd) float64 {
 	t.Helper()
 	const registrations = 2000
-	got := load{scenario: "register.xml", rows: texts(s.signForChallenges(crowd, "capacity", 0, registrations), nil), atOnce: 20}.run(t, p)
+	got := load{scenario: "register.xml", rows: texts(s.signForChallenges(crowd, "capacity", 0, crowdedBy, registrations), nil), atOnce: 20}.run(t, p)
 	got.only(t, "capacity", http.StatusOK, http.StatusServiceUnavailable)
 	return got.rate()
 }
@@ -50,8 +50,8 @@ func TestStorm(t *testing.T) {
 	const oneIn = 10 // is bad
 	bad := int(2*capacity) / oneIn
 	good := int(2*capacity) - bad
-	goodRows := s.signForChallenges(crowd, "good", 0, good*seconds)
-	badRows := s.signForChallenges(crowd, "bad", crowdedBy, bad*seconds)
+	goodRows := s.signForChallenges(crowd, "good", 0, crowdedBy, good*seconds)
+	badRows := s.signForChallenges(crowd, "bad", crowdedBy, crowdedBy, bad*seconds)
 	stranger := s.show(crowd, 2*crowdedBy+1, attest.NonceFrom401("x"), "x")
 
 	var ofGood, ofBad tally

@@ -27,6 +27,7 @@ type service struct {
 	address, admin string
 	process        *exec.Cmd
 	log            *bytes.Buffer
+	configuration  string // more of it, in YAML
 }
 
 // newService starts a verifier under a shipped policy; edit may change its text.
@@ -70,7 +71,8 @@ func (s *service) write(name string, content []byte) {
 func (s *service) start() {
 	s.t.Helper()
 	s.log = new(bytes.Buffer)
-	s.process = exec.Command(filepath.Join(bin, "imei-verifier"), "serve", "--trust", s.folder+"/trust", "--state", s.folder+"/state", "--policy", s.folder+"/policy.yaml",
+	s.write("verifier.yaml", []byte("log: info\n"+s.configuration))
+	s.process = exec.Command(filepath.Join(bin, "imei-verifier"), "serve", "--config", s.folder+"/verifier.yaml", "--trust", s.folder+"/trust", "--state", s.folder+"/state", "--policy", s.folder+"/policy.yaml",
 		"--listen", s.address, "--admin", s.admin)
 	s.process.Stderr = s.log
 	if err := s.process.Start(); err != nil {

@@ -1,0 +1,131 @@
+package gate
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// benchVariable is the environment variable that asks for TestRatios, as make bench-registration does.
+const benchVariable = "IMEI_ATTEST_BENCH_REGISTRATION"
+
+const (
+	benchRounds  = 3
+	benchDevices = 4000 // each registers with a token and then prolongs
+	benchAtOnce  = 64
+	benchWarming = 4 // rounds of prolonging before one is measured, in which Kamailio's memory comes into use
+)
+
+// measured is what one load made of one registrar.
+type measured struct {
+	perSecond float64
+	cpu       time.Duration // of Kamailio, for each registration
+}
+
+// pair is a registrar with the gate, and the same one without.
+type pair struct{ plain, gate measured }
+
+// TestRatios measures a registrar with the gate against the same one without, in one run and in turns.
+func TestRatios(t *testing.T) {
+	if os.Getenv(benchVariable) != "1" {
+		t.Skip("measures for some minutes: make bench-registration runs it")
+	}
+	use(t, "gate: speed against Kamailio alone")
+	of := make(map[string][]pair)
+	for round := range benchRounds {
+		for _, auth := range []string{"Digest", "no authentication"} {
+			plainAgain, plainFresh := measure(t, fmt.Sprint(auth, round), auth, false)
+			gateAgain, gateFresh := measure(t, fmt.Sprint(auth, round), auth, true)
+			of["earlier results, "+auth] = append(of["earlier results, "+auth], pair{plainAgain, gateAgain})
+			of["fresh tokens, "+auth] = append(of["fresh tokens, "+auth], pair{plainFresh, gateFresh})
+		}
+	}
+	kinds := slices.Sorted(maps.Keys(of))
+	fmt.Printf("%-76s %8s  %-8s %s\n", "registrar with the gate against the same one without, median of 3", "measured", "goal", "met")
+	for _, kind := range kinds {
+		goal := 0.6
+		if strings.HasPrefix(kind, "fresh") {
+			goal = 0.35 // on sqlite, which syncs each transaction
+		}
+		ratio := median(of[kind], func(p pair) float64 { return p.gate.perSecond / p.plain.perSecond })
+		fmt.Printf("%-76s %8.2f  >= %.2f  %s\n", "registrations/s, "+kind, ratio, goal, yes(ratio >= goal))
+	}
+	for _, kind := range kinds {
+		added := median(of[kind], func(p pair) float64 { return float64((p.gate.cpu - p.plain.cpu).Microseconds()) })
+		fmt.Printf("%-76s %8.0f  <= 120   %s\n", "us of Kamailio's processor time more for a registration, "+kind, added, yes(added <= 120))
+	}
+	fmt.Println()
+	for _, kind := range kinds {
+		for _, p := range of[kind] {
+			fmt.Printf("%-36s without %6.0f/s and %4d us, with %6.0f/s and %4d us\n", kind, p.plain.perSecond, p.plain.cpu.Microseconds(), p.gate.perSecond, p.gate.cpu.Microseconds())
+		}
+	}
+}
+
+func median(pairs []pair, value func(pair) float64) float64 {
+	var all []float64
+	for _, p := range pairs {
+		all = append(all, value(p))
+	}
+	slices.Sort(all)
+	return all[len(all)/2]
+}
+
+func yes(met bool) string {
+	if met {
+		return "yes"
+	}
+	return "no"
+}
+
+// measure lets devices register with fresh tokens, and prolong their registrations.
+func measure(t *testing.T, round, auth string, gate bool) (again, fresh measured) {
+	t.Helper()
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	s.enroll(crowd, benchDevices)
+	given := settings{}
+	if gate {
+		given = gated(s.address, patient)
+	}
+	l := load{atOnce: benchAtOnce, callID: "bench%u", port: freePort(t, "127.0.0.1"), cseq: 1, patience: 2 * time.Minute}
+	first, then := "register.xml", "again.xml"
+	if auth == "Digest" {
+		given["WITH_DIGEST"] = ""
+		first, then = "digest.xml", "digest-again.xml"
+		l.rows = texts(s.signFor(crowd, 0, benchDevices), func(_ int, r deviceRow) deviceRow { return r.digest() })
+	} else {
+		l.rows = texts(s.signForChallenges(crowd, round, 0, benchDevices, benchDevices), nil)
+	}
+	p := newProxy(t, given)
+	l.scenario = first
+	fresh = s.under(t, p, l, gate)
+	l.scenario = then
+	for range benchWarming {
+		l.cseq += 2
+		s.under(t, p, l, gate)
+	}
+	l.cseq += 2
+	again = s.under(t, p, l, gate)
+	s.kill()
+	p.stop()
+	return again, fresh
+}
+
+// under runs a load, all of which must be judged where there is a gate.
+func (s *service) under(t *testing.T, p *proxy, l load, gate bool) measured {
+	t.Helper()
+	asked, before := s.checks(), p.processorTime()
+	got := l.run(t, p)
+	cpu := p.processorTime() - before
+	got.only(t, l.scenario, http.StatusOK, http.StatusUnauthorized)
+	if asked = s.checks() - asked; got.codes[http.StatusOK] != len(l.rows) || gate && asked != len(l.rows) {
+		t.Errorf("%s: %d of %d are registered, the verifier was asked %d times", l.scenario, got.codes[http.StatusOK], len(l.rows), asked)
+	}
+	return measured{got.rate(), cpu / time.Duration(len(l.rows))}
+}
