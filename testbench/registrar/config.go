@@ -31,14 +31,27 @@ var cdpConfig string
 //go:embed registrar.cfg
 var registrarConfig string
 
-// StartSCSCF starts Kamailio as an S-CSCF with an [HSS], and waits until the one can ask the other. Its files go into dir. as is the SIP URI of the
-// application server that the subscribers' filter criteria name; observe may be nil.
-func StartSCSCF(ctx context.Context, dir string, subscribers []Subscriber, as string, observe Observer) (*Kamailio, error) {
-	h, err := StartHSS(ctx, subscribers, as, observe)
+//go:embed gate.cfg
+var gateConfig string // settings of the gate, for both
+
+// SCSCF is what an S-CSCF needs.
+type SCSCF struct {
+	Dir         string // for its files; it must exist
+	Subscribers []Subscriber
+	// Server is the SIP URI of the application server that the subscribers' filter criteria name; empty where they have none.
+	Server string
+	// Verifier is the address of a verifier, such as http://127.0.0.1:8080: with one it has the gate of verifier/kamailio.
+	Verifier string
+	Observe  Observer // of what it asks the HSS; nil is allowed
+}
+
+// StartSCSCF starts Kamailio as an S-CSCF with an [HSS], and waits until the one can ask the other.
+func StartSCSCF(ctx context.Context, c SCSCF) (*Kamailio, error) {
+	h, err := StartHSS(ctx, c.Subscribers, c.Server, c.Observe)
 	if err != nil {
 		return nil, err
 	}
-	k, err := startSCSCF(ctx, dir, h)
+	k, err := c.start(ctx, h)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -46,8 +59,8 @@ func StartSCSCF(ctx context.Context, dir string, subscribers []Subscriber, as st
 	return k, nil
 }
 
-func startSCSCF(ctx context.Context, dir string, h *HSS) (*Kamailio, error) {
-	f, err := newFacts(ctx, dir)
+func (c SCSCF) start(ctx context.Context, h *HSS) (*Kamailio, error) {
+	f, err := newFacts(ctx, c.Dir, c.Verifier)
 	if err != nil {
 		return nil, err
 	}
@@ -96,17 +109,11 @@ func (k *Kamailio) isReady(ctx context.Context) error {
 	return err
 }
 
-// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]. With the address of a verifier, such as
-// http://127.0.0.1:8080, it has the gate of verifier/kamailio. Its files go into dir.
+// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]; with a verifier as [SCSCF] has it. Its files go into dir.
 func StartRegistrar(ctx context.Context, dir, verifier string) (*Kamailio, error) {
-	f, err := newFacts(ctx, dir)
+	f, err := newFacts(ctx, dir, verifier)
 	if err != nil {
 		return nil, err
-	}
-	if f.Verifier = verifier; verifier != "" {
-		if err := os.CopyFS(dir, kamailio.Files); err != nil {
-			return nil, err
-		}
 	}
 	return f.start(ctx, "registrar.cfg", registrarConfig)
 }
@@ -119,18 +126,22 @@ type facts struct {
 	Password, Verifier     string
 }
 
-func newFacts(ctx context.Context, dir string) (*facts, error) {
+// newFacts finds what Kamailio needs, and writes the files of the gate where there is a verifier.
+func newFacts(ctx context.Context, dir, verifier string) (*facts, error) {
 	modules, err := moduleFolder()
 	if err != nil {
 		return nil, err
 	}
-	f := &facts{Dir: dir, Modules: modules, Realm: Realm, SCSCFHost: scscfHost, Password: Password}
+	f := &facts{Dir: dir, Modules: modules, Realm: Realm, SCSCFHost: scscfHost, Password: Password, Verifier: verifier}
 	for _, port := range []*string{&f.Port, &f.CDPPort} {
 		if *port, err = freePort(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return f, nil
+	if verifier != "" {
+		err = os.CopyFS(dir, kamailio.Files)
+	}
+	return f, err
 }
 
 // needed are modules of each of the packages: who lacks one is told the packages, not how Kamailio failed.
@@ -189,7 +200,7 @@ func freePort(ctx context.Context) (string, error) {
 }
 
 func (f *facts) write(name, text string) error {
-	t, err := template.New(name).Parse(text)
+	t, err := template.New(name).Parse(text + `{{define "gate"}}` + gateConfig + `{{end}}`)
 	if err != nil {
 		return err
 	}

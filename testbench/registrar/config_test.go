@@ -18,7 +18,7 @@ func TestKamailioIsMissing(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		_, errSCSCF := StartSCSCF(t.Context(), t.TempDir(), nil, "", nil)
+		_, errSCSCF := StartSCSCF(t.Context(), SCSCF{Dir: t.TempDir()})
 		_, errRegistrar := StartRegistrar(t.Context(), t.TempDir(), "")
 		for _, err := range []error{errSCSCF, errRegistrar} {
 			if !errors.Is(err, ErrNoKamailio) || !strings.Contains(err.Error(), "install the Debian packages kamailio kamailio-ims-modules kamailio-presence-modules ") {
