@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
-	"time"
 
 	"imei-attest/verifier/kamailio"
 )
@@ -60,7 +59,7 @@ func StartSCSCF(ctx context.Context, c SCSCF) (*Kamailio, error) {
 }
 
 func (c SCSCF) start(ctx context.Context, h *HSS) (*Kamailio, error) {
-	f, err := newFacts(ctx, c.Dir, c.Verifier)
+	f, err := newFacts(c.Dir, c.Verifier)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +97,7 @@ func (k *Kamailio) awaitHSS(ctx context.Context) error {
 }
 
 func (k *Kamailio) isReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	u, err := NewUE(ctx, "tcp", k.Addr, probe, "", nil)
 	if err != nil {
@@ -111,7 +110,7 @@ func (k *Kamailio) isReady(ctx context.Context) error {
 
 // StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]; with a verifier as [SCSCF] has it. Its files go into dir.
 func StartRegistrar(ctx context.Context, dir, verifier string) (*Kamailio, error) {
-	f, err := newFacts(ctx, dir, verifier)
+	f, err := newFacts(dir, verifier)
 	if err != nil {
 		return nil, err
 	}
@@ -120,24 +119,19 @@ func StartRegistrar(ctx context.Context, dir, verifier string) (*Kamailio, error
 
 // facts fill in a configuration.
 type facts struct {
-	Dir, Modules           string
-	Port, CDPPort, HSSPort string
-	Realm, SCSCFHost       string
-	Password, Verifier     string
+	Dir, Modules       string
+	Port, HSSPort      string
+	Realm, SCSCFHost   string
+	Password, Verifier string
 }
 
 // newFacts finds what Kamailio needs, and writes the files of the gate where there is a verifier.
-func newFacts(ctx context.Context, dir, verifier string) (*facts, error) {
+func newFacts(dir, verifier string) (*facts, error) {
 	modules, err := moduleFolder()
 	if err != nil {
 		return nil, err
 	}
 	f := &facts{Dir: dir, Modules: modules, Realm: Realm, SCSCFHost: scscfHost, Password: Password, Verifier: verifier}
-	for _, port := range []*string{&f.Port, &f.CDPPort} {
-		if *port, err = freePort(ctx); err != nil {
-			return nil, err
-		}
-	}
 	if verifier != "" {
 		err = os.CopyFS(dir, kamailio.Files)
 	}
@@ -189,8 +183,8 @@ func Listen(ctx context.Context) (net.PacketConn, net.Listener, error) {
 	return nil, nil, fmt.Errorf("no port of loopback was free for UDP and TCP in %d tries", tries)
 }
 
-// freePort is one that was free just now.
-func freePort(ctx context.Context) (string, error) {
+// freePort is one that was free just now; tests choose another.
+var freePort = func(ctx context.Context) (string, error) {
 	packets, streams, err := Listen(ctx)
 	if err != nil {
 		return "", err
