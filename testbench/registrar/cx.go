@@ -15,7 +15,7 @@ func (h *HSS) answerCx(m *diameterMessage, about func(*diameterMessage, Subscrib
 			return answerTo(m, append(append(common, origin(resultSuccess)...), about(m, s)...)...)
 		}
 	}
-	return answerTo(m, append(common, origin(resultUnknownUser)...)...)
+	return answerTo(m, append(common, userUnknown()...)...)
 }
 
 // authenticate makes one authentication vector (TS 29.228 clause 6.3).
@@ -31,7 +31,7 @@ func (h *HSS) authenticate(m *diameterMessage, s Subscriber) []avp {
 		cx(avpCK, v.ck[:]), cx(avpIK, v.ik[:]),
 	}
 	answer := "MAA: RAND, AUTN, XRES, CK, IK"
-	if s.ByPassword {
+	if s.ByPassword { // by the scheme that Kamailio's ims_auth takes: TS 29.229 clause 6.3.36 has SIP Digest with a hash of the password
 		item = []avp{cx(avpItemNumber, number(0, 1).data), cx(avpScheme, []byte("Digest-MD5")),
 			cx(avpAuthenticate, challenge[:]), cx(avpAuthorization, []byte(Password))}
 		answer = "MAA: nonce and password"
