@@ -55,7 +55,7 @@ func newHome(t *testing.T, subscribers ...registrar.Subscriber) *home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { as.Close() })
-	k, err := registrar.StartSCSCF(within(t), t.TempDir(), subscribers, "sip:"+as.LocalAddr().String(), nil)
+	k, err := registrar.StartSCSCF(within(t), registrar.SCSCF{Dir: t.TempDir(), Subscribers: subscribers, Server: "sip:" + as.LocalAddr().String()})
 	needKamailio(t, err)
 	t.Cleanup(func() { stop(t, k) })
 	return &home{k, as}
