@@ -145,8 +145,9 @@ var law = map[string]line{
 		modules: []string{cbor, sqlite},
 		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
 	},
-	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
-	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/ear":      {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
+	"verifier/httpapi":  {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/eirfront": {may: []string{"verifier", "attest"}, modules: []string{jwt}}, // the NRF's access tokens; a main makes its connections
 	"verifier/bench": {
 		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
 		opens: map[outside]string{
@@ -155,7 +156,7 @@ var law = map[string]line{
 		},
 	},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
+		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/ear", "verifier/eirfront", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
 			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra, progress},
 	},
@@ -173,6 +174,7 @@ var law = map[string]line{
 	"testbench/layers":   {},
 	"testbench/peertest": {}, // tests of every role import it, so it imports none
 	"testbench/programs": {}, // tests only
+	"testbench/nrftest":  {}, // an NRF, for tests of the verifier's role
 	"testbench/cmd/imei-lab": {
 		may:     []string{"testbench", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cobra},
