@@ -160,9 +160,9 @@ func TestCertificatesThatCannotServeAreRefused(t *testing.T) {
 		want string
 	}{
 		"another key":                {access.PEM{Certificate: good.Certificate, Key: other.Key}, "private key does not match"},
-		"no certificate":             {access.PEM{Certificate: []byte("nothing"), Key: good.Key}, "tls.certificate"},
-		"no key":                     {access.PEM{Certificate: good.Certificate}, "tls.key"},
-		"a CA file without any":      {access.PEM{Certificate: good.Certificate, Key: good.Key, ClientCA: []byte("x")}, "tls.client_ca"},
+		"no certificate":             {access.PEM{Certificate: []byte("nothing"), Key: good.Key}, "certificate and key"},
+		"no key":                     {access.PEM{Certificate: good.Certificate}, "certificate and key"},
+		"a CA file without any":      {access.PEM{Certificate: good.Certificate, Key: good.Key, ClientCA: []byte("x")}, "client_ca"},
 		"a certificate of yesterday": {ended, "renew it, or set the clock"},
 	} {
 		var certificates access.Certificates

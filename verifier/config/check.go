@@ -8,8 +8,9 @@ import (
 // check looks at what settings mean together. It is not reached if one of them could not be read.
 func (r *reader) check() {
 	r.required()
-	r.checkTLS()
+	r.checkTLS("tls", r.config.TLS)
 	r.checkAddresses()
+	r.checkEIR5G()
 	r.checkClients()
 }
 
@@ -21,15 +22,15 @@ func (r *reader) required() {
 	}
 }
 
-func (r *reader) checkTLS() {
-	tls := r.config.TLS
+// checkTLS looks at the TLS files of a group of settings.
+func (r *reader) checkTLS(group string, tls TLS) {
 	switch {
 	case tls.Certificate == "" && tls.Key != "":
-		r.at("tls.key", "is of no use without tls.certificate")
+		r.at(group+".key", "is of no use without %s.certificate", group)
 	case tls.Certificate != "" && tls.Key == "":
-		r.at("tls.certificate", "needs tls.key, the file of its private key")
+		r.at(group+".certificate", "needs %s.key, the file of its private key", group)
 	case tls.ClientCA != "" && tls.Certificate == "":
-		r.at("tls.client_ca", "needs tls.certificate and tls.key: certificates of clients are shown over TLS")
+		r.at(group+".client_ca", "needs %[1]s.certificate and %[1]s.key: certificates of clients are shown over TLS", group)
 	}
 }
 
@@ -64,7 +65,7 @@ func portIsFree(address string) bool { return len(address) > 2 && address[len(ad
 
 func (r *reader) checkClients() {
 	c := r.config
-	if len(c.Clients) > 0 && c.TLS.ClientCA == "" {
+	if len(c.Clients) > 0 && c.TLS.ClientCA == "" && c.EIR5G.TLS.ClientCA == "" {
 		r.Wrong(r.config.lines["clients[1]"], "clients", "are known by their certificates: give tls.client_ca, the file of who signs them")
 	}
 	if slices.Contains(c.Unnamed, RoleAdmin) {

@@ -21,6 +21,7 @@ type Config struct {
 	Admin     string // address of the operator's interface; "" for none
 	PlainHTTP bool   // HTTP without TLS may leave the machine
 	TLS       TLS
+	EIR5G     EIR5G
 	Trust     string // folder of anchors
 	Policy    string // file; "" for the default policy
 	State     string // folder of the server's keys and store

@@ -21,6 +21,9 @@ const least = "listen: 127.0.0.1:8080\ntrust: trust\nstate: state\n"
 // public is what a service beyond loopback needs.
 const public = "listen: 0.0.0.0:8443\ntrust: trust\nstate: state\ntls: {certificate: c.pem, key: k.pem, client_ca: ca.pem}\n"
 
+// someUUID is an NF instance id.
+const someUUID = "b4f4a6a0-5a1e-4c3e-9f7e-000000000002"
+
 func load(text string, environment ...string) (*config.Config, error) {
 	return config.Load(config.Input{Path: "/etc/imei-attest/verifier.yaml", Text: []byte(text), Environment: environment})
 }
@@ -113,6 +116,8 @@ func mistakes(err error) (lines []string) {
 func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 	client := func(fields string) string { return public + "clients:\n  - {" + fields + "}\n" }
 	const good = "name: a, certificates: [\"spiffe://a/b\"], roles: [network]"
+	const there = "listen: '127.0.0.1:7777'"
+	eir := func(fields string) string { return least + "eir_5g: {" + fields + "}\n" }
 	for _, c := range []struct {
 		name, text  string
 		environment string
@@ -129,6 +134,23 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"all mistakes at once", "listen: here\nstore: postgres\nlog: loud\nplain_http: yes\n", "", []string{
 			`line 1, listen: "here" is no address: want HOST:PORT`, `line 2, store: unknown word "postgres": want sqlite or memory`,
 			`line 3, log: unknown word "loud": want debug, info, warn or error`, `line 4, plain_http: "yes": want true or false`}},
+		{"a 5G-EIR for other machines without TLS", eir("listen: '0.0.0.0:7777'"), "", []string{`line 4, eir_5g.listen: 0.0.0.0:7777 can be reached from other machines`}},
+		{"settings of a 5G-EIR that is not there", eir("nrf: 'http://127.0.0.1:7777'"), "", []string{`line 4, eir_5g.nrf: is of no use without eir_5g.listen`}},
+		{"a 5G-EIR at the address of others", eir("listen: '127.0.0.1:8080'"), "", []string{`line 4, eir_5g.listen: is the address of listen`}},
+		{"a 5G-EIR with half a certificate", eir(there + ", certificate: c.pem"), "", []string{`line 4, eir_5g.certificate: needs eir_5g.key`}},
+		{"a CA of AMFs without TLS", eir(there + ", client_ca: c.pem"), "", []string{`line 4, eir_5g.client_ca: needs eir_5g.certificate`}},
+		{"an NRF and no instance", eir(there + ", nrf: 'http://127.0.0.1:7'"), "", []string{`line 4, eir_5g.nrf: needs eir_5g.instance`}},
+		{"an instance that is no UUID", eir(there + ", instance: eir-1"), "", []string{`line 4, eir_5g.instance: "eir-1" is no NF instance id`}},
+		{"an NRF that is told of every address", eir("listen: '0.0.0.0:7777', plain: true, nrf: 'http://127.0.0.1:7', instance: " + someUUID), "", []string{`eir_5g.advertise: is missing: 0.0.0.0:7777 is no address`}},
+		{"an NRF that is no root", eir(there + ", nrf: '127.0.0.1:7777'"), "", []string{`line 4, eir_5g.nrf: "127.0.0.1:7777" is no root of an API`}},
+		{"an upstream with a query", eir(there + ", upstream: 'http://a/?b'"), "", []string{`line 4, eir_5g.upstream: "http://a/?b" is no root of an API`}},
+		{"an upstream with a password", eir(there + ", upstream: 'http://a:b@c/'"), "", []string{`is no root of an API`}},
+		{"an upstream by another scheme", eir(there + ", upstream: 'ftp://a/'"), "", []string{`is no root of an API`}},
+		{"a key of tokens and nobody who makes them", eir(there + ", token_key: nrf.pem, instance: " + someUUID), "", []string{`line 4, eir_5g.token_key: goes with eir_5g.token_issuer`}},
+		{"tokens for nobody", eir(there + ", token_key: nrf.pem, token_issuer: " + someUUID), "", []string{`line 4, eir_5g.token_key: needs eir_5g.instance`}},
+		{"an outage of nobody", eir(there + ", upstream_fail: deny"), "", []string{`line 4, eir_5g.upstream_fail: is of no use`}},
+		{"an outage that means nothing", eir(there + ", upstream: 'http://a', upstream_fail: allow"), "", []string{`unknown word "allow": want ignore, track or deny`}},
+		{"a CA of peers without TLS", eir(there + ", upstream: 'http://a', peer_ca: ca.pem"), "", []string{`line 4, eir_5g.peer_ca: is of no use`}},
 		{"an address without a port", "listen: 127.0.0.1\n", "", []string{"line 1, listen"}},
 		{"a port that there is not", "listen: 127.0.0.1:80000\n", "", []string{`line 1, listen: "127.0.0.1:80000" is no address: want HOST:PORT, such as 127.0.0.1:8080 or [::]:8443, with a port of at most 65535`}},
 		{"a port without a number", "listen: '127.0.0.1:'\n", "", []string{"line 1, listen"}},
@@ -181,7 +203,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 }
 
 func TestWhatIsPrintedIsReadAgainAsTheSame(t *testing.T) {
-	for _, text := range []string{least, public, public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
+	for _, text := range []string{least, public, least + "eir_5g: {listen: '127.0.0.1:7777', upstream: 'http://[::1]:7777/eir', upstream_fail: track}\n", public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
 		c := mustLoad(t, text)
 		var printed bytes.Buffer
 		if err := c.Effective(&printed, func(text string) string { return text }); err != nil {
@@ -221,7 +243,8 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 		t.Errorf("the sample has not %q:\n%s", want, &sample)
 	}
 	all := strings.NewReplacer("\n# ", "\n", "admin:", "admin: 127.0.0.1:1", "policy:", "policy: p", "certificate:", "certificate: c", "key:", "key: k",
-		"client_ca:", "client_ca: ca").Replace(sample.String())
+		"client_ca:", "client_ca: ca", "  listen:", "  listen: 127.0.0.1:2", "instance:", "instance: "+someUUID, "advertise:", "advertise: eir:2", "nrf:", "nrf: 'https://nrf'",
+		"token_issuer:", "token_issuer: "+someUUID, "upstream:", "upstream: 'https://eir'", "peer_ca:", "peer_ca: ca").Replace(sample.String())
 	got := mustLoad(t, all)
 	if got.Limits.InFlight != want.Limits.InFlight || len(got.Clients) != 1 || got.Clients[0].Name != "pcscf-1" {
 		t.Errorf("in full: %+v of\n%s", got, all)
