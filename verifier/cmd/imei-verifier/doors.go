@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -24,6 +25,8 @@ const (
 	idleTime       = 2 * time.Minute
 	drainTime      = 10 * time.Second
 	maxHeaderBytes = 16 << 10
+	pingEach       = 15 * time.Second // on a silent connection of HTTP/2
+	pongTime       = 15 * time.Second
 )
 
 // operatorConnections bounds those at the operator's address: people, and a few programs that watch.
@@ -34,28 +37,44 @@ type door struct {
 	net.Listener
 	handler     http.Handler
 	connections *access.Connections
+	own         bool            // the operator's: it stays open until the others are closed
+	protocols   *http.Protocols // nil is HTTP/1.1
 }
 
 // doors opens the listeners: all of them, or none.
-func (s *service) doors() ([]door, error) {
+func (s *service) doors() (doors []door, err error) {
+	defer func() {
+		if err != nil {
+			for _, d := range doors {
+				d.Close()
+			}
+			doors = nil
+		}
+	}()
 	handler, err := s.handler()
 	if err != nil {
 		return nil, err
 	}
-	public, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
+	public, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.publicTLS())
 	if err != nil {
 		return nil, err
 	}
 	s.connections = public.connections
 	public.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
-	doors := []door{public}
-	if s.config.Admin != "" {
-		own, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
+	doors = append(doors, public)
+	if s.eir != nil {
+		d, err := s.eirDoor()
 		if err != nil {
-			public.Close()
-			return nil, err
+			return doors, err
 		}
-		own.handler = patient(s.adminHandler())
+		doors = append(doors, d)
+		s.log.Info("listening for AMFs", "address", d.Addr().String())
+	}
+	if s.config.Admin != "" {
+		own, err := s.adminDoor()
+		if err != nil {
+			return doors, err
+		}
 		doors = append(doors, own)
 		s.log.Info("listening for the operator", "address", own.Addr().String())
 	}
@@ -63,7 +82,29 @@ func (s *service) doors() ([]door, error) {
 	return doors, nil
 }
 
-func (s *service) listen(key, address string, connections int, secured bool) (door, error) {
+// publicTLS is nil where the interface has no TLS.
+func (s *service) publicTLS() *access.Certificates {
+	if s.config.TLS.Certificate == "" {
+		return nil
+	}
+	return &s.certificates
+}
+
+func (s *service) adminDoor() (door, error) {
+	certificates := &s.certificates
+	if config.Loopback(s.config.Admin) {
+		certificates = nil
+	}
+	own, err := s.listen("admin", s.config.Admin, operatorConnections, certificates)
+	if err != nil {
+		return door{}, err
+	}
+	own.own, own.handler = true, patient(s.adminHandler())
+	return own, nil
+}
+
+// listen opens an address, with TLS where there are certificates.
+func (s *service) listen(key, address string, connections int, certificates *access.Certificates) (door, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnp names it), or give another address", err)
@@ -73,8 +114,8 @@ func (s *service) listen(key, address string, connections int, secured bool) (do
 	}
 	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
 	d := door{Listener: bounded, connections: bounded}
-	if secured {
-		d.Listener = tls.NewListener(bounded, s.certificates.Config())
+	if certificates != nil {
+		d.Listener = tls.NewListener(bounded, certificates.Config())
 	}
 	return d, nil
 }
@@ -118,23 +159,30 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The first door is the public one; the
-// operator's stays open until it is closed, and says meanwhile that the service is not ready.
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the others
+// are closed, and says meanwhile that the service is not ready.
 func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
-	publicOpen, publicClosed := context.WithCancel(context.WithoutCancel(ctx))
-	defer publicClosed()
+	othersOpen, othersClosed := context.WithCancel(context.WithoutCancel(ctx))
+	defer othersClosed()
+	var others sync.WaitGroup
 	ended := make(chan error, len(doors))
-	for i, d := range doors {
-		go func() {
-			defer stop() // one door that fails closes the others
-			if i > 0 {
-				ended <- s.serve(publicOpen, d)
-				return
-			}
-			defer publicClosed()
+	for _, d := range doors {
+		if d.own {
+			go func() {
+				defer stop() // one door that fails closes the others
+				ended <- s.serve(othersOpen, d)
+			}()
+			continue
+		}
+		others.Go(func() {
+			defer stop()
 			ended <- s.serve(ctx, d)
-		}()
+		})
 	}
+	go func() {
+		others.Wait()
+		othersClosed()
+	}()
 	var errs []error
 	for range doors {
 		errs = append(errs, <-ended)
@@ -145,7 +193,7 @@ func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors
 func (s *service) serve(ctx context.Context, d door) error {
 	server := &http.Server{
 		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: d.connections.Context,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
+		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, Protocols: d.protocols, HTTP2: &http.HTTP2Config{SendPingTimeout: pingEach, PingTimeout: pongTime}, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
 	}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(d.Listener) }()
