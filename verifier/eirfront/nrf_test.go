@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -268,18 +267,13 @@ func TestRegistrationOverHTTP2(t *testing.T) {
 		nrf.ServeHTTP(w, r)
 		asked <- fmt.Sprint(r.Method, " ", r.Proto, " ", r.TLS != nil)
 	})
-	s := httptest.NewUnstartedServer(handler)
-	s.EnableHTTP2 = true
-	s.StartTLS()
-	defer s.Close()
-	roots := x509.NewCertPool()
-	roots.AddCert(s.Certificate())
+	secured, roots := listenTLS(t, handler)
 	for _, c := range []struct {
 		root      string
 		transport http.RoundTripper
 		want      string
 	}{
-		{s.URL, &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}, " HTTP/2.0 true"},
+		{secured, &http.Transport{ForceAttemptHTTP2: true, TLSClientConfig: &tls.Config{RootCAs: roots}}, " HTTP/2.0 true"},
 		{listen(t, handler) + "/", h2c(t), " HTTP/2.0 false"},
 	} {
 		runUntilAsked(t, &eirfront.Registrar{Root: c.root, Transport: c.transport, Profile: eirfront.Profile{Instance: instance, Address: "127.0.0.1:1"},

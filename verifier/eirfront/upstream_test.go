@@ -2,9 +2,11 @@ package eirfront_test
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
@@ -213,12 +215,24 @@ func TestAnotherFrontIsAnEIRToo(t *testing.T) {
 func listen(t testing.TB, handler http.Handler) (root string) {
 	t.Helper()
 	s := httptest.NewUnstartedServer(handler)
-	s.Config.Protocols = new(http.Protocols)
+	s.Config.Protocols, s.Config.ErrorLog = new(http.Protocols), log.New(io.Discard, "", 0)
 	s.Config.Protocols.SetHTTP1(true)
 	s.Config.Protocols.SetUnencryptedHTTP2(true)
 	s.Start()
 	t.Cleanup(s.Close)
 	return s.URL
+}
+
+// listenTLS serves HTTP/2 with TLS, and returns whom to trust.
+func listenTLS(t testing.TB, handler http.Handler) (root string, trusting *x509.CertPool) {
+	t.Helper()
+	s := httptest.NewUnstartedServer(handler)
+	s.EnableHTTP2 = true
+	s.StartTLS()
+	t.Cleanup(s.Close)
+	trusting = x509.NewCertPool()
+	trusting.AddCert(s.Certificate())
+	return s.URL, trusting
 }
 
 // h2c asks by HTTP/2 without TLS, with prior knowledge (RFC 9113 section 3.3).
