@@ -1,7 +1,6 @@
 package metrics
 
 import (
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,32 +8,36 @@ import (
 
 // eir is what the front for AMFs counts.
 type eir struct {
-	answers  *prometheus.CounterVec
-	byResult sync.Map // of prometheus.Counter
-	upstream *prometheus.CounterVec
+	answers  map[string]prometheus.Counter // by result
+	upstream map[string]prometheus.Counter // by outcome
 	known    prometheus.Gauge
 	tlsEnds  prometheus.Gauge
 }
 
-func (m *Metrics) registerEIR() {
-	m.eir.answers = counters("eir_5g_answers_total", "Answers to AMFs by result.", "result")
-	m.eir.upstream = counters("eir_5g_upstream_total", "Questions to the operator's own 5G-EIR by outcome.", "outcome")
+// CountEIR names what answers to AMFs, and questions to the operator's own 5G-EIR, are counted by.
+func (m *Metrics) CountEIR(results, outcomes []string) {
+	m.eir.answers = m.named(counters("eir_5g_answers_total", "Answers to AMFs by result.", "result"), results)
+	m.eir.upstream = m.named(counters("eir_5g_upstream_total", "Questions to the operator's own 5G-EIR by outcome.", "outcome"), outcomes)
 	m.eir.known = gauge("eir_5g_registered", "1 while the NRF knows of the 5G-EIR.")
 	m.eir.tlsEnds = gauge("eir_5g_tls_certificate_expiry_timestamp_seconds", "When the certificate of the 5G-EIR ends; 0 without TLS.")
-	m.registry.MustRegister(m.eir.answers, m.eir.upstream, m.eir.known, m.eir.tlsEnds)
+	m.registry.MustRegister(m.eir.known, m.eir.tlsEnds)
 }
 
-// EIRAnswered counts an answer to an AMF. Results are few.
-func (m *Metrics) EIRAnswered(result string) {
-	counter, known := m.eir.byResult.Load(result)
-	if !known {
-		counter, _ = m.eir.byResult.LoadOrStore(result, m.eir.answers.WithLabelValues(result))
+// named registers counters and looks each up.
+func (m *Metrics) named(all *prometheus.CounterVec, names []string) map[string]prometheus.Counter {
+	m.registry.MustRegister(all)
+	found := make(map[string]prometheus.Counter)
+	for _, name := range names {
+		found[name] = all.WithLabelValues(name)
 	}
-	counter.(prometheus.Counter).Inc()
+	return found
 }
+
+// EIRAnswered counts an answer to an AMF.
+func (m *Metrics) EIRAnswered(result string) { m.eir.answers[result].Inc() }
 
 // EIRUpstream counts a question to the operator's own 5G-EIR.
-func (m *Metrics) EIRUpstream(outcome string) { m.eir.upstream.WithLabelValues(outcome).Inc() }
+func (m *Metrics) EIRUpstream(outcome string) { m.eir.upstream[outcome].Inc() }
 
 // EIRRegistered says whether the NRF knows of the 5G-EIR.
 func (m *Metrics) EIRRegistered(known bool) { m.eir.known.Set(flag(known)) }

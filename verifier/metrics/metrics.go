@@ -69,7 +69,6 @@ func New(version string, g Gauges) *Metrics {
 	build.WithLabelValues(version, runtime.Version()).Set(1)
 	m.registry.MustRegister(m.requests, m.seconds, m.verdicts, m.limited, m.reloads, m.batch, m.commit, m.trust, m.loaded, m.policy, m.breaker, m.tlsEnds, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.registerEIR()
 	m.look(g)
 	m.prepare()
 	return m

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -101,6 +102,19 @@ func TestDecisionsAreCounted(t *testing.T) {
 	}
 }
 
+func TestWhatAMFsAreAnsweredIsCounted(t *testing.T) {
+	m := newMetrics()
+	m.CountEIR([]string{"permitted", "unknown"}, []string{"answered", "failed"})
+	m.EIRAnswered("permitted")
+	m.EIRUpstream("failed")
+	m.EIRRegistered(true)
+	m.EIRCertificate(noon)
+	want(t, m, `imeiatt_eir_5g_answers_total{result="permitted"} 1`, `imeiatt_eir_5g_answers_total{result="unknown"} 0`, `imeiatt_eir_5g_upstream_total{outcome="failed"} 1`,
+		`imeiatt_eir_5g_upstream_total{outcome="answered"} 0`, `imeiatt_eir_5g_registered 1`, fmt.Sprintf("imeiatt_eir_5g_tls_certificate_expiry_timestamp_seconds %g", float64(noon.Unix())))
+	m.EIRRegistered(false)
+	want(t, m, `imeiatt_eir_5g_registered 0`)
+}
+
 // TestLabelsAreThoseThatAreAllowed: a new one is a decision, because it may name somebody.
 func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 	m := newMetrics()
@@ -108,15 +122,16 @@ func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 	m.Policy("observe")
 	m.Reloaded("trust", nil)
 	m.Verdict(&verifier.Verdict{})
+	m.CountEIR([]string{"permitted"}, []string{"failed"})
 	m.Measure(http.NotFoundHandler(), time.Now).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	var labels []string
-	for _, of := range regexp.MustCompile(`(?m)^imeiatt_[a-z_]+\{(.*)\} `).FindAllStringSubmatch(shown(t, m), -1) {
+	for _, of := range regexp.MustCompile(`(?m)^imeiatt_[a-z0-9_]+\{(.*)\} `).FindAllStringSubmatch(shown(t, m), -1) {
 		for _, label := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(of[1], -1) {
 			labels = append(labels, label[1])
 		}
 	}
 	slices.Sort(labels)
-	if got := strings.Join(slices.Compact(labels), " "); got != "action code endpoint generation go le limit name outcome part reason status version" {
+	if got := strings.Join(slices.Compact(labels), " "); got != "action code endpoint generation go le limit name outcome part reason result status version" {
 		t.Errorf("got %s", got)
 	}
 }

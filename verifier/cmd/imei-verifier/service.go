@@ -18,6 +18,7 @@ import (
 	"imei-attest/verifier/access"
 	"imei-attest/verifier/config"
 	"imei-attest/verifier/ear"
+	"imei-attest/verifier/eirfront"
 	"imei-attest/verifier/httpapi"
 	"imei-attest/verifier/metrics"
 	"imei-attest/verifier/policy"
@@ -153,6 +154,7 @@ func (s *service) newMetrics() {
 		g.Checkpoint, g.LostNotes = s.checkpoint, s.durable.LostNotes
 	}
 	s.metrics = metrics.New(versionText(), g)
+	s.metrics.CountEIR(eirfront.Results(), eirfront.Outcomes())
 }
 
 // checkpoint is when the audit chain was last signed.
