@@ -84,6 +84,7 @@ func (s *service) run(ctx context.Context, doors []door, hangup <-chan os.Signal
 	if s.eir != nil {
 		watching.Go(func() { s.eir.register(ctx) })
 	}
+	watching.Go(func() { giveRoom(ctx) })
 	waitUntil(ctx, s.since)
 	return s.serveUntil(ctx, stop, doors)
 }
