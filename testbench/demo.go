@@ -60,7 +60,7 @@ func RunDemo(ctx context.Context, dir string, kind VaultKind, show func(Row)) ([
 		rows = append(rows, row)
 		show(row)
 	}
-	return rows, w.keepDecisions(ctx)
+	return rows, w.KeepDecisions(ctx)
 }
 
 // lastDecision is the newest, unless it is that of an earlier row.
@@ -75,7 +75,8 @@ func (w *World) lastDecision(ctx context.Context, earlier []Row) (id string, err
 	return id, err
 }
 
-func (w *World) keepDecisions(ctx context.Context) error {
+// KeepDecisions writes what the verifier decided so far into [DecisionsFile].
+func (w *World) KeepDecisions(ctx context.Context) error {
 	f, err := os.OpenFile(filepath.Join(w.Dir, DecisionsFile), os.O_CREATE|os.O_WRONLY|os.O_EXCL, 0o600)
 	if err != nil {
 		return err

@@ -35,6 +35,7 @@ type Device struct {
 
 	port      string // path of the modem's terminal
 	serial    uint64 // of its Credential
+	class     uint8  // of its client
 	engine    *tpmtest.Engine
 	tpmFolder string
 	approvals []tpmprofile.BootApproval
@@ -49,7 +50,7 @@ func (w *World) NewDevice(ctx context.Context, name string, id imei.IMEI) (*Devi
 // NewDeviceWith makes a device with a vault of its own kind.
 func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, kind VaultKind) (*Device, error) {
 	w.serials++
-	d := &Device{Name: name, IMEI: id, serial: w.serials}
+	d := &Device{Name: name, IMEI: id, serial: w.serials, class: w.Class}
 	if err := w.startModem(ctx, d); err != nil {
 		return nil, fmt.Errorf("device %s: modem: %w", name, err)
 	}
@@ -159,15 +160,19 @@ func (w *World) provisionSoftware(ctx context.Context, d *Device) error {
 }
 
 func (d *Device) unit() provision.Unit {
-	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: d.serial, Class: 3}
+	return provision.Unit{Slots: []imei.IMEI{d.IMEI}, Model: "testbench", Serial: d.serial, Class: d.class}
 }
 
 // Attest runs the agent: it reads the modem over the terminal and signs with the vault.
 func (d *Device) Attest(ctx context.Context, nonce attest.Nonce) ([]byte, error) {
-	return d.attestWith(ctx, d.Vault, nonce)
+	a, err := d.answer(ctx, d.Vault, agent.Request{Nonce: nonce, Registration: true})
+	if err != nil {
+		return nil, err
+	}
+	return a.Token, nil
 }
 
-func (d *Device) attestWith(ctx context.Context, vault agent.Vault, nonce attest.Nonce) ([]byte, error) {
+func (d *Device) answer(ctx context.Context, vault agent.Vault, request agent.Request) (*agent.Attestation, error) {
 	port, err := serialport.Open(ctx, d.port, serialport.Config{})
 	if err != nil {
 		return nil, err
@@ -177,9 +182,5 @@ func (d *Device) attestWith(ctx context.Context, vault agent.Vault, nonce attest
 	if err != nil {
 		return nil, err
 	}
-	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: true})
-	if err != nil {
-		return nil, err
-	}
-	return attestation.Token, nil
+	return a.Attest(ctx, request)
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"imei-attest/attest"
+	"imei-attest/testbench/registrar"
 	"imei-attest/verifier"
 	"imei-attest/verifier/ear"
 )
@@ -18,6 +19,7 @@ import (
 type Verdict struct {
 	Status  attest.Status
 	Reasons []attest.Reason
+	SIPCode int
 	Result  string // EAR, a JWT, whose signature was checked
 }
 
@@ -37,11 +39,25 @@ func (w *World) Ask(ctx context.Context, token []byte, registration verifier.Reg
 	if token != nil {
 		question["evidence"] = token
 	}
+	return w.post(ctx, "/v1/appraise", question)
+}
+
+// check is what a proxy does: it hands the REGISTER on as it is, with what the network knows.
+func (w *World) check(ctx context.Context, message []byte, known registrar.Facts) (sipCode int, err error) {
+	v, err := w.post(ctx, checkPath, map[string]any{"message": message, "registration": verifier.Registration{Auth: known.Algorithm,
+		IntegrityProtected: known.Protected, ChallengeOutstanding: known.Outstanding, Initial: &known.Initial, Sender: "testbench"}})
+	if err != nil {
+		return 0, err
+	}
+	return v.SIPCode, nil
+}
+
+func (w *World) post(ctx context.Context, path string, question any) (*Verdict, error) {
 	body, err := json.Marshal(question)
 	if err != nil {
 		return nil, err
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.Verifier+"/v1/appraise", bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, w.Verifier+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
@@ -65,6 +81,7 @@ func (w *World) Ask(ctx context.Context, token []byte, registration verifier.Reg
 func (w *World) readAnswer(raw []byte) (*Verdict, error) {
 	var answer struct {
 		Status  string `json:"status"`
+		SIPCode int    `json:"sip_code"`
 		Reasons []struct {
 			Code attest.Reason `json:"code"`
 		} `json:"reasons"`
@@ -80,7 +97,7 @@ func (w *World) readAnswer(raw []byte) (*Verdict, error) {
 	if result.Status.String() != answer.Status {
 		return nil, fmt.Errorf("the signed result says %s, the answer beside it %s", result.Status, answer.Status)
 	}
-	v := &Verdict{Status: result.Status, Result: answer.Result}
+	v := &Verdict{Status: result.Status, SIPCode: answer.SIPCode, Result: answer.Result}
 	for _, r := range answer.Reasons {
 		v.Reasons = append(v.Reasons, r.Code)
 	}

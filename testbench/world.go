@@ -44,18 +44,21 @@ type World struct {
 	Kind      VaultKind
 	Verifier  string // address of the HTTP interface
 	Transport *submit.Client
+	Class     uint8 // of the client that devices are made with, 1 to 3: 3, until it is set
 
 	oem     *provision.OEM
 	serials uint64            // given out
 	results *ecdsa.PrivateKey // of the verifier
 	judge   *verifier.Verifier
+	decided chan verifier.Verdict // the last ones that nobody took
+	watch   watch
 	close   []func() error
 }
 
 // NewWorld makes a manufacturer with a laboratory's anchor and starts a verifier that trusts it. The World ends with
 // Close.
 func NewWorld(ctx context.Context, dir string, kind VaultKind) (*World, error) {
-	w := &World{Dir: dir, Kind: kind}
+	w := &World{Dir: dir, Kind: kind, Class: 3, decided: make(chan verifier.Verdict, decisions)}
 	if err := w.makeOEM(); err != nil {
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func (w *World) startVerifier(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("starting the verifier: %w", err)
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	server := &http.Server{Handler: w.watch.over(handler), ReadHeaderTimeout: time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	w.close = append(w.close, server.Close)
 	go server.Serve(listener) //nolint:errcheck // it ends with Close, and its error is that
 	w.Verifier = "http://" + listener.Addr().String()
@@ -117,7 +120,7 @@ func (w *World) newVerifier() (http.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors})
+	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: nonces, Trust: anchors, Decided: w.decide})
 	if err != nil {
 		return nil, err
 	}
@@ -131,6 +134,24 @@ func (w *World) newVerifier() (http.Handler, error) {
 	}
 	return httpapi.New(httpapi.Config{Verifier: v, Results: signer, Identify: httpapi.Anybody(httpapi.RoleDevice | httpapi.RoleNetwork), Rand: rand.Reader, Now: time.Now,
 		Log: slog.New(slog.DiscardHandler), Version: "testbench"})
+}
+
+// decisions is how many are kept for who waits for one.
+const decisions = 8
+
+// decide keeps a verdict, in the place of the oldest where there is none.
+func (w *World) decide(v *verifier.Verdict) {
+	for {
+		select {
+		case w.decided <- *v:
+			return
+		default:
+		}
+		select {
+		case <-w.decided:
+		default:
+		}
+	}
 }
 
 // Close ends the verifier and the devices. The folder stays.

@@ -9,11 +9,9 @@ import (
 	"text/tabwriter"
 
 	"imei-attest/attest"
+	"imei-attest/testbench/peertest"
 	"imei-attest/verifier"
 )
-
-// storyTable is the environment variable that names the file for the tables of stories, as .ci/peer-table prints it.
-const storyTable = "IMEI_ATTEST_STORY_TABLE"
 
 // story is something that happens to phones, step by step, before one verifier. Its row tells the last answer.
 type story struct {
@@ -56,11 +54,7 @@ func TestStories(t *testing.T) {
 		fmt.Fprintf(&text, "\n%s, before the verifier: %d stories\n", table.name, len(table.stories))
 		align(&text, rows)
 	}
-	if name := os.Getenv(storyTable); name != "" {
-		if err := os.WriteFile(name, []byte(text.String()), 0o600); err != nil {
-			t.Error(err)
-		}
-	}
+	peertest.Show(t, text.String())
 }
 
 // run tells a story and returns its row.

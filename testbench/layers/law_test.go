@@ -19,6 +19,7 @@ const (
 	prometheus = "github.com/prometheus/client_golang"      // what is counted, in the words of the monitoring that operators have
 	progress   = "github.com/schollz/progressbar/v3"        // a bar on a terminal, with the time that is left
 	sqlite     = "modernc.org/sqlite"                       // a database in one file, without cgo
+	sipgo      = "github.com/emiago/sipgo"                  // SIP messages over UDP and TCP: framing, parsing, answers, transactions' keys
 	jsonschema = "github.com/santhosh-tekuri/jsonschema/v6" // the description of the HTTP interface; tests only, as no line allows it
 	transport  = goTPM + "/tpm2/transport"                  // the interface; what opens a device is in folders below it
 	tpmLegacy  = goTPM + "/legacy"                          // the old API
@@ -26,7 +27,7 @@ const (
 )
 
 var modules = []string{cbor, goTPM, jwt, cobra, goInternal, tarmSerial, goCOSE, xsys, pkcs8, pkcs11, xterm, xtime, yaml, fsnotify, prometheus, progress,
-	sqlite, jsonschema}
+	sqlite, sipgo, jsonschema}
 
 // line is the law for one folder.
 type line struct {
@@ -145,9 +146,16 @@ var law = map[string]line{
 		modules: []string{cbor, sqlite},
 		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
 	},
-	"verifier/ear":      {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
-	"verifier/httpapi":  {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/ear": {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
+	"verifier/sip": {},                                                                                 // foreign bytes: the requests of strangers
+
+	"verifier/httpapi":  {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
 	"verifier/eirfront": {may: []string{"verifier", "attest"}, modules: []string{jwt}}, // the NRF's access tokens; a main makes its connections
+	"verifier/sipfront": {
+		may:     []string{"verifier", "verifier/sip"},
+		modules: []string{sipgo}, // no other folder has it: what strangers wrote is read by verifier/sip
+		opens:   map[outside]string{clock: "deadlines of sockets, monotonic"},
+	},
 	"verifier/bench": {
 		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
 		opens: map[outside]string{
@@ -162,7 +170,7 @@ var law = map[string]line{
 	},
 
 	"testbench": {
-		may:     []string{"attest/...", "modem/...", "agent/...", "verifier/..."},
+		may:     []string{"testbench/registrar", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cbor}, // tokens in diagnostic notation
 		opens: map[outside]string{
 			clock:    "it measures how long a scenario takes, and is the clock of the verifier it starts",
@@ -171,12 +179,22 @@ var law = map[string]line{
 			programs: "the TPM engine of a scenario",
 		},
 	},
+	"testbench/registrar/gate": {may: []string{"testbench/registrar", "verifier/bench"}}, // tests only
+	"testbench/registrar": {
+		may: []string{"attest/imei", "verifier/sip"},
+		opens: map[outside]string{
+			clock:    "time-outs and retransmissions of SIP",
+			files:    "the configuration of the Kamailio that it starts, in a folder that the caller names",
+			network:  "HSS, registrar and UE speak on loopback",
+			programs: "Kamailio",
+		},
+	},
 	"testbench/layers":   {},
 	"testbench/peertest": {}, // tests of every role import it, so it imports none
 	"testbench/programs": {}, // tests only
 	"testbench/nrftest":  {}, // an NRF, for tests of the verifier's role
 	"testbench/cmd/imei-lab": {
-		may:     []string{"testbench", "attest/...", "modem/...", "agent/...", "verifier/..."},
+		may:     []string{"testbench", "testbench/registrar", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cobra},
 	},
 }

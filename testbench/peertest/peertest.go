@@ -24,6 +24,9 @@ const RequireVariable = "IMEI_ATTEST_REQUIRE_PEERS"
 // TableVariable is the environment variable that names the file for rows of the table; without it there is no table.
 const TableVariable = "IMEI_ATTEST_PEER_TABLE"
 
+// TextVariable is the environment variable that names the file for texts of [Show].
+const TextVariable = "IMEI_ATTEST_STORY_TABLE"
+
 // Peer is a program of others.
 type Peer struct {
 	Name    string   // as people call it
@@ -110,20 +113,30 @@ func (p Peer) version() string {
 // write adds a line to the table; of the lines of a row the last counts.
 func (r *Row) write(t testing.TB, result string) {
 	t.Helper()
-	name := os.Getenv(TableVariable)
+	appendTo(t, TableVariable, strings.Join([]string{r.id, r.peer.Name, r.Version, oneLine.Replace(r.Asserted), result}, "\t")+"\n")
+}
+
+// Show adds a text, such as a table, to what `make test` prints at its end.
+func Show(t testing.TB, text string) {
+	t.Helper()
+	appendTo(t, TextVariable, text)
+}
+
+// appendTo writes at once: tests of several packages append at the same time.
+func appendTo(t testing.TB, variable, text string) {
+	t.Helper()
+	name := os.Getenv(variable)
 	if name == "" {
 		return
 	}
 	file, err := os.OpenFile(name, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
-		t.Errorf("the table of peers: %v", err)
+		t.Errorf("%s: %v", variable, err)
 		return
 	}
-	// One write: tests of several packages append at the same time.
-	line := strings.Join([]string{r.id, r.peer.Name, r.Version, oneLine.Replace(r.Asserted), result}, "\t") + "\n"
-	_, err = file.WriteString(line)
+	_, err = file.WriteString(text)
 	if err = cmp.Or(err, file.Close()); err != nil {
-		t.Errorf("the table of peers: %v", err)
+		t.Errorf("%s: %v", variable, err)
 	}
 }
 

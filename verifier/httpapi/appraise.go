@@ -10,11 +10,17 @@ import (
 
 // appraise judges evidence, a registration, or both.
 func (a *api) appraise(w http.ResponseWriter, r *http.Request) {
-	a.answerQuestion(w, r, func(question) error { return nil })
+	a.answerQuestion(w, r, func(q question) error {
+		if q.Message != nil {
+			return errMessageHere
+		}
+		return nil
+	})
 }
 
 var (
-	errNoRegistration = errors.New("there is no registration to check: give one, or ask POST /v1/appraise about evidence alone")
+	errMessageHere    = errors.New("a message is not taken here: ask POST /v1/registrations/check")
+	errNoRegistration = errors.New("there is no registration to check: give one, or its message, or ask POST /v1/appraise about evidence alone")
 	errNonceHere      = errors.New("a nonce is not taken here: ask POST /v1/appraise")
 )
 

@@ -19,14 +19,15 @@ const maxTextBytes = 512
 // question is the body of POST /v1/appraise and of POST /v1/registrations/check.
 type question struct {
 	Evidence     *base64Bytes           `json:"evidence"`
-	Nonce        *base64Bytes           `json:"nonce"` // that the evidence must answer; nil for one of this verifier's
+	Message      *base64Bytes           `json:"message"` // the REGISTER as a proxy received it; of registrations/check only
+	Nonce        *base64Bytes           `json:"nonce"`   // that the evidence must answer; nil for one of this verifier's
 	Registration *verifier.Registration `json:"registration"`
 }
 
 // base64Bytes takes base64 and base64url, padded or not (RFC 4648): people paste what they have.
 type base64Bytes []byte
 
-var errNoBase64 = errors.New("evidence and nonce are texts in base64 or base64url")
+var errNoBase64 = errors.New("evidence, message and nonce are texts in base64 or base64url")
 
 // UnmarshalJSON implements json.Unmarshaler.
 func (b *base64Bytes) UnmarshalJSON(raw []byte) error {
@@ -61,6 +62,9 @@ func readQuestion(body []byte) (question, error) {
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return q, errors.New("something follows the JSON object")
+	}
+	if err := q.readMessage(); err != nil {
+		return q, err
 	}
 	switch {
 	case q.Evidence == nil && q.Registration == nil:

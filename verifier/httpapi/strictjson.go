@@ -18,7 +18,7 @@ func checkJSON(body []byte) error {
 	return checkValue(json.NewDecoder(bytes.NewReader(body)))
 }
 
-var errNoJSON = errors.New("the body is not the JSON this takes, {evidence, nonce, registration}")
+var errNoJSON = errors.New("the body is not the JSON this takes, {evidence, nonce, message, registration}")
 
 func checkValue(d *json.Decoder) error {
 	token, err := d.Token()

@@ -45,7 +45,7 @@ func (d *demo) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if kind != testbench.VaultTPM && kind != testbench.VaultSoftware {
 		return fail(exitUsage, fmt.Errorf("--vault %q: want tpm or software", d.vault))
 	}
-	dir, err := outFolder(d.out)
+	dir, err := outFolder(d.out, "imei-lab-demo-")
 	if err != nil {
 		return fail(exitUsage, fmt.Errorf("--out: %w", err))
 	}
@@ -99,10 +99,10 @@ func (d *demo) finish(stdout, stderr io.Writer, dir string, rows []testbench.Row
 	return nil
 }
 
-// outFolder takes an empty folder, so that nothing of an earlier run is mistaken for this one's.
-func outFolder(dir string) (string, error) {
+// outFolder takes an empty folder, so that nothing of an earlier run is mistaken for this one's; or makes a temporary one.
+func outFolder(dir, temporary string) (string, error) {
 	if dir == "" {
-		return os.MkdirTemp("", "imei-lab-demo-")
+		return os.MkdirTemp("", temporary)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return "", err

@@ -79,14 +79,14 @@ Exit codes: 0 pass, 1 fail, 3 usage or configuration (a port that is missing or 
 		Version: versionText(),
 		// Help that nobody asked for must not end with 0, which says pass.
 		RunE: func(*cobra.Command, []string) error {
-			return fail(exitUsage, errors.New("want a command: demo, emulate, record, intercept or corpus; --help tells more"))
+			return fail(exitUsage, errors.New("want a command: demo, registration, emulate, record, intercept or corpus; --help tells more"))
 		},
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
 	root.SetVersionTemplate("imei-lab {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newDemo(), newEmulate(), newRecord(), newIntercept(), newCorpus())
+	root.AddCommand(newDemo(), newRegistration(), newEmulate(), newRecord(), newIntercept(), newCorpus())
 	for _, c := range append(root.Commands(), root) {
 		c.DisableFlagsInUseLine = true // the usage lines name the flags themselves
 	}

@@ -14,9 +14,9 @@ func TestWrongCommandLines(t *testing.T) {
 	for _, tt := range []struct {
 		line, says string
 	}{
-		{"", `want a command: demo, emulate, record, intercept or corpus; --help tells more`},
-		{"nosuch", `there is no command "nosuch": want demo, emulate, record, intercept or corpus; imei-lab -h tells more`},
-		{"emulat", `there is no command "emulat": want demo, emulate, record, intercept or corpus; imei-lab -h tells more`},
+		{"", `want a command: demo, registration, emulate, record, intercept or corpus; --help tells more`},
+		{"nosuch", `there is no command "nosuch": want demo, registration, emulate, record, intercept or corpus; imei-lab -h tells more`},
+		{"emulat", `there is no command "emulat": want demo, registration, emulate, record, intercept or corpus; imei-lab -h tells more`},
 		{"emulate", `flags are missing, give them too: "link"; imei-lab emulate -h tells more`},
 		{"record", `flags are missing, give them too: "link", "out", "port"; imei-lab record -h tells more`},
 		{"emulate --link x extra", `"extra" is one word too many: what it is about is said with flags; imei-lab emulate -h tells more`},
@@ -47,7 +47,7 @@ func TestWrongCommandLines(t *testing.T) {
 
 // The usage line names each flag, so the library's [flags] has no place in it.
 func TestUsageLines(t *testing.T) {
-	for _, command := range []string{"", "demo", "emulate", "record", "intercept", "corpus"} {
+	for _, command := range []string{"", "demo", "registration", "emulate", "record", "intercept", "corpus"} {
 		var stdout, stderr strings.Builder
 		code := run(t.Context(), append(strings.Fields(command), "-h"), &stdout, &stderr)
 		if code != exitPass || strings.Contains(stdout.String(), "[flags]") || !strings.Contains(stdout.String(), "imei-lab "+command) {

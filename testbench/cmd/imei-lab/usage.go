@@ -11,7 +11,7 @@ var wordings = []struct {
 	library *regexp.Regexp
 	ours    string
 }{
-	{regexp.MustCompile(`(?s)^unknown command "(.*)" for "imei-lab".*$`), `there is no command "$1": want demo, emulate, record, intercept or corpus`},
+	{regexp.MustCompile(`(?s)^unknown command "(.*)" for "imei-lab".*$`), `there is no command "$1": want demo, registration, emulate, record, intercept or corpus`},
 	{regexp.MustCompile(`^unknown command "(.*)" for "imei-lab .*"$`), `"$1" is one word too many: what it is about is said with flags`},
 	{regexp.MustCompile(`^accepts 1 arg\(s\), received \d+$`), `want the name of one file`},
 	{regexp.MustCompile(`^required flag\(s\) "(.*)" not set$`), `flags are missing, give them too: "$1"`},

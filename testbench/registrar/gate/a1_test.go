@@ -1,0 +1,82 @@
+package gate
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"testing"
+	"time"
+)
+
+// gated are the settings of a registrar with the gate, which asks a verifier.
+func gated(address string, more settings) settings {
+	all := settings{"WITH_GATE": "", "IMEI_GATE_URL": "http://" + address}
+	maps.Copy(all, more)
+	return all
+}
+
+// patient is for tests of many registrations at once on a busy machine: what comes late is asked about all the same.
+var patient = settings{"IMEI_GATE_PATIENCE": "60000"}
+
+func byTransport(t *testing.T, try func(t *testing.T, transport string, tcp bool)) {
+	for _, tcp := range []bool{false, true} {
+		transport := "UDP"
+		if tcp {
+			transport = "TCP"
+		}
+		t.Run(transport, func(t *testing.T) { try(t, transport, tcp) })
+	}
+}
+
+// want compares what came of all calls with one expectation.
+func (got tally) want(t *testing.T, codes map[int]int) {
+	t.Helper()
+	if !maps.Equal(got.codes, codes) || got.failed != 0 {
+		t.Errorf("got %v and %d failed, want %v\n%s", got.codes, got.failed, codes, got.report)
+	}
+}
+
+// TestGoodTokens: each device answers the registrar's challenge by Digest and shows evidence for a nonce of the verifier.
+func TestGoodTokens(t *testing.T) {
+	n := 1000
+	byTransport(t, func(t *testing.T, transport string, tcp bool) {
+		row := use(t, "A1 gate: good tokens")
+		crowd := newCrowd(t)
+		s := newService(t, crowd, "enforce", nil)
+		s.enroll(crowd, n)
+		p := newProxy(t, gated(s.address, settings{"WITH_DIGEST": "", "IMEI_GATE_PATIENCE": "60000"}))
+		rows := s.signFor(crowd, 0, n)
+		got := load{scenario: "digest.xml", tcp: tcp, rows: texts(rows, func(_ int, r deviceRow) deviceRow { return r.digest() })}.run(t, p)
+		got.want(t, map[int]int{http.StatusUnauthorized: n, http.StatusOK: n})
+		if asked, kept := s.checks(), p.bindings(); asked != n || kept != n {
+			t.Errorf("the verifier was asked %d times and %d bindings are kept, want %d of both", asked, kept, n)
+		}
+		row.Asserted = fmt.Sprintf("A1 gate, enforce.yaml, %s: %d good tokens, %d x 200, %.0f a second", transport, n, got.codes[http.StatusOK], got.rate())
+	})
+}
+
+func (got tally) rate() float64 {
+	return float64(got.codes[http.StatusOK]+got.codes[http.StatusForbidden]) / got.took.Seconds()
+}
+
+// TestSpoofedInstanceIDs: each device shows the IMEI of its neighbour. The breaker of the policy is out: it takes so many for a mistake.
+func TestSpoofedInstanceIDs(t *testing.T) {
+	n := 1000
+	byTransport(t, func(t *testing.T, transport string, tcp bool) {
+		row := use(t, "A1 gate: tampered instance-ids")
+		crowd := newCrowd(t)
+		s := newService(t, crowd, "enforce", withoutBreaker)
+		s.enroll(crowd, n)
+		p := newProxy(t, gated(s.address, patient))
+		rows := s.signFor(crowd, 0, n)
+		spoof := func(i int, r deviceRow) deviceRow { return r.spoofing(rows[(i+1)%n]) }
+		got := load{scenario: "register.xml", tcp: tcp, rows: texts(rows, spoof)}.run(t, p)
+		got.want(t, map[int]int{http.StatusForbidden: n})
+		if kept := p.bindings(); kept != 0 {
+			t.Errorf("%d bindings are kept", kept)
+		}
+		row.Asserted = fmt.Sprintf("A1 gate, enforce.yaml, %s: %d tampered instance-ids, %d x 403", transport, n, got.codes[http.StatusForbidden])
+	})
+}
+
+var _ = time.Second

@@ -1,0 +1,233 @@
+package gate
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// modes are what may be declared for a verifier that does not judge, and what the registrar answers then.
+var modes = map[string]int{"observe": http.StatusOK, "deny": http.StatusServiceUnavailable}
+
+// TestVerifierStopped: nobody listens. After a few tries it is left alone, and the log says so once.
+func TestVerifierStopped(t *testing.T) {
+	n := many(300, 1000)
+	for mode, code := range modes {
+		t.Run(mode, func(t *testing.T) {
+			row := use(t, "A1 gate: verifier stopped, "+mode)
+			crowd := newCrowd(t)
+			s := newService(t, crowd, "enforce", nil)
+			rows := s.signFor(crowd, 0, n)
+			p := newProxy(t, gated(s.address, settings{"IMEI_GATE_MODE": mode, "IMEI_GATE_HEADER": "P-IMEI-Label"}))
+			s.stop()
+			got := load{scenario: "register.xml", rows: texts(rows, nil)}.run(t, p)
+			got.want(t, map[int]int{code: n})
+			if log := p.log.String(); strings.Count(log, "no verdict 5 times in a row") != 1 {
+				t.Errorf("the log says:\n%s", log)
+			}
+			u := newUE(t, p, "127.0.0.1")
+			r := u.send(u.register(rows[0]).text())
+			after, _ := strconv.Atoi(r.header.Get("Retry-After"))
+			if label := r.header.Get("P-IMEI-Label"); (label == "not-judged") != (mode == "observe") || (after >= 5 && after < 35) != (mode == "deny") {
+				t.Errorf("%d, label %q, Retry-After %d", r.code, label, after)
+			}
+			row.Asserted = fmt.Sprintf("A1 gate, verifier stopped, mode %s: %d x %d, no other", mode, n, code)
+		})
+	}
+}
+
+// TestBreaker: once the verifier failed it is left alone for a while, then one registration tries it, and then it is asked again.
+func TestBreaker(t *testing.T) {
+	row := use(t, "A1 gate: breaker")
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	door := newDoor(t, s.address)
+	p := newProxy(t, gated(door.address(), settings{"IMEI_GATE_REST": "2", "IMEI_GATE_HEADER": "P-IMEI-Label"}))
+	u := newUE(t, p, "127.0.0.1")
+	rows := s.signFor(crowd, 0, 30)
+	label := func(i int) string { return u.send(u.register(rows[i]).text()).header.Get("P-IMEI-Label") }
+
+	if got := label(0); got == "not-judged" {
+		t.Error("the verifier is there and was not asked")
+	}
+	door.refuse(true)
+	before := door.asked()
+	for i := 1; i <= 20; i++ {
+		if got := label(i); got != "not-judged" {
+			t.Errorf("the verifier refuses: %q", got)
+		}
+	}
+	if asked := door.asked() - before; asked != 5 {
+		t.Errorf("a verifier that refuses was asked %d times, want 5", asked)
+	}
+	time.Sleep(2100 * time.Millisecond) // longer than IMEI_GATE_REST
+	if got := label(21); got != "not-judged" {
+		t.Errorf("the first to try: %q", got)
+	}
+	if got := label(22); got != "not-judged" {
+		t.Errorf("the one after: %q", got)
+	}
+	if asked := door.asked() - before; asked != 6 {
+		t.Errorf("after a rest it was asked %d times, want 6", asked)
+	}
+	door.refuse(false)
+	time.Sleep(2100 * time.Millisecond)
+	for i := 23; i < 28; i++ {
+		if got := label(i); got == "not-judged" || got == "" {
+			t.Errorf("the verifier answers again: %q", got)
+		}
+	}
+	if log := p.log.String(); !strings.Contains(log, "the verifier answers again") {
+		t.Errorf("the log says:\n%s", log)
+	}
+	row.Asserted = "A1 gate, breaker: 5 failures in a row, then left alone; one tries it after the rest"
+}
+
+// TestSlowVerifier: 50 ms more, and few who ask: requests are sent again, and the verifier is asked once for each registration.
+func TestSlowVerifier(t *testing.T) {
+	n := many(300, 1000)
+	row := use(t, "A1 gate: verifier 50 ms slower")
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	s.enroll(crowd, n)
+	door := newDoor(t, s.address)
+	door.wait = 50 * time.Millisecond
+	p := newProxy(t, gated(door.address(), patient))
+	rows := s.signFor(crowd, 0, n)
+	got := load{scenario: "register.xml", rows: texts(rows, nil), atOnce: n}.run(t, p)
+	got.want(t, map[int]int{http.StatusOK: n})
+	if asked := s.checks(); asked != n || got.again == 0 {
+		t.Errorf("%d registrations, %d requests sent again, the verifier was asked %d times", n, got.again, asked)
+	}
+	if replays := s.count("imeiatt_reasons_total", `"nonce-reused"`); replays != 0 {
+		t.Errorf("%d are taken for replays", replays)
+	}
+	row.Asserted = fmt.Sprintf("A1 gate, verifier 50 ms slower: %d REGISTERs, %d sent again, %d verifier calls", n, got.again, s.checks())
+}
+
+// TestVerifierHangs: it takes connections and answers nothing. Who waits is not more than the gate's own processes, and not for long.
+func TestVerifierHangs(t *testing.T) {
+	for mode, code := range modes {
+		t.Run(mode, func(t *testing.T) {
+			n := many(300, 1000)
+			row := use(t, "A1 gate: verifier hangs, "+mode)
+			crowd := newCrowd(t)
+			s := newService(t, crowd, "enforce", nil)
+			rows := s.signFor(crowd, 0, n)
+			door := newDoor(t, s.address)
+			door.wait = time.Hour
+			p := newProxy(t, gated(door.address(), settings{"IMEI_GATE_MODE": mode}))
+			got := load{scenario: "register.xml", rows: texts(rows, nil)}.run(t, p)
+			got.want(t, map[int]int{code: n})
+			if got.took > 10*time.Second {
+				t.Errorf("it took %v", got.took)
+			}
+			row.Asserted = fmt.Sprintf("A1 gate, verifier hangs, mode %s: %d x %d, the last after %.1f s", mode, n, code, got.took.Seconds())
+		})
+	}
+}
+
+// TestVerifierRestarts: it is killed under load and started again. Everybody is answered, and every verdict that the registrar got is in
+// the verifier's store.
+func TestVerifierRestarts(t *testing.T) {
+	n := many(900, 3000)
+	row := use(t, "A1 gate: verifier restarts")
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	s.enroll(crowd, n)
+	p := newProxy(t, gated(s.address, settings{"IMEI_GATE_REST": "1"}))
+	rows := s.signFor(crowd, 0, n)
+	decided := s.decisions()
+	const rate = 300
+	var got tally
+	var done sync.WaitGroup
+	done.Go(func() { got = load{scenario: "register.xml", rows: texts(rows, nil), rate: rate, atOnce: n}.run(t, p) })
+	time.Sleep(time.Duration(n/3) * time.Second / rate)
+	s.kill()
+	s.start()
+	done.Wait()
+	got.want(t, map[int]int{http.StatusOK: n})
+	if kept := p.bindings(); kept != n {
+		t.Errorf("%d bindings are kept of %d", kept, n)
+	}
+	judged, stored := p.statistic("connok"), s.decisions()-decided
+	if judged == n || judged < n/2 || stored < judged || stored > n {
+		t.Errorf("of %d registrations the registrar got %d verdicts, and the verifier's store has %d", n, judged, stored)
+	}
+	row.Asserted = fmt.Sprintf("A1 gate, verifier killed and started again: %d x 200, %d with a verdict, all of them in its store (%d)", n, judged, stored)
+}
+
+// decisions is how many the store holds.
+func (s *service) decisions() int {
+	s.t.Helper()
+	var complaint bytes.Buffer
+	c := exec.Command(filepath.Join(bin, "imei-verifier"), "decisions", "--admin", "http://"+s.admin)
+	c.Stderr = &complaint
+	out, err := c.Output()
+	if err != nil {
+		s.t.Fatalf("decisions: %v\n%s", err, complaint.String())
+	}
+	return bytes.Count(out, []byte("\n"))
+}
+
+// door stands before a verifier, as a network that is slow, or a proxy that refuses.
+type door struct {
+	listener net.Listener
+	behind   string
+	wait     time.Duration // before each answer
+	mu       sync.Mutex
+	refusing bool
+	requests int
+}
+
+func newDoor(t *testing.T, behind string) *door {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := &door{listener: l, behind: behind}
+	server := &http.Server{Handler: d}
+	go server.Serve(l)
+	t.Cleanup(func() { server.Close() })
+	return d
+}
+
+func (d *door) address() string { return d.listener.Addr().String() }
+
+func (d *door) refuse(now bool) { d.mu.Lock(); defer d.mu.Unlock(); d.refusing = now }
+func (d *door) asked() int      { d.mu.Lock(); defer d.mu.Unlock(); return d.requests }
+
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d.mu.Lock()
+	d.requests++
+	refusing := d.refusing
+	d.mu.Unlock()
+	select {
+	case <-time.After(d.wait):
+	case <-r.Context().Done():
+		return
+	}
+	if refusing {
+		http.Error(w, "no", http.StatusServiceUnavailable)
+		return
+	}
+	answer, err := http.Post("http://"+d.behind+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadGateway)
+		return
+	}
+	defer answer.Body.Close()
+	w.Header().Set("Content-Type", answer.Header.Get("Content-Type"))
+	w.WriteHeader(answer.StatusCode)
+	_, _ = io.Copy(w, answer.Body) // who asked may be gone
+}

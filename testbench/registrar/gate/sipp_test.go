@@ -1,0 +1,134 @@
+package gate
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"imei-attest/testbench/peertest"
+)
+
+// load is what sipp is to do.
+type load struct {
+	scenario string // a file of testdata
+	rows     []string
+	calls    int // 0 is one for each row
+	tcp      bool
+	rate     int // calls a second at most; 0 is as fast as it goes
+	atOnce   int // calls under way at most
+	patience time.Duration
+	source   string // its address on loopback
+}
+
+// tally is what came of it: by response code how often it came, and how often a request was sent and sent again.
+type tally struct {
+	codes       map[int]int
+	sent, again int
+	failed      int
+	took        time.Duration
+	report      string
+}
+
+// run runs sipp until all calls are over.
+func (l load) run(t testing.TB, p *proxy) tally {
+	t.Helper()
+	c := l.command(t, p)
+	start := time.Now()
+	out, err := c.CombinedOutput()
+	got := readTally(string(out))
+	got.took = time.Since(start)
+	if err != nil && c.ProcessState.ExitCode() != 1 { // 1: a call failed, which is counted
+		t.Fatalf("sipp: %v\n%s\nKamailio:\n%s", err, out, p.log.String())
+	}
+	return got
+}
+
+func (l load) command(t testing.TB, p *proxy) *exec.Cmd {
+	t.Helper()
+	program, err := peertest.Find("sipp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scenario, err := filepath.Abs(filepath.Join("testdata", l.scenario))
+	if err != nil {
+		t.Fatal(err)
+	}
+	folder := t.TempDir()
+	rows := folder + "/rows.csv"
+	if err := os.WriteFile(rows, []byte("SEQUENTIAL\n"+strings.Join(l.rows, "\n")+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	defaultTo := func(n, or int) string {
+		if n == 0 {
+			n = or
+		}
+		return strconv.Itoa(n)
+	}
+	source := l.source
+	if source == "" {
+		source = "127.0.0.1"
+	}
+	transport := "u1"
+	if l.tcp {
+		transport = "t1"
+	}
+	patience := l.patience
+	if patience == 0 {
+		patience = time.Minute
+	}
+	c := exec.CommandContext(t.Context(), program, p.address, "-sf", scenario, "-inf", rows, "-t", transport, "-i", source, "-p", freePort(t, source),
+		"-m", defaultTo(l.calls, len(l.rows)), "-r", defaultTo(l.rate, 20000), "-l", defaultTo(l.atOnce, 100), "-nostdin",
+		"-timeout", fmt.Sprintf("%ds", int(patience.Seconds())))
+	c.Dir = folder
+	return c
+}
+
+// freePort is one of both transports that is free now.
+func freePort(t testing.TB, host string) string {
+	t.Helper()
+	conn, err := net.ListenPacket("udp", host+":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
+	return port
+}
+
+var (
+	responseLine = regexp.MustCompile(`(?m)^ +(\d{3}) <-+ +(?:E-RTD\d+ +)?(\d+) `)
+	requestLine  = regexp.MustCompile(`(?m)^ +REGISTER -+> +(?:B-RTD\d+ +)?(\d+) +(\d+) `)
+	failedLine   = regexp.MustCompile(`(?m)^ +Failed call +\| +\d+ +\| +(\d+)`)
+)
+
+// readTally reads sipp's last screen.
+func readTally(report string) tally {
+	if at := strings.LastIndex(report, "Scenario Screen"); at >= 0 {
+		report = report[at:]
+	}
+	got := tally{codes: make(map[int]int), report: report}
+	number := func(text string) int {
+		n, _ := strconv.Atoi(text) // digits by the expression
+		return n
+	}
+	for _, m := range responseLine.FindAllStringSubmatch(report, -1) {
+		if n := number(m[2]); n > 0 {
+			got.codes[number(m[1])] += n
+		}
+	}
+	for _, m := range requestLine.FindAllStringSubmatch(report, -1) {
+		got.sent += number(m[1])
+		got.again += number(m[2])
+	}
+	if m := failedLine.FindStringSubmatch(report); m != nil {
+		got.failed = number(m[1])
+	}
+	return got
+}

@@ -1,0 +1,177 @@
+package gate
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"imei-attest/verifier/bench"
+)
+
+// service is imei-verifier serve, with a policy and the manufacturer of a crowd, on addresses that it keeps when it is started again.
+type service struct {
+	t              *testing.T
+	folder         string
+	address, admin string
+	process        *exec.Cmd
+	log            *bytes.Buffer
+}
+
+// newService starts a verifier under a shipped policy; edit may change its text.
+func newService(t *testing.T, crowd *bench.Crowd, policy string, edit func(string) string) *service {
+	t.Helper()
+	s := &service{t: t, folder: t.TempDir(), address: freeAddress(t), admin: freeAddress(t)}
+	text, err := os.ReadFile(filepath.Join(root, "verifier/policy", policy+".yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if edit != nil {
+		text = []byte(edit(string(text)))
+	}
+	anchor, err := crowd.Anchor()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.write("policy.yaml", text)
+	s.write("trust/crowd.yaml", anchor)
+	s.start()
+	t.Cleanup(s.kill)
+	return s
+}
+
+// withoutBreaker takes the breaker out of a policy, for tests that have more bad devices than a network ever has.
+func withoutBreaker(text string) string {
+	return regexp.MustCompile(`(?m)^breaker: .*$`).ReplaceAllString(text, "")
+}
+
+func (s *service) write(name string, content []byte) {
+	s.t.Helper()
+	path := filepath.Join(s.folder, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content, 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+func (s *service) start() {
+	s.t.Helper()
+	s.log = new(bytes.Buffer)
+	s.process = exec.Command(filepath.Join(bin, "imei-verifier"), "serve", "--trust", s.folder+"/trust", "--state", s.folder+"/state", "--policy", s.folder+"/policy.yaml",
+		"--listen", s.address, "--admin", s.admin)
+	s.process.Stderr = s.log
+	if err := s.process.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	await(s.t, "the verifier", func() bool { return reachable(s.address) && reachable(s.admin) }, func() string { return s.log.String() })
+}
+
+// stop ends it in an orderly way, kill at once.
+func (s *service) stop() { s.end(syscall.SIGTERM) }
+func (s *service) kill() { s.end(syscall.SIGKILL) }
+
+func (s *service) end(how os.Signal) {
+	if s.process == nil {
+		return
+	}
+	_ = s.process.Process.Signal(how) // it may have ended
+	_ = s.process.Wait()
+	s.process = nil
+}
+
+// count is the sum of a metric over the lines whose labels hold all of the texts.
+func (s *service) count(metric string, labels ...string) (sum int) {
+	s.t.Helper()
+	answer, err := http.Get("http://" + s.admin + "/metrics")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	for lines := bufio.NewScanner(answer.Body); lines.Scan(); {
+		at := max(0, strings.LastIndexByte(lines.Text(), ' '))
+		name, value := lines.Text()[:at], strings.TrimSpace(lines.Text()[at:])
+		if name != metric && !strings.HasPrefix(name, metric+"{") || !holdsAll(name, labels) {
+			continue
+		}
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		sum += int(n)
+	}
+	return sum
+}
+
+func holdsAll(text string, parts []string) bool {
+	for _, part := range parts {
+		if !strings.Contains(text, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// checks is how many registrations it was asked about since it was started.
+func (s *service) checks(labels ...string) int {
+	return s.count("imeiatt_http_requests_total", append(labels, "registrations/check")...)
+}
+
+// post asks it, and decodes the answer.
+func (s *service) post(path, mediaType string, body []byte, into any) *http.Response {
+	s.t.Helper()
+	answer, err := http.Post("http://"+s.address+path, mediaType, bytes.NewReader(body))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	raw, err := io.ReadAll(answer.Body)
+	if err == nil {
+		err = json.Unmarshal(raw, into)
+	}
+	if err != nil || answer.StatusCode >= http.StatusBadRequest {
+		s.t.Fatalf("%s answers %s, %v: %s", path, answer.Status, err, raw)
+	}
+	return answer
+}
+
+func freeAddress(t testing.TB) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func reachable(address string) bool {
+	conn, err := net.Dial("tcp", address)
+	if err == nil {
+		conn.Close()
+	}
+	return err == nil
+}
+
+// await waits until something is so, and tells what is known of it if it does not become so.
+func await(t testing.TB, what string, is func() bool, known func() string) {
+	t.Helper()
+	const patience = 20 * time.Second
+	for deadline := time.Now().Add(patience); !is(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s did not come up in %v:\n%s", what, patience, known())
+		}
+	}
+}
