@@ -23,12 +23,14 @@ const (
 	FrontHTTP     Front = "http"     // an S-CSCF of ours asks POST /v1/registrations/check
 	FrontKamailio Front = "kamailio" // Kamailio as a registrar, with the gate of verifier/kamailio
 	FrontSCSCF    Front = "scscf"    // Kamailio as S-CSCF, with the SIP application server behind it
+	Front5GEIR    Front = "5geir"    // as http; then an AMF asks the 5G-EIR about the same device
 )
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
 var openers = map[Front]func(*World, context.Context, *home, registrar.Subscriber, registrar.Observer) error{
 	FrontHTTP:  (*World).openStandIn,
 	FrontSCSCF: (*World).openSCSCF,
+	Front5GEIR: (*World).open5GEIR,
 }
 
 // Fronts are those that there are.
@@ -57,7 +59,8 @@ type home struct {
 	network, proxy string // where the UE registers: udp or tcp, host:port
 	gates          bool   // the verifier is asked before the UE is answered
 	verdict        func(context.Context) (verifier.Verdict, error)
-	server         func(context.Context) (int, error) // what the application server answered, 0 where there is none
+	server         func(context.Context) (int, error)                      // what the application server answered, 0 where there is none
+	nas            func(context.Context, *registering) (*Equipment, error) // asks as the access network does; nil where it does not
 	closers        []func() error
 }
 

@@ -15,6 +15,7 @@ import (
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/testbench"
 	"imei-attest/testbench/registrar"
+	"imei-attest/verifier"
 )
 
 type registration struct {
@@ -33,6 +34,7 @@ Fronts:
   http      an S-CSCF of the laboratory asks the verifier over HTTP; needs nothing else
   kamailio  Kamailio as a registrar, with the gate that is shipped; clients have a password
   scscf     Kamailio as S-CSCF, with the verifier as SIP application server behind it
+  5geir     as http; then an AMF asks the verifier as its 5G-EIR about the same device, by HTTP/2; needs nothing else
 
 Lies:
 ` + lieTable() + `
@@ -131,12 +133,19 @@ func (r *registration) tell(w io.Writer, o *testbench.Outcome) {
 	if o.Server != 0 {
 		fmt.Fprintf(w, "the AS said  %d\n", o.Server)
 	}
+	if o.Equipment != nil {
+		fmt.Fprintf(w, "the AMF got  %s\n", o.Equipment.Status)
+	}
 	fmt.Fprintf(w, "status       %s\ntier         %s\nthe policy   %s, SIP %d, label %s\n", v.Status(), v.Tier, v.Answer.Action, v.Answer.SIPCode, v.Answer.Label)
-	for i, reason := range v.Reasons() {
-		heading := "reasons"
-		if i > 0 {
-			heading = ""
-		}
+	tellReasons(w, "reasons", v)
+	if o.Equipment != nil && o.Equipment.Verdict != nil {
+		tellReasons(w, "then in NAS", o.Equipment.Verdict)
+	}
+}
+
+func tellReasons(w io.Writer, heading string, v *verifier.Verdict) {
+	for _, reason := range v.Reasons() {
 		fmt.Fprintf(w, "%-12s %-22s %s\n", heading, reason, reason.Info().Sentence)
+		heading = ""
 	}
 }
