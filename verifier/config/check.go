@@ -57,6 +57,9 @@ func (c *Config) Warnings() (warnings []string) {
 	if c.Admin != "" && !Loopback(c.Admin) && !slices.ContainsFunc(c.Clients, isAdmin) {
 		warnings = append(warnings, fmt.Sprintf("admin: nobody may ask for metrics and decisions at %s: give a client the role admin, or an address on 127.0.0.1", c.Admin))
 	}
+	if e := &c.EIR5G; e.Listen != "" && !Loopback(e.Listen) && !e.Plain && e.TLS.ClientCA == "" && e.TokenKey == "" {
+		warnings = append(warnings, fmt.Sprintf("eir_5g: whoever reaches %s may ask about everybody's equipment: give eir_5g.client_ca or eir_5g.token_key", e.Listen))
+	}
 	return warnings
 }
 

@@ -283,6 +283,25 @@ func TestAnOperatorsAddressForNobodyIsWarnedOf(t *testing.T) {
 	}
 }
 
+func TestA5GEIRForEverybodyIsWarnedOf(t *testing.T) {
+	eir := func(fields string) string { return least + "eir_5g: {" + fields + "}\n" }
+	const secured = "listen: '0.0.0.0:7777', certificate: c.pem, key: k.pem"
+	for _, c := range []struct {
+		name, text string
+		warned     bool
+	}{
+		{"on loopback", eir("listen: '127.0.0.1:7777'"), false},
+		{"protected by something else", eir("listen: '0.0.0.0:7777', plain: true"), false},
+		{"for whoever reaches it", eir(secured), true},
+		{"for who shows a certificate", eir(secured + ", client_ca: ca.pem"), false},
+		{"for who has a token", eir(secured + ", token_key: nrf.pem, token_issuer: " + someUUID + ", instance: " + someUUID), false},
+	} {
+		if got := mustLoad(t, c.text).Warnings(); (len(got) == 1) != c.warned || len(got) > 0 && !strings.Contains(got[0], "whoever reaches 0.0.0.0:7777") {
+			t.Errorf("%s: %q", c.name, got)
+		}
+	}
+}
+
 // FuzzLoad: what is accepted is printed so that it is read again as the same.
 func FuzzLoad(f *testing.F) {
 	f.Add(least)

@@ -243,17 +243,21 @@ func h2c(t testing.TB) *http.Transport {
 	return c
 }
 
-func TestTheFrontSpeaksHTTP2WithoutTLS(t *testing.T) {
-	f := newFront(t)
-	request, err := http.NewRequest("GET", listen(t, f.handler)+about("pei="+peiGood+subscribed), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	response, err := h2c(t).RoundTrip(request)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if got := fmt.Sprint(response.Proto, " ", readAll(t, response)); got != "HTTP/2.0 OK WHITELISTED" {
-		t.Errorf("got %s", got)
+func TestTheFrontSpeaksHTTP2WithoutTLSAndHTTP1(t *testing.T) {
+	root := listen(t, newFront(t).handler)
+	old := new(http.Transport)
+	defer old.CloseIdleConnections()
+	for proto, client := range map[string]http.RoundTripper{"HTTP/2.0": h2c(t), "HTTP/1.1": old} {
+		request, err := http.NewRequest("GET", root+about("pei="+peiGood+subscribed), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		response, err := client.RoundTrip(request)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := fmt.Sprint(response.Proto, " ", readAll(t, response)); got != proto+" OK WHITELISTED" {
+			t.Errorf("got %s", got)
+		}
 	}
 }

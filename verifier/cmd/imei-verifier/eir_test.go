@@ -302,6 +302,36 @@ func TestAnEIRBehindTheFront(t *testing.T) {
 	}
 }
 
+// TestTheFrontDrains: an AMF that is being answered when the server is stopped gets its answer.
+func TestTheFrontDrains(t *testing.T) {
+	asked, answer := make(chan bool), make(chan bool)
+	slow := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		asked <- true
+		<-answer
+		_, _ = io.WriteString(w, `{"status":"BLACKLISTED"}`)
+	}))
+	slow.Config.Protocols = new(http.Protocols)
+	slow.Config.Protocols.SetUnencryptedHTTP2(true)
+	slow.Start()
+	defer slow.Close()
+	p := launch(t, []string{"IMEIATT_EIR_5G_LISTEN=" + anyPort, "IMEIATT_EIR_5G_UPSTREAM=" + slow.URL}, "--trust", trustFolder(t), "--state", t.TempDir(), "--listen", anyPort, "--admin", anyPort)
+	a := newAMF(t, p.amfs, nil)
+	got := make(chan string)
+	go func() { got <- a.ask("?pei=imei-" + attesttest.IMEI1) }()
+	<-asked
+	p.signal(syscall.SIGTERM)
+	for code := http.StatusOK; code != http.StatusServiceUnavailable; {
+		code, _ = fetched(p.admin, "/readyz")
+	}
+	close(answer)
+	if got := <-got; got != `200 {"status":"BLACKLISTED"}` {
+		t.Errorf("got %s", got)
+	}
+	if err := p.cmd.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestARateOfAMFsIsChangedUnderWay(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "verifier.yaml")
 	config := func(rate string) string {
