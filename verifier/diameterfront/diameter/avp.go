@@ -124,10 +124,13 @@ func pad(to []byte, length int) []byte {
 	return append(to, "\x00\x00\x00"[:padded(length)-length]...)
 }
 
-// flags are those that this side sets: support of everything that it sends is required, as RFC 6733 section 4.5 and TS 29.272 clause
-// 7.3.1 have it.
+// flags are those that this side sets, as RFC 6733 section 4.5 and TS 29.272 clause 7.3.1 have them: all that is sent must be known, but
+// for what people read.
 func (id ID) flags() AVPFlags {
-	if id.Vendor != 0 {
+	switch {
+	case id == ProductName || id == ErrorMessage:
+		return 0
+	case id.Vendor != 0:
 		return VendorSpecific | Mandatory
 	}
 	return Mandatory

@@ -72,6 +72,7 @@ func ReadHeader(bytes []byte) Header {
 // Decode reads one whole message. The AVPs share the bytes, which must stay as they are for as long as the message is used; room that
 // m.AVPs has is used again. The header is there beside an error about the AVPs.
 func (m *Message) Decode(bytes []byte) (err error) {
+	m.AVPs = m.AVPs[:0]
 	length, err := Length(bytes)
 	switch {
 	case err != nil:
@@ -83,7 +84,7 @@ func (m *Message) Decode(bytes []byte) (err error) {
 	if m.Flags&Request != 0 && m.Flags&IsError != 0 {
 		return &Error{Code: InvalidHeaderBits, Problem: "a request has the bit of an error (RFC 6733 section 3)"}
 	}
-	m.AVPs, err = appendAVPs(m.AVPs[:0], bytes[HeaderBytes:])
+	m.AVPs, err = appendAVPs(m.AVPs, bytes[HeaderBytes:])
 	return err
 }
 
