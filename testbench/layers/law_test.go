@@ -145,8 +145,12 @@ var law = map[string]line{
 		modules: []string{cbor, sqlite},
 		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
 	},
-	"verifier/ear":                    {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
-	"verifier/httpapi":                {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/ear":     {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
+	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "attest", "attest/imei"}},
+	"verifier/diameterfront": {
+		may:   []string{"verifier", "verifier/diameterfront/diameter", "attest"},
+		opens: map[outside]string{clock: "deadlines and the watchdog of connections, monotonic; nothing is judged by it"},
+	},
 	"verifier/diameterfront/diameter": {}, // foreign bytes of Diameter: it opens nothing and knows nothing of ours
 	"verifier/bench": {
 		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
