@@ -160,7 +160,7 @@ var law = map[string]line{
 		},
 	},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
+		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/diameterfront", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
 			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra, progress},
 	},

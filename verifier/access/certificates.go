@@ -41,6 +41,9 @@ func (c *Certificates) Use(p PEM, now func() time.Time) (ends time.Time, err err
 	return leaf.NotAfter, nil
 }
 
+// Current is the certificate in force, for a connection that begins here.
+func (c *Certificates) Current() *tls.Certificate { return &c.current.Load().Certificates[0] }
+
 // Config is for a listener. Each connection gets the certificates in force when it begins. It offers HTTP/1.1 alone: one request at a
 // time on a connection, so that a bound on connections is one on requests.
 func (c *Certificates) Config() *tls.Config {

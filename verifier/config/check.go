@@ -11,6 +11,7 @@ func (r *reader) check() {
 	r.checkTLS()
 	r.checkAddresses()
 	r.checkClients()
+	r.checkS13()
 }
 
 func (r *reader) required() {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +21,12 @@ const least = "listen: 127.0.0.1:8080\ntrust: trust\nstate: state\n"
 
 // public is what a service beyond loopback needs.
 const public = "listen: 0.0.0.0:8443\ntrust: trust\nstate: state\ntls: {certificate: c.pem, key: k.pem, client_ca: ca.pem}\n"
+
+// eir is a front of S13, and mme a peer of it.
+const (
+	eir = "s13: {listen: \"127.0.0.1:3868\", host: eir.example, realm: example}\n"
+	mme = "s13_peers:\n  - {host: m.example, addresses: [192.0.2.0/28]}\n"
+)
 
 func load(text string, environment ...string) (*config.Config, error) {
 	return config.Load(config.Input{Path: "/etc/imei-attest/verifier.yaml", Text: []byte(text), Environment: environment})
@@ -158,6 +165,24 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"two clients of one name", client(good) + "  - {name: a, certificates: [\"spiffe://a/c\"], roles: [device]}\n", "", []string{`line 7, clients[2].name: "a" is that of the client in line 6`}},
 		{"two clients with one certificate", client(good) + "  - {name: b, certificates: [\"spiffe://a/b\"], roles: [device]}\n", "", []string{"line 7, clients[2].certificates"}},
 		{"the operator's interface for everybody", public + "unnamed: [admin]\n", "", []string{"unnamed: must not have the role admin"}},
+		{"S13 beyond loopback", least + mme + "s13: {listen: \"0.0.0.0:3868\", host: e, realm: r}\n", "", []string{"line 6, s13.listen: 0.0.0.0:3868 can be reached from other machines without TLS: give s13.listen_tls in its place"}},
+		{"S13 without a name", least + mme + "s13: {listen: \"127.0.0.1:3868\", realm: r}\n", "", []string{"line 6, s13.listen: needs s13.host and s13.realm"}},
+		{"S13 for nobody", least + "s13: {listen: \"127.0.0.1:3868\", host: e, realm: r}\n", "", []string{"line 4, s13.listen: needs s13_peers"}},
+		{"S13 over TLS without a certificate", least + mme + "s13: {listen_tls: \"127.0.0.1:5658\", host: e, realm: r}\n", "", []string{"line 6, s13.listen_tls: needs tls.certificate"}},
+		{"S13 that nobody listens for", least + mme + "s13: {host: e}\n", "", []string{"line 6, s13.host: is of no use without s13.listen or s13.listen_tls", "line 5, s13_peers: are of no use"}},
+		{"a name that is none", least + "s13: {host: \"e x\"}\n", "", []string{`line 4, s13.host: "e x" is no name of Diameter`}},
+		{"a hasty watchdog", least + "s13: {watchdog: 5s}\n", "", []string{"line 4, s13.watchdog: 5s is less than 6s, the least (RFC 3539 section 3.4.1)"}},
+		{"a peer that anybody could be", least + eir + "s13_peers:\n  - host: m\n", "", []string{"line 6, s13_peers[1]: has neither addresses nor a certificate"}},
+		{"a peer without a name", least + eir + "s13_peers:\n  - addresses: [192.0.2.1]\n", "", []string{"line 6, s13_peers[1].host: is missing"}},
+		{"a peer that stands twice", least + eir + mme + "  - {host: M.example, addresses: [192.0.2.1]}\n", "", []string{`line 7, s13_peers[2].host: "M.example" is that of the peer in line 6 already`}},
+		{"an address of a peer that is none", least + eir + "s13_peers:\n  - {host: m, addresses: [mme]}\n", "", []string{`line 6, s13_peers[1].addresses[1]: "mme" is no address`}},
+		{"a range of addresses with more", least + eir + "s13_peers:\n  - {host: m, addresses: [192.0.2.1/28]}\n", "", []string{`"192.0.2.1/28" is no address`}},
+		{"an address that stands twice", least + eir + "s13_peers:\n  - {host: m, addresses: [192.0.2.1, \"::ffff:192.0.2.1\"]}\n", "", []string{`stands twice`}},
+		{"a certificate without TLS", least + eir + "s13_peers:\n  - {host: m, certificate: \"dns:m\"}\n", "", []string{"line 6, s13_peers[1].certificate: is shown over TLS alone: give s13.listen_tls and tls.client_ca"}},
+		{"another EIR that is not named", least + eir + mme + "s13_upstream: {address: \"127.0.0.1:1\", host: e}\n", "", []string{"line 7, s13_upstream.address: needs s13_upstream.host and s13_upstream.realm"}},
+		{"another EIR without TLS", least + eir + mme + "s13_upstream: {address: \"192.0.2.1:1\", host: e, realm: r}\n", "", []string{"line 7, s13_upstream.address: 192.0.2.1:1 is another machine, and there is no TLS"}},
+		{"the outage of nobody", least + eir + mme + "s13_upstream: {fail: deny}\n", "", []string{"line 7, s13_upstream.fail: is of no use without s13_upstream.address"}},
+		{"an outage that means nothing", least + eir + mme + "s13_upstream: {fail: allow}\n", "", []string{`line 7, s13_upstream.fail: unknown word "allow": want ignore, track or deny`}},
 		{"an unknown variable", least, "IMEIATT_LISTN=127.0.0.1:1", []string{"IMEIATT_LISTN: is no setting: did you mean IMEIATT_LISTEN?"}},
 		{"a variable with a bad value", least, "IMEIATT_LIMITS_RATE=fast", []string{`IMEIATT_LIMITS_RATE: "fast": want requests a second`}},
 		{"an empty variable", least, "IMEIATT_POLICY=", []string{"IMEIATT_POLICY: is empty"}},
@@ -181,14 +206,16 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 }
 
 func TestWhatIsPrintedIsReadAgainAsTheSame(t *testing.T) {
-	for _, text := range []string{least, public, public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n"} {
+	for _, text := range []string{least, public, public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n",
+		least + eir + mme, public + "s13: {listen_tls: \"0.0.0.0:5658\", host: eir.example, realm: example, watchdog: 6s}\ns13_peers:\n  - {host: m, certificate: \"dns:m.example\"}\n  - {host: n, addresses: [192.0.2.1, \"2001:db8::/32\"]}\n" +
+			"s13_upstream: {address: \"192.0.2.1:3868\", host: old.example, realm: example, ca: ca.pem, timeout: 250ms, fail: track}\n"} {
 		c := mustLoad(t, text)
 		var printed bytes.Buffer
 		if err := c.Effective(&printed, func(text string) string { return text }); err != nil {
 			t.Fatal(err)
 		}
 		again := mustLoad(t, printed.String())
-		if fixed := config.Fixed(c, again); len(fixed) > 0 {
+		if fixed := config.Fixed(c, again); len(fixed) > 0 || !reflect.DeepEqual(c.S13, again.S13) {
 			t.Errorf("other values of %v after\n%s", fixed, &printed)
 		}
 		var reprinted bytes.Buffer
@@ -220,10 +247,16 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 	if want := "\n# unnamed: [" + strings.Join(want.Unnamed, ", ") + "]"; !strings.Contains(sample.String(), want) {
 		t.Errorf("the sample has not %q:\n%s", want, &sample)
 	}
-	all := strings.NewReplacer("\n# ", "\n", "admin:", "admin: 127.0.0.1:1", "policy:", "policy: p", "certificate:", "certificate: c", "key:", "key: k",
-		"client_ca:", "client_ca: ca").Replace(sample.String())
+	values := map[string]string{"admin": "127.0.0.1:1", "policy": "p", "certificate": "c", "key": "k", "client_ca": "ca", "listen": "127.0.0.1:2", "listen_tls": "0.0.0.0:3",
+		"host": "h", "realm": "r", "address": "192.0.2.1:4", "ca": "ca"}
+	all := regexp.MustCompile(`(?m)^ *([a-z_]+):$`).ReplaceAllStringFunc(strings.ReplaceAll(sample.String(), "\n# ", "\n"), func(line string) string {
+		if value := values[strings.Trim(line, " :")]; value != "" {
+			return line + " " + value
+		}
+		return line
+	})
 	got := mustLoad(t, all)
-	if got.Limits.InFlight != want.Limits.InFlight || len(got.Clients) != 1 || got.Clients[0].Name != "pcscf-1" {
+	if got.Limits.InFlight != want.Limits.InFlight || len(got.Clients) != 1 || got.Clients[0].Name != "pcscf-1" || len(got.S13.Peers) != 2 || got.S13.Upstream.Address != "192.0.2.1:4" {
 		t.Errorf("in full: %+v of\n%s", got, all)
 	}
 }
@@ -265,6 +298,7 @@ func FuzzLoad(f *testing.F) {
 	f.Add(least)
 	f.Add(public + "clients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network]}\n")
 	f.Add("listen: '[::1]:80'\ntrust: 'a #b'\nstate: \"'\"\nretention: {decisions: 25.5h}\n")
+	f.Add(least + eir + mme)
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := load(text)
 		if err != nil {
@@ -275,7 +309,7 @@ func FuzzLoad(f *testing.F) {
 			t.Fatal(err)
 		}
 		again, err := load(printed.String())
-		if err != nil || len(config.Fixed(c, again)) > 0 || !reflect.DeepEqual(c.Clients, again.Clients) || c.Limits != again.Limits || c.Retention != again.Retention {
+		if err != nil || len(config.Fixed(c, again)) > 0 || !reflect.DeepEqual(c.Clients, again.Clients) || !reflect.DeepEqual(c.S13, again.S13) || c.Limits != again.Limits || c.Retention != again.Retention {
 			t.Errorf("%v\n%s", err, &printed)
 		}
 	})

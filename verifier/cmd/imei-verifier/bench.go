@@ -117,7 +117,7 @@ func (b *benchRun) measure(ctx context.Context, s *service) (*benchReport, error
 	ctx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- s.run(ctx, doors, nil) }()
-	load := &bench.Load{Address: doors[0].Addr().String(), Secret: b.folder.secret, Devices: b.devices, Clients: b.clients,
+	load := &bench.Load{Address: doors[0].address(), Secret: b.folder.secret, Devices: b.devices, Clients: b.clients,
 		Time: time.Duration(b.seconds) * time.Second, Check: b.check}
 	r, err := b.underLoad(ctx, load)
 	stop()

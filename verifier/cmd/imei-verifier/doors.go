@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"syscall"
 	"time"
 
@@ -29,54 +30,94 @@ const (
 // operatorConnections bounds those at the operator's address: people, and a few programs that watch.
 const operatorConnections = 64
 
-// door is a listener with who answers there.
+// door is where somebody answers.
 type door struct {
-	net.Listener
-	handler     http.Handler
-	connections *access.Connections
+	listeners []net.Listener              // at least one
+	operators bool                        // it stays open until the others are closed
+	serve     func(context.Context) error // until ctx is done, and what is under way is answered
 }
 
-// doors opens the listeners: all of them, or none.
-func (s *service) doors() ([]door, error) {
-	handler, err := s.handler()
-	if err != nil {
-		return nil, err
+func (d door) address() string { return d.listeners[0].Addr().String() }
+
+func (d door) close() {
+	for _, l := range d.listeners {
+		l.Close()
 	}
-	public, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
-	if err != nil {
-		return nil, err
+}
+
+// doors opens the listeners: all of them, or none. The first is the public one.
+func (s *service) doors() (doors []door, err error) {
+	openers := []func() (door, error){s.publicDoor}
+	if s.s13 != nil {
+		openers = append(openers, s.s13Door)
 	}
-	s.connections = public.connections
-	public.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
-	doors := []door{public}
 	if s.config.Admin != "" {
-		own, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
+		openers = append(openers, s.operatorsDoor)
+	}
+	for _, open := range openers {
+		d, err := open()
 		if err != nil {
-			public.Close()
+			for _, d := range doors {
+				d.close()
+			}
 			return nil, err
 		}
-		own.handler = patient(s.adminHandler())
-		doors = append(doors, own)
-		s.log.Info("listening for the operator", "address", own.Addr().String())
+		doors = append(doors, d)
 	}
-	s.log.Info("listening", "address", public.Addr().String(), "version", versionText())
+	s.log.Info("listening", "address", doors[0].address(), "version", versionText())
 	return doors, nil
 }
 
-func (s *service) listen(key, address string, connections int, secured bool) (door, error) {
+func (s *service) publicDoor() (door, error) {
+	handler, err := s.handler()
+	if err != nil {
+		return door{}, err
+	}
+	d, connections, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
+	if err != nil {
+		return door{}, err
+	}
+	s.connections = connections
+	measured := s.metrics.Measure(s.gate.Handler(handler), time.Now)
+	d.serve = func(ctx context.Context) error { return s.serve(ctx, d.listeners[0], measured, connections) }
+	return d, nil
+}
+
+func (s *service) operatorsDoor() (door, error) {
+	d, connections, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
+	if err != nil {
+		return door{}, err
+	}
+	d.operators = true
+	d.serve = func(ctx context.Context) error {
+		return s.serve(ctx, d.listeners[0], patient(s.adminHandler()), connections)
+	}
+	s.log.Info("listening for the operator", "address", d.address())
+	return d, nil
+}
+
+func (s *service) listen(key, address string, connections int, secured bool) (door, *access.Connections, error) {
+	l, err := s.bind(key, address)
+	if err != nil {
+		return door{}, nil, err
+	}
+	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
+	if secured {
+		return door{listeners: []net.Listener{tls.NewListener(bounded, s.certificates.Config())}}, bounded, nil
+	}
+	return door{listeners: []net.Listener{bounded}}, bounded, nil
+}
+
+// bind opens the address of a setting.
+func (s *service) bind(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnp names it), or give another address", err)
 	}
 	if err != nil {
-		return door{}, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
+		return nil, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
 	}
-	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
-	d := door{Listener: bounded, connections: bounded}
-	if secured {
-		d.Listener = tls.NewListener(bounded, s.certificates.Config())
-	}
-	return d, nil
+	return l, nil
 }
 
 // adminHandler is the operator's interface. On loopback whoever is on the machine has it; beyond, who has the role admin.
@@ -118,23 +159,26 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The first door is the public one; the
-// operator's stays open until it is closed, and says meanwhile that the service is not ready.
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the
+// others are closed, and says meanwhile that the service is not ready.
 func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
-	publicOpen, publicClosed := context.WithCancel(context.WithoutCancel(ctx))
-	defer publicClosed()
+	othersOpen, othersClosed := context.WithCancel(context.WithoutCancel(ctx))
+	defer othersClosed()
+	var others sync.WaitGroup
 	ended := make(chan error, len(doors))
-	for i, d := range doors {
-		go func() {
+	for _, d := range doors {
+		serve := func(ctx context.Context) {
 			defer stop() // one door that fails closes the others
-			if i > 0 {
-				ended <- s.serve(publicOpen, d)
-				return
-			}
-			defer publicClosed()
-			ended <- s.serve(ctx, d)
-		}()
+			ended <- d.serve(ctx)
+		}
+		if d.operators {
+			go serve(othersOpen)
+			continue
+		}
+		others.Go(func() { serve(ctx) })
 	}
+	others.Wait()
+	othersClosed()
 	var errs []error
 	for range doors {
 		errs = append(errs, <-ended)
@@ -142,13 +186,14 @@ func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors
 	return errors.Join(errs...)
 }
 
-func (s *service) serve(ctx context.Context, d door) error {
+// serve answers over HTTP.
+func (s *service) serve(ctx context.Context, l net.Listener, handler http.Handler, connections *access.Connections) error {
 	server := &http.Server{
-		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: d.connections.Context,
+		Handler: handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: connections.Context,
 		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(d.Listener) }()
+	go func() { failed <- server.Serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving: %w", err)

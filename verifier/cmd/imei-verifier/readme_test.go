@@ -86,7 +86,7 @@ func TestTheManPageListsTheSettings(t *testing.T) {
 			t.Errorf("%s, by default %q: the man page has %q", key, initial, row)
 		}
 	}
-	settings, _, _ := strings.Cut(table, "Two keys")
+	settings, _, _ := strings.Cut(table, "Three keys")
 	if got := len(regexp.MustCompile("(?m)^\\| `").FindAllString(settings, -1)); got != len(config.Keys())-1 { // the certificate and its key share a row
 		t.Errorf("the table has %d rows for %d settings", got, len(config.Keys()))
 	}

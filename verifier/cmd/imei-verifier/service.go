@@ -17,6 +17,7 @@ import (
 	"imei-attest/verifier"
 	"imei-attest/verifier/access"
 	"imei-attest/verifier/config"
+	"imei-attest/verifier/diameterfront"
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/httpapi"
 	"imei-attest/verifier/metrics"
@@ -45,7 +46,8 @@ type service struct {
 	gate         *access.Gate
 	connections  *access.Connections
 	certificates access.Certificates
-	since        time.Time // of a store in memory
+	s13          *diameterfront.Server // nil without S13
+	since        time.Time             // of a store in memory
 
 	auditing sync.WaitGroup
 }
@@ -79,7 +81,10 @@ func (s *service) open(ctx context.Context) (err error) {
 	s.metrics.Trust(anchors.Generation, wallClock())
 	s.metrics.Policy(s.policy.Name)
 	s.gate = access.NewGate(clients(s.config), s.config.Limits.InFlight, time.Now, func(l access.Limit) { s.metrics.Limited(string(l)) })
-	return s.newVerifier()
+	if err := s.newVerifier(); err != nil {
+		return err
+	}
+	return s.openS13()
 }
 
 func (s *service) openPolicy() error {
@@ -144,11 +149,16 @@ func (s *service) newMetrics() {
 		Ready:       func() bool { return s.health.unready(context.Background()) == "" },
 		Checkpoint:  func() time.Time { return time.Time{} },
 		LostNotes:   func() int64 { return 0 },
+		S13Peers:    func() int { return 0 },
+	}
+	if s.config.S13.Listens() {
+		g.S13Peers = func() int { return s.s13.Connected() }
 	}
 	if s.durable != nil {
 		g.Checkpoint, g.LostNotes = s.checkpoint, s.durable.LostNotes
 	}
 	s.metrics = metrics.New(versionText(), g)
+	s.metrics.S13Prepare(diameterfront.Outcomes(), diameterfront.Refusals())
 }
 
 // checkpoint is when the audit chain was last signed.
@@ -265,6 +275,9 @@ func checkFiles(c *config.Config) error {
 		if broken == nil {
 			_, broken = new(access.Certificates).Use(content, wallClock)
 		}
+		err = errors.Join(err, broken)
+	}
+	if _, broken := upstreamTLS(c, new(access.Certificates)); broken != nil {
 		err = errors.Join(err, broken)
 	}
 	return err

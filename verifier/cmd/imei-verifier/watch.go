@@ -133,6 +133,9 @@ func (s *service) exchangeConfig([]byte) error {
 	}
 	s.level.Set(now.Log)
 	s.gate.SetClients(clients(now))
+	if s.s13 != nil {
+		s.s13.SetPeers(s13Peers(now))
+	}
 	return nil
 }
 
