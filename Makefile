@@ -15,7 +15,8 @@ BENCH_BASE ?=
 PEERS_DEMO := swtpm
 PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
 PEERS_SIMULATOR := gcc libc6-dev libssl-dev
-PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl systemd $(PEERS_AT)
+PEERS_DIAMETER := kamailio kamailio-ims-modules freediameterd tshark
+PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl systemd $(PEERS_AT) $(PEERS_DIAMETER)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab

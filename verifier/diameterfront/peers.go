@@ -51,7 +51,7 @@ func (p peers) admits(host string, conn net.Conn) bool {
 
 // shows reports a certificate that was verified and has the name among its subject alternative names (RFC 5280 section 4.2.1.6).
 func shows(conn net.Conn, name string) bool {
-	secured, isTLS := conn.(*tls.Conn)
+	secured, isTLS := conn.(interface{ ConnectionState() tls.ConnectionState })
 	if !isTLS {
 		return false
 	}
