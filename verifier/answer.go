@@ -94,12 +94,16 @@ func (a *Answer) permitNobody() {
 	}
 }
 
-// count shows the breaker a registration that was decided, once, and what the policy alone would have done.
-func (v *Verifier) count(q *question, p *Policy, r *Record) {
+// denies is what the policy alone would do.
+func (p *Policy) denies(r *Record) bool {
+	return p.ActionOn(&r.Verdict.Result) == ActionDeny && !r.Excepted
+}
+
+// count shows the breaker a registration that was answered, once, and whether the policy alone would deny it.
+func (v *Verifier) count(q *question, p *Policy, denied bool) {
 	if p.Counter == nil || !q.in.Registration.isSeenByNetwork() {
 		return
 	}
-	denied := p.ActionOn(&r.Verdict.Result) == ActionDeny && !r.Excepted
 	if tripped, changed := p.Counter.Count(q.in.Now, denied); changed && v.alarm != nil {
 		v.alarm(tripped)
 	}

@@ -21,12 +21,14 @@ type question struct {
 
 	ids         []imei.IMEI // those that the facts number, from 1
 	few         [4]imei.IMEI
-	signalled   imei.IMEI // S, zero when the registration shows none
+	signalled   imei.IMEI    // S, zero when the registration shows none
+	holder      attest.KeyID // whose S is, where no evidence speaks for it
 	evidence    *attest.Evidence
 	endorsement *endorsement // set once the evidence verified
 	told        Software     // of the device, by the evidence
 	software    Software     // the same, or else what it told before
 	expiry      time.Time    // of the nonce
+	assumed     bool         // that the device holds its IMEIs: that was not read
 }
 
 func newQuestion(in Input, trust *Trust) *question {
@@ -276,9 +278,11 @@ func (v *Verifier) readWeakness(ctx context.Context, q *question) (err error) {
 	return err
 }
 
-// recall reads what the store knows of a device whose evidence verified. After a conflict it is read again.
-func (v *Verifier) recall(ctx context.Context, q *question) (err error) {
+// recall reads what the store knows of a device whose evidence verified. After a conflict it is read again. A device whose Credential was
+// committed before is assumed to hold its IMEIs still, as nearly all do: if it does not, that is a conflict.
+func (v *Verifier) recall(ctx context.Context, q *question, assume bool) (err error) {
 	e := q.facts.Evidence
+	q.assumed = assume && q.endorsement.kept
 	if e.Proved != nil || !e.Protected {
 		if e.Kept, err = v.store.State(ctx, e.Key); err != nil {
 			return err
@@ -286,7 +290,9 @@ func (v *Verifier) recall(ctx context.Context, q *question) (err error) {
 	}
 	for i, id := range q.endorsement.credential.Slots {
 		s := &e.Slots[i]
-		if s.Holder, err = v.store.Holder(ctx, id); err != nil {
+		if q.assumed {
+			s.Holder = Holder{Key: e.Key, Issuer: e.Issuer, Serial: e.Serial}
+		} else if s.Holder, err = v.store.Holder(ctx, id); err != nil {
 			return err
 		}
 		if s.Stands = false; s.Holder != (Holder{}) && s.Holder.Key != e.Key {
@@ -322,7 +328,7 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 	if err != nil || holder == (Holder{}) {
 		return err
 	}
-	q.facts.Endorsed = true
+	q.facts.Endorsed, q.holder = true, holder.Key
 	if q.in.Evidence != nil || !s.byNetwork() || !s.Subscribed {
 		return nil
 	}

@@ -1,6 +1,7 @@
 package verifier_test
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"reflect"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"imei-attest/attest/attesttest"
 	"imei-attest/attest/imei"
 	"imei-attest/verifier"
+	"imei-attest/verifier/store"
 )
 
 // board is a device with a key of its own, endorsed for IMEIs under a serial.
@@ -227,4 +229,50 @@ func TestTwoFactoriesAtOnce(t *testing.T) {
 	if counts[affirmed] != 1 || counts[duplicate] != len(tokens)-1 {
 		t.Errorf("got %v, want one affirmed", counts)
 	}
+}
+
+// TestAHolderIsReadWhereItMayBeAnother: a device that attested before is taken for the holder until its decision is committed.
+func TestAHolderIsReadWhereItMayBeAnother(t *testing.T) {
+	l, s := newLab(t), &asking{Memory: store.NewMemory()}
+	l.restart(s)
+	first, second := newBoard("first", 1), newBoard("second", 2)
+	used := first.token(l.mint())
+	for _, c := range []struct {
+		name   string
+		token  []byte
+		want   string
+		asked  int64
+		holder board // as recorded
+	}{
+		{"at first", used, affirmed, 1, board{}},
+		{"later", first.token(l.mint()), affirmed, 0, first},
+		{"another board", second.token(l.mint()), superseding, 1, first},
+		{"that one later", second.token(l.mint()), affirmed, 0, second},
+		{"the one that was superseded", first.token(l.mint()), duplicate, 1, second},
+		{"what it showed before", used, nonceExpired, 1, second},
+		{"a second try of it", first.token(mustDecode(t, used).Claims.Nonce, revision("R9")), nonceExpired, 1, second},
+	} {
+		before := s.asked.Load()
+		v := l.decide(verifier.Input{Evidence: c.token, Now: l.now})
+		r, _, err := l.Record(context.Background(), v.ID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := attest.KeyID{}
+		if c.holder.key != nil {
+			want = attest.KeyIDOf(&c.holder.key.PublicKey)
+		}
+		asked, holder := s.asked.Load()-before, r.Facts.Evidence.Slots[0].Holder.Key
+		if got := summary(v.Result); got != c.want || asked != c.asked || holder != want {
+			t.Errorf("%s: %s with holder %s, asked for %d times; want %s with %s, %d times", c.name, got, holder, asked, c.want, want, c.asked)
+		}
+	}
+}
+
+func mustDecode(t *testing.T, token []byte) *attest.Evidence {
+	e, err := attest.DecodeEvidence(token)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }

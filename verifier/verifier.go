@@ -40,6 +40,7 @@ type Cases interface {
 
 // Config is what a Verifier needs.
 type Config struct {
+	// Store is this Verifier's alone: what another one commits meanwhile would not end the answers that stand here.
 	Store  Store
 	Nonces *attest.NonceKeys
 	Trust  *Trust
@@ -74,6 +75,7 @@ type Verifier struct {
 	alarm        func(bool)
 	decided      func(*Verdict)
 	endorsements endorsementCache
+	standing     standing
 }
 
 // New returns a Verifier.
@@ -250,8 +252,8 @@ func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdic
 	if q.facts.Evidence == nil {
 		return v.note(ctx, q, p)
 	}
-	for range maxConflicts {
-		if err := v.recall(ctx, q); err != nil {
+	for try := range maxConflicts {
+		if err := v.recall(ctx, q, try == 0); err != nil {
 			return Verdict{}, err
 		}
 		verdict, conflict, err := v.commit(ctx, q, p, judge(&q.facts, &p.Rules))
@@ -283,17 +285,25 @@ func (v *Verifier) Unjudged(in Input) Verdict {
 
 // note decides where no evidence speaks for a device: nothing about any device changes.
 func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, error) {
+	if verdict, denied, stands := v.standing.find(q, p); stands {
+		v.count(q, p, denied)
+		return verdict, nil
+	}
+	since := v.standing.since(q)
 	if err := v.recallShown(ctx, q); err != nil {
 		return Verdict{}, err
 	}
-	r, err := v.record(q, p, judge(&q.facts, &p.Rules))
+	a := judge(&q.facts, &p.Rules)
+	r, err := v.record(q, p, a)
 	if err != nil {
 		return Verdict{}, err
 	}
 	if err := v.store.Note(ctx, Note{Record: r, Sighting: q.sighting()}); err != nil {
 		return Verdict{}, err
 	}
-	v.count(q, p, r)
+	denied := p.denies(r)
+	v.standing.keep(q, p, a, r, denied, since)
+	v.count(q, p, denied)
 	return r.Verdict, nil
 }
 
@@ -316,10 +326,13 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	if a.holdsShown() {
 		d.Sighting = q.sighting()
 	}
+	defer v.standing.end(q, d.Device.Credential != nil)
 	done, err := v.store.Commit(ctx, d)
 	switch {
 	case err != nil || done.Conflict:
 		return verdict, done.Conflict, err
+	case q.assumed && (done.Repeat || done.Closed || done.Replay): // nothing was compared with what is kept: judge by that
+		return verdict, true, nil
 	case done.Repeat && !a.isWorse(&done.Answer.Result):
 		return done.Answer, false, nil
 	case done.Repeat: // shown otherwise than before
@@ -330,7 +343,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		q.facts.Reuse = attest.ReasonNonceReused
 	default:
 		v.endorsements.put(q.evidence.KeyID, q.endorsement.asKept(q.software), q.told != Software{})
-		v.count(q, p, r)
+		v.count(q, p, p.denies(r))
 		return r.Verdict, false, nil
 	}
 	verdict, err = v.note(ctx, q, p)

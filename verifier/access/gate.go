@@ -101,6 +101,9 @@ func (h *held) Write(p []byte) (int, error) {
 }
 
 func (h *held) send() {
+	if len(h.body) > 0 { // else a long answer would be sent in chunks, which a small client need not understand
+		h.Header().Set("Content-Length", strconv.Itoa(len(h.body)))
+	}
 	if h.code != 0 {
 		h.ResponseWriter.WriteHeader(h.code)
 	}

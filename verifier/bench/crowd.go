@@ -1,5 +1,5 @@
 // Package bench is a crowd of devices that asks a verifier again and again, to measure how many it can answer. Start with [NewCrowd],
-// let the verifier know the devices by [Crowd.Register], and then [Load.Run].
+// let the verifier know the devices by [Crowd.Register], and then [Load.Prepare] and [Clients.Ask].
 //
 // The devices and their manufacturer follow from a secret that whoever measures draws anew: a verifier believes them only if his trust
 // folder holds [Crowd.Anchor]. Nothing is kept of a device, so a crowd of millions needs no memory.
@@ -97,6 +97,8 @@ type device struct {
 	number  int
 	imei    imei.IMEI
 	private *ecdsa.PrivateKey // nil until it is needed
+	signer  attest.Signer     // likewise
+	kid     attest.KeyID
 }
 
 // device makes the one of a number below [MaxDevices].
@@ -151,9 +153,17 @@ func (d *device) token(nonce attest.Nonce, credential []byte) ([]byte, error) {
 	const asked = 1 | 8 // AT+CGSN=1 and AT+CGSN
 	claims := attest.Claims{Nonce: nonce, Provisioned: []imei.IMEI{d.imei}, Measurements: []attest.Measurement{attest.MeasuredEqual},
 		Registration: true, Observed: []attest.Observed{{Slot: 1, IMEI: d.imei, Methods: asked}}, ReadingAge: time.Millisecond}
-	signer, err := attest.NewSigner(d.key())
-	if err != nil {
+	if err := d.prepare(); err != nil {
 		return nil, err
 	}
-	return attest.SignEvidence(nil, claims, signer, attest.KeyIDOf(&d.key().PublicKey), attest.Enclosure{Credential: credential})
+	return attest.SignEvidence(nil, claims, d.signer, d.kid, attest.Enclosure{Credential: credential})
+}
+
+// prepare makes what a device has of itself.
+func (d *device) prepare() (err error) {
+	if d.signer == nil {
+		d.kid = attest.KeyIDOf(&d.key().PublicKey)
+		d.signer, err = attest.NewSigner(d.key())
+	}
+	return err
 }

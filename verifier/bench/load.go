@@ -38,62 +38,81 @@ type Latencies struct {
 	Max float64 `json:"max"`
 }
 
-// Run asks for as long as it should. The error is that of the first answer which is not as it must be: then nothing was measured.
-func (l *Load) Run(ctx context.Context) (*Figures, error) {
+// Clients are those of a load, ready to ask.
+type Clients struct {
+	load *Load
+	all  []*client
+}
+
+// Prepare draws the devices that will take their turn and makes their keys: a device has its own, and need not derive it from a secret.
+func (l *Load) Prepare(ctx context.Context) (*Clients, error) {
 	crowd, err := NewCrowd(l.Secret)
 	if err != nil {
 		return nil, err
 	}
+	c := &Clients{load: l, all: make([]*client, l.Clients)}
+	for i := range c.all {
+		c.all[i] = newClient(l, crowd)
+	}
+	return c, c.each(ctx, func(ctx context.Context, i int) error { return c.all[i].prepare(ctx) })
+}
+
+// each lets all clients do something at once. The error is the first one, which stops the others.
+func (c *Clients) each(ctx context.Context, do func(ctx context.Context, i int) error) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
-	took := make([][]time.Duration, l.Clients)
-	begun := time.Now()
-	var asking sync.WaitGroup
-	for i := range took {
-		asking.Go(func() {
-			var err error
-			if took[i], err = l.ask(ctx, crowd, begun.Add(l.Time)); err != nil {
+	var doing sync.WaitGroup
+	for i := range c.all {
+		doing.Go(func() {
+			if err := do(ctx, i); err != nil {
 				stop(err)
 			}
 		})
 	}
-	asking.Wait()
-	all := slices.Concat(took...)
-	if err := context.Cause(ctx); err != nil {
+	doing.Wait()
+	return context.Cause(ctx)
+}
+
+// Ask asks for as long as it should. The error is that of the first answer which is not as it must be: then nothing was measured.
+func (c *Clients) Ask(ctx context.Context) (*Figures, error) {
+	took := make([][]time.Duration, len(c.all))
+	begun := time.Now()
+	err := c.each(ctx, func(ctx context.Context, i int) (err error) {
+		took[i], err = c.all[i].ask(ctx, begun.Add(c.load.Time))
+		return err
+	})
+	if err != nil {
 		return nil, err
 	}
+	all := slices.Concat(took...)
 	if len(all) == 0 {
 		return nil, errors.New("no answer came in time")
 	}
 	return figures(all, time.Since(begun)), nil
 }
 
-// ask is one client.
-func (l *Load) ask(ctx context.Context, crowd *Crowd, until time.Time) (took []time.Duration, err error) {
-	c, err := l.dial(crowd)
-	if err != nil {
+// ask is one client at work.
+func (c *client) ask(ctx context.Context, until time.Time) (took []time.Duration, err error) {
+	if err := c.dial(); err != nil {
 		return nil, err
 	}
 	defer c.conn.Close()
 	for begun := time.Now(); ctx.Err() == nil && begun.Before(until); begun = time.Now() {
-		number := c.random.IntN(l.Devices)
-		if err := c.one(number); err != nil {
-			return nil, fmt.Errorf("device %d: %w", number, err)
+		d, err := c.next()
+		if err != nil {
+			return nil, err
+		}
+		if c.load.Check {
+			err = c.check(d)
+		} else {
+			err = c.attest(d)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("device %d: %w", d.number, err)
 		}
 		took = append(took, time.Since(begun))
 	}
 	return took, nil
-}
-
-func (c *client) one(number int) error {
-	d, err := c.crowd.device(number)
-	if err != nil {
-		return err
-	}
-	if c.load.Check {
-		return c.check(d)
-	}
-	return c.attest(d)
 }
 
 func figures(took []time.Duration, all time.Duration) *Figures {

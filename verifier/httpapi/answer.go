@@ -33,25 +33,29 @@ func negotiateAnswer(w http.ResponseWriter, r *http.Request) (string, bool) {
 
 // tell answers with a verdict. The same verdict is the same bytes, whenever it is told and by which node.
 func (a *api) tell(w http.ResponseWriter, form string, v verifier.Verdict) {
-	var body []byte
-	var token string
-	var err error
-	if form == ear.MediaTypeCWT {
-		body, err = a.Results.CWT(v.Result)
-	} else {
-		token, err = a.Results.JWT(v.Result, ear.IETF)
-		body = []byte(token)
-	}
-	if err != nil {
-		a.unsigned(w, err)
-		return
+	body := a.retold.find(&v, form)
+	if body == nil {
+		var err error
+		if body, err = a.body(form, v); err != nil {
+			a.unsigned(w, err)
+			return
+		}
+		a.retold.keep(&v, form, body)
 	}
 	w.Header().Set("Content-Location", "/v1/results/"+v.ID.String())
-	if form == typeJSON {
-		writeJSON(w, http.StatusOK, typeJSON, newAnswer(v, token))
-		return
-	}
 	write(w, http.StatusOK, form, body)
+}
+
+// body is a verdict in a form.
+func (a *api) body(form string, v verifier.Verdict) ([]byte, error) {
+	if form == ear.MediaTypeCWT {
+		return a.Results.CWT(v.Result)
+	}
+	token, err := a.Results.JWT(v.Result, ear.IETF)
+	if err != nil || form == ear.MediaTypeJWT {
+		return []byte(token), err
+	}
+	return encodeJSON(newAnswer(v, token)), nil
 }
 
 func (a *api) unsigned(w http.ResponseWriter, err error) {

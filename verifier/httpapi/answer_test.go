@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"net/http"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -38,6 +39,40 @@ func TestTheSameQuestionGetsTheSameAnswer(t *testing.T) {
 				t.Errorf("%s: %d %.200s\nfirst %.200s", name, again.status, again.body, first.body)
 			}
 		}
+	}
+}
+
+// TestACheckThatIsAskedAgain gets the same bytes in each form, be they kept here or written anew by another node, and a new answer once
+// the device has attested.
+func TestACheckThatIsAskedAgain(t *testing.T) {
+	s := serve(t)
+	attests := func() {
+		_, n := s.open()
+		s.appraise(question(token(n), `{"imei":"490154203237518","impi":"alice@example"}`))
+	}
+	check := func(accept string) reply {
+		const again = `{"registration":{"imei":"490154203237518","impi":"alice@example","initial":false}}`
+		return s.do("POST", "/v1/registrations/check", strings.NewReader(again), "Content-Type", "application/json", "Accept", accept)
+	}
+	attests()
+	var last answer
+	for range 2 {
+		first := last
+		s.read(check("application/json"), &last)
+		if last.ID == first.ID || !strings.HasPrefix(s.verdict(last.Result), good) {
+			t.Errorf("%+v after %+v", last, first)
+		}
+		for _, form := range []string{"application/json", "application/eat+jwt", "application/eat+cwt"} {
+			want := s.twin().do("GET", "/v1/results/"+last.ID, nil, "Accept", form)
+			for range 2 {
+				got := check(form)
+				got.header.Set("Date", want.header.Get("Date")) // of each by itself
+				if !reflect.DeepEqual(got.header, want.header) || !bytes.Equal(got.body, want.body) || got.status != http.StatusOK {
+					t.Errorf("%s: %d %v %.100s, want %v %.100s", form, got.status, got.header, got.body, want.header, want.body)
+				}
+			}
+		}
+		attests()
 	}
 }
 

@@ -31,14 +31,17 @@ type Config struct {
 	Version  string
 }
 
-type api struct{ Config }
+type api struct {
+	Config
+	retold retold
+}
 
 // New returns the handler of the interface.
 func New(c Config) (http.Handler, error) {
 	if c.Verifier == nil || c.Results == nil || c.Identify == nil || c.Rand == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("the HTTP interface needs a verifier, a result signer, who its clients are, randomness, a clock and a log")
 	}
-	a := &api{c}
+	a := &api{Config: c}
 	d := newDoor(c.Identify, c.Log, published)
 	d.handle(0, "GET /.well-known/veraison/verification", a.discovery)
 	d.handle(0, "GET /openapi.yaml", a.openAPI)

@@ -40,11 +40,15 @@ func (a *api) fail(ctx context.Context, w http.ResponseWriter, what string, err 
 }
 
 func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
+	write(w, status, mediaType, encodeJSON(body))
+}
+
+func encodeJSON(body any) []byte {
 	var text bytes.Buffer
 	if err := json.NewEncoder(&text).Encode(body); err != nil {
 		panic(err) // only types of this program come here
 	}
-	write(w, status, mediaType, text.Bytes())
+	return text.Bytes()
 }
 
 func write(w http.ResponseWriter, status int, mediaType string, body []byte) {

@@ -32,13 +32,24 @@ func newBenchClients() *cobra.Command {
 			if err := json.NewDecoder(c.InOrStdin()).Decode(&load); err != nil {
 				return fail(exitUsage, fmt.Errorf("reading what the clients are to do: %w", err))
 			}
-			figures, err := load.Run(c.Context())
+			clients, err := load.Prepare(c.Context())
 			if err != nil {
 				return fail(exitFailed, err)
 			}
-			return json.NewEncoder(c.OutOrStdout()).Encode(figures)
+			before := processorTime()
+			figures, err := clients.Ask(c.Context())
+			if err != nil {
+				return fail(exitFailed, err)
+			}
+			return json.NewEncoder(c.OutOrStdout()).Encode(asked{figures, processorTime() - before})
 		},
 	}
+}
+
+// asked is what the clients tell in the end: what they measured, and their processor time.
+type asked struct {
+	*bench.Figures
+	Processor time.Duration `json:"processor_ns"`
 }
 
 // underLoad lets the clients ask, and looks at what that costs.
@@ -48,44 +59,44 @@ func (b *benchRun) underLoad(ctx context.Context, load *bench.Load) (*benchRepor
 	}
 	debug.FreeOSMemory() // what registering took is not the server's
 	peak := resetPeak()
-	before := processorTime(syscall.RUSAGE_SELF)
-	figures, clients, err := runClients(ctx, load)
+	before := processorTime()
+	got, err := runClients(ctx, load)
 	if err != nil {
 		return nil, err
 	}
-	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, Figures: *figures, LoadAverage: loadAverage()}
-	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(figures.Answers) }
-	r.Processor.Server, r.Processor.Clients = each(processorTime(syscall.RUSAGE_SELF)-before), each(clients)
+	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, Figures: *got.Figures, LoadAverage: loadAverage()}
+	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(got.Answers) }
+	r.Processor.Server, r.Processor.Clients = each(processorTime()-before), each(got.Processor)
 	if peak {
 		r.PeakRSS = peakRSS()
 	}
 	return r, nil
 }
 
-// runClients runs the clients in a process of their own, and returns its processor time as well.
-func runClients(ctx context.Context, load *bench.Load) (*bench.Figures, time.Duration, error) {
+// runClients runs the clients in a process of their own.
+func runClients(ctx context.Context, load *bench.Load) (got asked, err error) {
 	program, err := os.Executable()
 	if err != nil {
-		return nil, 0, err
+		return got, err
 	}
 	plan, err := json.Marshal(load)
 	if err != nil {
-		return nil, 0, err
+		return got, err
 	}
 	var complaint bytes.Buffer
 	c := exec.CommandContext(ctx, program, benchClients)
 	c.Stdin, c.Stderr = bytes.NewReader(plan), &complaint // the secret is on no command line
 	out, err := c.Output()
 	if err != nil {
-		return nil, 0, fmt.Errorf("the clients: %w: %s", err, strings.TrimSpace(complaint.String()))
+		return got, fmt.Errorf("the clients: %w: %s", err, strings.TrimSpace(complaint.String()))
 	}
-	figures := new(bench.Figures)
-	return figures, c.ProcessState.UserTime() + c.ProcessState.SystemTime(), json.Unmarshal(out, figures)
+	return got, json.Unmarshal(out, &got)
 }
 
-func processorTime(who int) time.Duration {
+// processorTime is that of this process.
+func processorTime() time.Duration {
 	var u syscall.Rusage
-	_ = syscall.Getrusage(who, &u) // fails for no process of ours
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u) // fails for no process of ours
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 

@@ -81,6 +81,7 @@ func (s *service) run(ctx context.Context, doors []door, hangup <-chan os.Signal
 	watching.Go(func() { s.watch(ctx, hangup) })
 	watching.Go(func() { (&clockWatch{log: s.log, jump: s.clockWasSet}).run(ctx) })
 	watching.Go(func() { s.care(ctx) })
+	watching.Go(func() { giveRoom(ctx) })
 	waitUntil(ctx, s.since)
 	return s.serveUntil(ctx, stop, doors)
 }
