@@ -3,6 +3,7 @@ package diameterfront
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"runtime"
 	"time"
 
@@ -11,33 +12,38 @@ import (
 	"imei-attest/verifier/diameterfront/diameter"
 )
 
-// judge answers a question. A fault of this program is answered, too, and told.
-func (v *visit) judge(q *question, begun time.Time) {
-	outcome := outcomeFailed
+// judge answers a question. It is under way no more when the peer can know that, and sends the next one.
+func (v *visit) judge(q *question) {
+	answer, outcome := v.answer(q)
+	v.underway.Add(-1)
+	_ = v.link.out.send(answer) // who is gone gets none
+	v.server.config.Observer.Answered(outcome, time.Since(q.begun))
+}
+
+// answer appends the answer to a question. A fault of this program is one, too, and is told.
+func (v *visit) answer(q *question) (answer func([]byte) []byte, outcome string) {
+	refuse := func(bad *diameter.Error) func([]byte) []byte {
+		return func(to []byte) []byte { return appendAnswer(to, &q.message, v.server.config.Node, bad.Code, bad, nil) }
+	}
 	defer func() {
-		v.server.config.Observer.Answered(outcome, time.Since(begun))
 		if fault := recover(); fault != nil {
 			v.server.survive(fault)
-			_ = v.link.refuse(&q.message, &diameter.Error{Code: diameter.UnableToComply, Problem: "a fault of this program"})
+			answer, outcome = refuse(&diameter.Error{Code: diameter.UnableToComply, Problem: "a fault of this program"}), outcomeFailed
 		}
 	}()
-	if err := q.read(v.server.config.Node); err != nil {
-		outcome = outcomeOf(err)
-		_ = v.link.refuse(&q.message, err) // who is gone gets no answer
-		return
+	var bad *diameter.Error
+	if err := q.read(v.server.config.Node); errors.As(err, &bad) {
+		return refuse(bad), outcomeOf(bad)
 	}
 	status, ok := v.server.decide(v.ctx, q)
 	if !ok {
-		_ = v.link.refuse(&q.message, &diameter.Error{Code: diameter.UnableToComply, Problem: "the service is being stopped"})
-		return
+		return refuse(&diameter.Error{Code: diameter.UnableToComply, Problem: "the service is being stopped"}), outcomeFailed
 	}
-	outcome = outcomes[status]
-	_ = v.link.out.send(func(to []byte) []byte { return appendStatus(to, &q.message, v.server.config.Node, status) })
+	return func(to []byte) []byte { return appendStatus(to, &q.message, v.server.config.Node, status) }, outcomes[status]
 }
 
-func outcomeOf(err error) string {
-	var bad *diameter.Error
-	if errors.As(err, &bad) && (bad.Code == diameter.UnableToDeliver || bad.Code == diameter.RealmNotServed) {
+func outcomeOf(bad *diameter.Error) string {
+	if bad.Code == diameter.UnableToDeliver || bad.Code == diameter.RealmNotServed {
 		return outcomeUndeliverable
 	}
 	return outcomeMalformed
@@ -77,7 +83,10 @@ func (s *Server) log(ctx context.Context, v *verifier.Verdict, status uint32, fa
 		s.config.Log.WarnContext(ctx, "not judged", "front", verifier.FrontS13, "answer", outcomes[status], "error", failed)
 		return
 	}
-	s.config.Log.InfoContext(ctx, "judged", "front", verifier.FrontS13, "id", v.ID, "status", v.Status().String(), "reasons", v.Reasons(), "answer", outcomes[status])
+	if s.config.Log.Enabled(ctx, slog.LevelInfo) {
+		s.config.Log.LogAttrs(ctx, slog.LevelInfo, "judged", slog.String("front", string(verifier.FrontS13)), slog.Any("id", v.ID), slog.String("status", v.Status().String()),
+			slog.Any("reasons", v.Reasons()), slog.String("answer", outcomes[status]))
+	}
 }
 
 // outcomes are by Equipment-Status, or the Experimental-Result-Code of equipment that is not known.

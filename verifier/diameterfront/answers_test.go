@@ -305,6 +305,21 @@ func TestMoreQuestionsThanArePlacesAreRefused(t *testing.T) {
 	}
 }
 
+// TestAPeerThatHoldsToTheBoundIsNeverRefused: it sends the next question as soon as it has an answer.
+func TestAPeerThatHoldsToTheBoundIsNeverRefused(t *testing.T) {
+	const places = 4
+	c := serve(t, withCustomers(t, "enforce"), func(c *diameterfront.Config) { c.InFlight = places }).connect()
+	for range places {
+		c.send(question(honest.Body(), alice))
+	}
+	for range 2000 {
+		if m := c.receive(); result(m) != 2001 {
+			t.Fatalf("got %d", result(m))
+		}
+		c.send(question(honest.Body(), alice))
+	}
+}
+
 func TestEveryAnswerIsCounted(t *testing.T) {
 	f := serve(t, withCustomers(t, "enforce"))
 	c := f.connect()

@@ -2,6 +2,7 @@ package diameterfront
 
 import (
 	"strings"
+	"time"
 
 	"imei-attest/verifier"
 	"imei-attest/verifier/diameterfront/diameter"
@@ -9,6 +10,7 @@ import (
 
 // question is an ME-Identity-Check-Request (TS 29.272 clause 7.2.19), with room for the next one.
 type question struct {
+	begun   time.Time // when it came
 	bytes   []byte
 	message diameter.Message
 	inside  []diameter.AVP // of the Terminal-Information

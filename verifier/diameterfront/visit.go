@@ -7,6 +7,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"imei-attest/verifier/diameterfront/diameter"
@@ -20,12 +21,13 @@ type visit struct {
 	host   string // the peer's Origin-Host in small letters, "" until it is admitted; under server.mu
 	name   string // likewise; of the reader
 
-	places  chan struct{} // for the questions that are judged
-	judging sync.WaitGroup
+	underway atomic.Int64   // questions that are judged
+	work     chan *question // for a worker that has nothing to do
+	working  sync.WaitGroup
 }
 
 func newVisit(s *Server, conn net.Conn) *visit {
-	return &visit{server: s, link: newLink(conn, s.config.Node, s.config.Watchdog), places: make(chan struct{}, s.config.InFlight)}
+	return &visit{server: s, link: newLink(conn, s.config.Node, s.config.Watchdog), work: make(chan *question)}
 }
 
 // run serves until the connection ends. Questions under way are answered as far as the peer still listens.
@@ -36,7 +38,8 @@ func (v *visit) run(ctx context.Context) {
 	var writing sync.WaitGroup
 	writing.Go(v.link.out.write)
 	err := v.link.run(v)
-	v.judging.Wait()
+	close(v.work)
+	v.working.Wait()
 	v.link.out.close()
 	writing.Wait()
 	v.tell(err)
@@ -104,31 +107,37 @@ func (v *visit) application(h diameter.Header, bytes []byte) error {
 	if v.link.leaving {
 		return nil // after a farewell nothing is taken (RFC 6733 section 5.4)
 	}
-	begun := time.Now()
-	select {
-	case v.places <- struct{}{}:
-	default:
-		return v.busy(bytes, begun)
-	}
 	q := questions.Get().(*question)
-	q.bytes = append(q.bytes[:0], bytes...)
-	v.judging.Go(func() {
-		defer func() { <-v.places }()
-		v.judge(q, begun)
-		questions.Put(q)
-	})
+	q.bytes, q.begun = append(q.bytes[:0], bytes...), time.Now()
+	if v.underway.Load() >= int64(v.server.config.InFlight) {
+		return v.busy(q)
+	}
+	v.underway.Add(1)
+	select {
+	case v.work <- q:
+	default:
+		v.working.Go(func() { v.labour(q) })
+	}
 	return nil
+}
+
+// labour judges one question after the other, so that each finds a stack that has grown.
+func (v *visit) labour(q *question) {
+	for more := true; more; q, more = <-v.work {
+		v.judge(q)
+		questions.Put(q)
+	}
 }
 
 // questions are kept with the room that they have.
 var questions = sync.Pool{New: func() any { return new(question) }}
 
-// busy refuses a question that has no place (RFC 6733 section 7.1.3).
-func (v *visit) busy(bytes []byte, begun time.Time) error {
-	v.server.config.Observer.Answered(outcomeBusy, time.Since(begun))
-	m := &v.link.message
-	if err := m.Decode(bytes); err != nil {
-		return v.link.refuse(m, err)
+// busy refuses a question that is one too many (RFC 6733 section 7.1.3).
+func (v *visit) busy(q *question) error {
+	defer questions.Put(q)
+	v.server.config.Observer.Answered(outcomeBusy, time.Since(q.begun))
+	if err := q.message.Decode(q.bytes); err != nil {
+		return v.link.refuse(&q.message, err)
 	}
-	return v.link.refuse(m, &diameter.Error{Code: diameter.TooBusy, Problem: "as many questions are judged as can be"})
+	return v.link.refuse(&q.message, &diameter.Error{Code: diameter.TooBusy, Problem: "as many questions are judged as can be"})
 }
