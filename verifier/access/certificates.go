@@ -55,13 +55,11 @@ func (c *Certificates) Use(p PEM, now func() time.Time) (ends time.Time, err err
 	return leaf.NotAfter, nil
 }
 
+// Current is the certificate in force, for a connection that begins here.
+func (c *Certificates) Current() *tls.Certificate { return &c.current.Load().Certificates[0] }
+
 // Config is for a listener. Each connection gets the certificates in force when it begins.
 func (c *Certificates) Config() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return c.current.Load(), nil }}
-}
-
-// Own is what the server shows where it is a client itself, for tls.Config.GetClientCertificate.
-func (c *Certificates) Own(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
-	return &c.current.Load().Certificates[0], nil
 }

@@ -141,11 +141,7 @@ func TestCertificatesMayBeDemanded(t *testing.T) {
 	c, _ := listening(t, 10, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), certificates.Config())
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(ca.pem)
-	own, err := certificates.Own(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, shown := range [][]tls.Certificate{nil, {*own}} {
+	for _, shown := range [][]tls.Certificate{nil, {*certificates.Current()}} {
 		conn := tls.Client(dial(t, c), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", Time: func() time.Time { return noon }, Certificates: shown, NextProtos: []string{"h2"}})
 		err := conn.Handshake()
 		if err == nil {

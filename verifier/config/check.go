@@ -12,6 +12,7 @@ func (r *reader) check() {
 	r.checkAddresses()
 	r.checkEIR5G()
 	r.checkClients()
+	r.checkS13()
 }
 
 func (r *reader) required() {

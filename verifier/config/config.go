@@ -31,6 +31,7 @@ type Config struct {
 	Log       slog.Level
 	Clients   []Client
 	Unnamed   []string // roles of who shows no certificate of a client
+	S13       S13
 
 	origins map[string]string // of a setting, by its key
 	lines   map[string]int    // in the file, likewise

@@ -3,13 +3,14 @@ package config
 import (
 	"net"
 	"net/netip"
+	"net/url"
 	"strings"
 )
 
 // EIR5G is the front that AMFs ask as their 5G-EIR (TS 29.511).
 type EIR5G struct {
 	Listen      string  // address, HOST:PORT; "" for no such front
-	Plain       bool    // HTTP/2 without TLS may leave the machine
+	Plain       bool    // HTTP/2 without TLS may leave the machine, in both directions
 	TLS         TLS     // the front's own: callers must show a certificate that ClientCA signed
 	Rate        float64 // requests a second of each address that shows no certificate of a client; 0 is not limited
 	Instance    string  // NF instance id, a UUID
@@ -21,18 +22,6 @@ type EIR5G struct {
 	Fail        Outage  // what counts while that one does not answer
 	PeerCA      string  // file of who signs the certificates of the NRF and of that EIR; "" for whom the system trusts
 }
-
-// Outage is what a peer's outage means.
-type Outage string
-
-// The meanings.
-const (
-	OutageIgnore Outage = "ignore" // the verifier's answer counts alone
-	OutageTrack  Outage = "track"  // nobody gets better than tracking
-	OutageDeny   Outage = "deny"   // nobody is let in
-)
-
-func (o Outage) String() string { return string(o) }
 
 // checkEIR5G looks at the front for AMFs.
 func (r *reader) checkEIR5G() {
@@ -49,21 +38,31 @@ func (r *reader) checkEIR5G() {
 		r.at("eir_5g.listen", "is the address of listen or of admin: AMFs need one of their own")
 	}
 	r.checkNRF(e)
+	r.checkPlain("eir_5g.nrf", e.NRF, e.Plain)
+	r.checkPlain("eir_5g_upstream.root", e.Upstream, e.Plain)
 	if e.Fail != OutageIgnore && e.Upstream == "" {
-		r.at("eir_5g.upstream_fail", "is of no use without eir_5g.upstream")
+		r.at("eir_5g_upstream.fail", "is of no use without eir_5g_upstream.root")
 	}
 	if e.PeerCA != "" && !strings.HasPrefix(e.NRF, "https:") && !strings.HasPrefix(e.Upstream, "https:") {
-		r.at("eir_5g.peer_ca", "is of no use: neither eir_5g.nrf nor eir_5g.upstream begins with https")
+		r.at("eir_5g.peer_ca", "is of no use: neither eir_5g.nrf nor eir_5g_upstream.root begins with https")
 	}
 }
 
 // needListen finds the settings of a front that is not there.
 func (r *reader) needListen() {
 	for _, s := range settings {
-		if strings.HasPrefix(s.key, "eir_5g.") && s.show(r.config) != s.initial {
+		if strings.HasPrefix(s.key, "eir_5g") && s.show(r.config) != s.initial {
 			r.at(s.key, "is of no use without eir_5g.listen, the address for AMFs")
 			return
 		}
+	}
+}
+
+// checkPlain: what is told or asked without TLS stays on the machine, or somebody said that it need not.
+func (r *reader) checkPlain(key, root string, plain bool) {
+	u, err := url.Parse(root)
+	if err == nil && u.Scheme == "http" && !plain && !Loopback(net.JoinHostPort(u.Hostname(), "0")) {
+		r.at(key, "%s is another machine, and there is no TLS: give https://, or say eir_5g.plain: true if something else protects the way", u.Host)
 	}
 }
 

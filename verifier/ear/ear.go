@@ -50,6 +50,8 @@ type Signer struct {
 	kid    attest.KeyID
 	header string // of each JWT, in base64url
 	build  string
+	// verifier says in JSON who made the result.
+	verifier []byte
 }
 
 // NewSigner takes the verifier's result key, on P-256, and the build that results name as their origin.
@@ -62,55 +64,12 @@ func NewSigner(key *ecdsa.PrivateKey, build string) (*Signer, error) {
 		return nil, err
 	}
 	s := &Signer{public: &key.PublicKey, signer: signer, kid: attest.KeyIDOf(&key.PublicKey), build: build}
-	s.header, err = part(map[string]string{"alg": "ES256", "kid": s.kid.String(), "typ": "JWT"})
+	header, err := json.Marshal(map[string]string{"alg": "ES256", "kid": s.kid.String(), "typ": "JWT"})
+	if err == nil {
+		s.verifier, err = json.Marshal(map[string]string{"developer": developer, "build": build})
+	}
+	s.header = base64.RawURLEncoding.EncodeToString(header)
 	return s, err
-}
-
-// part is a part of a JWT (RFC 7515 section 7.1).
-func part(content any) (string, error) {
-	raw, err := json.Marshal(content)
-	if err != nil {
-		return "", fmt.Errorf("encoding a result: %w", err)
-	}
-	return base64.RawURLEncoding.EncodeToString(raw), nil
-}
-
-// JWT writes a result in a dialect and signs it.
-func (s *Signer) JWT(r attest.Result, d Dialect) (string, error) {
-	n := dialects[d]
-	submods := make(map[string]any, len(r.Submods))
-	for _, sub := range r.Submods {
-		fields := map[string]any{n.status: sub.Status.String(), n.reasons: reasons(sub.Reasons)}
-		if sub.Vector != (attest.TrustVector{}) { // an empty one is left out (draft-ietf-rats-ear section 3)
-			fields[n.vector] = vector(sub.Vector)
-		}
-		submods[sub.Name] = fields
-	}
-	claims := map[string]any{
-		"eat_profile": n.profile, "iat": r.IssuedAt.Unix(), "exp": r.ValidUntil.Unix(), "submods": submods,
-		n.verifierID: map[string]string{"developer": developer, "build": s.build},
-	}
-	if len(r.Nonce) > 0 {
-		claims["eat_nonce"] = r.Nonce.String()
-	}
-	payload, err := part(claims)
-	if err != nil {
-		return "", err
-	}
-	text := s.header + "." + payload
-	signature, err := s.signer.Sign(nil, []byte(text)) // R||S, as JWS wants it too (RFC 7518 section 3.4)
-	return text + "." + base64.RawURLEncoding.EncodeToString(signature), err
-}
-
-// vector leaves out the entries that claim nothing.
-func vector(v attest.TrustVector) map[string]int {
-	m := make(map[string]int)
-	for i, value := range v {
-		if value != attest.ClaimNone {
-			m[attest.Entry(i).String()] = int(value)
-		}
-	}
-	return m
 }
 
 func reasons(rs []attest.Reason) []attest.Reason {

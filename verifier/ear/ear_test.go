@@ -56,6 +56,43 @@ func TestBothDialectsRoundTrip(t *testing.T) {
 	}
 }
 
+// TestClaimsAreAsAnEncoderWritesThem: the JSON is written by hand, with sorted names, so that the same result is the same bytes.
+func TestClaimsAreAsAnEncoderWritesThem(t *testing.T) {
+	results := []attest.Result{sample(), {}, {Submods: []attest.Submod{{Name: "slot1"}}}, {Nonce: attest.Nonce{0xff, 0xfe, 0xfd}, IssuedAt: attesttest.Now}}
+	for _, reason := range attest.Reasons() {
+		var all []attest.Submod
+		for _, name := range []string{"slot1", "slot2", "slot3", "slot4", attest.RegistrationSubmod} {
+			s := attest.Submod{Name: name}
+			s.Add(attest.ReasonIMEIConsistent, reason)
+			all = append(all, s)
+		}
+		results = append(results, attest.Result{ValidUntil: attesttest.Now, Submods: all})
+	}
+	signer, err := ear.NewSigner(key, `v1 "<&>" \\`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		for _, d := range []ear.Dialect{ear.IETF, ear.Veraison} {
+			token, err := signer.JWT(r, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got, err := base64.RawURLEncoding.DecodeString(strings.Split(token, ".")[1])
+			if err != nil {
+				t.Fatal(err)
+			}
+			var content any
+			if err := json.Unmarshal(got, &content); err != nil {
+				t.Fatalf("%s: %v", got, err)
+			}
+			if want, err := json.Marshal(content); err != nil || string(got) != string(want) {
+				t.Errorf("\n got %s\nwant %s", got, want)
+			}
+		}
+	}
+}
+
 func TestEveryStatusRoundTrips(t *testing.T) {
 	for _, reason := range attest.Reasons() {
 		slot := attest.Submod{Name: "slot1"}

@@ -147,7 +147,7 @@ func (u *Upstream) note(ctx context.Context, err error) {
 		u.failures = 0
 	case err != nil:
 		if u.failures == 0 {
-			u.log.WarnContext(ctx, "the operator's EIR does not answer: eir_5g.upstream_fail says what counts meanwhile", "error", err)
+			u.log.WarnContext(ctx, "the operator's EIR does not answer: eir_5g_upstream.fail says what counts meanwhile", "error", err)
 		}
 		u.failures = min(u.failures+1, failuresToOpen)
 		if u.failures == failuresToOpen {

@@ -20,7 +20,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func newMetrics() *metrics.Metrics {
 	return metrics.New("v1", metrics.Gauges{InFlight: func() int { return 3 }, Connections: func() int { return 5 }, Ready: func() bool { return true },
-		Checkpoint: func() time.Time { return noon }, LostNotes: func() int64 { return 0 }})
+		Checkpoint: func() time.Time { return noon }, LostNotes: func() int64 { return 0 }, S13Peers: func() int { return 2 }})
 }
 
 // shown are the metrics as Prometheus gets them.
@@ -115,6 +115,18 @@ func TestWhatAMFsAreAnsweredIsCounted(t *testing.T) {
 	want(t, m, `imeiatt_eir_5g_registered 0`)
 }
 
+func TestS13IsCounted(t *testing.T) {
+	m := newMetrics()
+	m.S13Prepare([]string{"whitelisted", "blacklisted"}, []string{"peer"})
+	m.S13Answered("whitelisted", 3*time.Millisecond)
+	m.S13Refused("address")
+	m.S13Upstream(true)
+	m.S13Upstream(false)
+	want(t, m, `imeiatt_s13_answers_total{outcome="whitelisted"} 1`, `imeiatt_s13_answers_total{outcome="blacklisted"} 0`, `imeiatt_s13_answer_seconds_bucket{le="0.0025"} 0`,
+		`imeiatt_s13_answer_seconds_bucket{le="0.005"} 1`, `imeiatt_s13_refused_connections_total{reason="address"} 1`, `imeiatt_s13_refused_connections_total{reason="peer"} 0`,
+		`imeiatt_s13_upstream_total{outcome="answered"} 1`, `imeiatt_s13_upstream_total{outcome="failed"} 1`, `imeiatt_s13_peers 2`)
+}
+
 // TestLabelsAreThoseThatAreAllowed: a new one is a decision, because it may name somebody.
 func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 	m := newMetrics()
@@ -123,6 +135,9 @@ func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 	m.Reloaded("trust", nil)
 	m.Verdict(&verifier.Verdict{})
 	m.CountEIR([]string{"permitted"}, []string{"failed"})
+	m.S13Answered("unknown", time.Millisecond)
+	m.S13Refused("peer")
+	m.S13Upstream(true)
 	m.Measure(http.NotFoundHandler(), time.Now).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	var labels []string
 	for _, of := range regexp.MustCompile(`(?m)^imeiatt_[a-z0-9_]+\{(.*)\} `).FindAllStringSubmatch(shown(t, m), -1) {

@@ -32,92 +32,102 @@ const (
 // operatorConnections bounds those at the operator's address: people, and a few programs that watch.
 const operatorConnections = 64
 
-// door is a listener with who answers there.
+// door is where somebody answers.
 type door struct {
-	net.Listener
-	handler     http.Handler
-	connections *access.Connections
-	own         bool            // the operator's: it stays open until the others are closed
-	protocols   *http.Protocols // nil is HTTP/1.1
+	listeners []net.Listener              // at least one
+	operators bool                        // it stays open until the others are closed
+	serve     func(context.Context) error // until ctx is done, and what is under way is answered
 }
 
-// doors opens the listeners: all of them, or none.
+func (d door) address() string { return d.listeners[0].Addr().String() }
+
+func (d door) close() {
+	for _, l := range d.listeners {
+		l.Close()
+	}
+}
+
+// doors opens the listeners: all of them, or none. The first is the public one.
 func (s *service) doors() (doors []door, err error) {
-	defer func() {
-		if err != nil {
-			for _, d := range doors {
-				d.Close()
-			}
-			doors = nil
-		}
-	}()
-	handler, err := s.handler()
-	if err != nil {
-		return nil, err
-	}
-	public, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.publicTLS())
-	if err != nil {
-		return nil, err
-	}
-	s.connections = public.connections
-	public.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
-	doors = append(doors, public)
+	openers := []func() (door, error){s.publicDoor}
 	if s.eir != nil {
-		d, err := s.eirDoor()
-		if err != nil {
-			return doors, err
-		}
-		doors = append(doors, d)
-		s.log.Info("listening for AMFs", "address", d.Addr().String())
+		openers = append(openers, s.eirDoor)
+	}
+	if s.s13 != nil {
+		openers = append(openers, s.s13Door)
 	}
 	if s.config.Admin != "" {
-		own, err := s.adminDoor()
-		if err != nil {
-			return doors, err
-		}
-		doors = append(doors, own)
-		s.log.Info("listening for the operator", "address", own.Addr().String())
+		openers = append(openers, s.operatorsDoor)
 	}
-	s.log.Info("listening", "address", public.Addr().String(), "version", versionText())
+	for _, open := range openers {
+		d, err := open()
+		if err != nil {
+			for _, d := range doors {
+				d.close()
+			}
+			return nil, err
+		}
+		doors = append(doors, d)
+	}
+	s.log.Info("listening", "address", doors[0].address(), "version", versionText())
 	return doors, nil
 }
 
-// publicTLS is nil where the interface has no TLS.
-func (s *service) publicTLS() *access.Certificates {
-	if s.config.TLS.Certificate == "" {
-		return nil
+func (s *service) publicDoor() (door, error) {
+	handler, err := s.handler()
+	if err != nil {
+		return door{}, err
 	}
-	return &s.certificates
+	certificates := &s.certificates
+	if s.config.TLS.Certificate == "" {
+		certificates = nil
+	}
+	l, connections, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, certificates)
+	if err != nil {
+		return door{}, err
+	}
+	s.connections = connections
+	return s.httpDoor(l, &http.Server{Handler: s.metrics.Measure(s.gate.Handler(handler), time.Now), ConnContext: connections.Context}), nil
 }
 
-func (s *service) adminDoor() (door, error) {
+func (s *service) operatorsDoor() (door, error) {
 	certificates := &s.certificates
 	if config.Loopback(s.config.Admin) {
 		certificates = nil
 	}
-	own, err := s.listen("admin", s.config.Admin, operatorConnections, certificates)
+	l, connections, err := s.listen("admin", s.config.Admin, operatorConnections, certificates)
 	if err != nil {
 		return door{}, err
 	}
-	own.own, own.handler = true, patient(s.adminHandler())
-	return own, nil
+	d := s.httpDoor(l, &http.Server{Handler: patient(s.adminHandler()), ConnContext: connections.Context})
+	d.operators = true
+	s.log.Info("listening for the operator", "address", d.address())
+	return d, nil
 }
 
-// listen opens an address, with TLS where there are certificates.
-func (s *service) listen(key, address string, connections int, certificates *access.Certificates) (door, error) {
+// listen opens an address with a bound on connections, and with TLS where there are certificates.
+func (s *service) listen(key, address string, connections int, certificates *access.Certificates) (net.Listener, *access.Connections, error) {
+	l, err := s.bind(key, address)
+	if err != nil {
+		return nil, nil, err
+	}
+	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
+	if certificates != nil {
+		return tls.NewListener(bounded, certificates.Config()), bounded, nil
+	}
+	return bounded, bounded, nil
+}
+
+// bind opens the address of a setting.
+func (s *service) bind(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
 	if errors.Is(err, syscall.EADDRINUSE) {
 		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnp names it), or give another address", err)
 	}
 	if err != nil {
-		return door{}, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
+		return nil, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
 	}
-	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
-	d := door{Listener: bounded, connections: bounded}
-	if certificates != nil {
-		d.Listener = tls.NewListener(bounded, certificates.Config())
-	}
-	return d, nil
+	return l, nil
 }
 
 // adminHandler is the operator's interface. On loopback whoever is on the machine has it; beyond, who has the role admin.
@@ -159,30 +169,26 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the others
-// are closed, and says meanwhile that the service is not ready.
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the
+// others are closed, and says meanwhile that the service is not ready.
 func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
 	othersOpen, othersClosed := context.WithCancel(context.WithoutCancel(ctx))
 	defer othersClosed()
 	var others sync.WaitGroup
 	ended := make(chan error, len(doors))
 	for _, d := range doors {
-		if d.own {
-			go func() {
-				defer stop() // one door that fails closes the others
-				ended <- s.serve(othersOpen, d)
-			}()
+		serve := func(ctx context.Context) {
+			defer stop() // one door that fails closes the others
+			ended <- d.serve(ctx)
+		}
+		if d.operators {
+			go serve(othersOpen)
 			continue
 		}
-		others.Go(func() {
-			defer stop()
-			ended <- s.serve(ctx, d)
-		})
+		others.Go(func() { serve(ctx) })
 	}
-	go func() {
-		others.Wait()
-		othersClosed()
-	}()
+	others.Wait()
+	othersClosed()
 	var errs []error
 	for range doors {
 		errs = append(errs, <-ended)
@@ -190,13 +196,17 @@ func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors
 	return errors.Join(errs...)
 }
 
-func (s *service) serve(ctx context.Context, d door) error {
-	server := &http.Server{
-		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: d.connections.Context,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, Protocols: d.protocols, HTTP2: &http.HTTP2Config{SendPingTimeout: pingEach, PingTimeout: pongTime}, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
-	}
+// httpDoor answers over HTTP: a server that says who answers and how, and is bounded here.
+func (s *service) httpDoor(l net.Listener, server *http.Server) door {
+	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = readHeaderTime, readTime, writeTime, idleTime
+	server.MaxHeaderBytes, server.HTTP2 = maxHeaderBytes, &http.HTTP2Config{SendPingTimeout: pingEach, PingTimeout: pongTime}
+	server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // callers' faults
+	return door{listeners: []net.Listener{l}, serve: func(ctx context.Context) error { return s.serve(ctx, l, server) }}
+}
+
+func (s *service) serve(ctx context.Context, l net.Listener, server *http.Server) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(d.Listener) }()
+	go func() { failed <- server.Serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving: %w", err)

@@ -71,18 +71,19 @@ func (e *eir) wait(r *http.Request) time.Duration { return e.clients.Load().Wait
 
 // eirDoor listens for AMFs: HTTP/2, and HTTP/1.1 for people who look.
 func (s *service) eirDoor() (door, error) {
-	d, err := s.listen("eir_5g.listen", s.config.EIR5G.Listen, s.config.Limits.Connections, s.eir.certificates)
+	l, connections, err := s.listen("eir_5g.listen", s.config.EIR5G.Listen, s.config.Limits.Connections, s.eir.certificates)
 	if err != nil {
 		return door{}, err
 	}
-	d.protocols = new(http.Protocols)
-	d.protocols.SetHTTP1(true)
-	d.protocols.SetHTTP2(true)
-	d.protocols.SetUnencryptedHTTP2(s.eir.certificates == nil)
-	d.handler = s.metrics.Measure(settled(s.eir.handler), time.Now)
+	protocols := new(http.Protocols)
+	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
+	protocols.SetUnencryptedHTTP2(s.eir.certificates == nil)
+	d := s.httpDoor(l, &http.Server{Handler: s.metrics.Measure(settled(s.eir.handler), time.Now), ConnContext: connections.Context, Protocols: protocols})
 	if r := s.eir.registrar; r != nil {
-		r.Profile.Address = cmp.Or(s.config.EIR5G.Advertise, d.Addr().String())
+		r.Profile.Address = cmp.Or(s.config.EIR5G.Advertise, d.address())
 	}
+	s.log.Info("listening for AMFs", "address", d.address())
 	return d, nil
 }
 
@@ -151,7 +152,7 @@ func (s *service) eirTransport(root string) (*http.Transport, error) {
 	t.Protocols.SetHTTP2(true)
 	t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12, Time: wallClock}
 	if s.eir.certificates != nil {
-		t.TLSClientConfig.GetClientCertificate = s.eir.certificates.Own
+		t.TLSClientConfig.GetClientCertificate = func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return s.eir.certificates.Current(), nil }
 	}
 	var err error
 	t.TLSClientConfig.RootCAs, err = readPeerCA(s.config.EIR5G)

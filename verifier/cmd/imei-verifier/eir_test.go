@@ -273,12 +273,12 @@ func TestAnEIRBehindTheFront(t *testing.T) {
 	}
 	config := func(name, eir string) string {
 		path := filepath.Join(dir, name+".yaml")
-		replaceFile(t, path, fmt.Sprintf("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ntrust: %s\nstate: %s\nstore: memory\neir_5g: {listen: '127.0.0.1:0', certificate: eir.pem, key: eir.key, client_ca: ca.pem, %s}\n",
+		replaceFile(t, path, fmt.Sprintf("listen: 127.0.0.1:0\nadmin: 127.0.0.1:0\ntrust: %s\nstate: %s\nstore: memory\neir_5g: {listen: '127.0.0.1:0', certificate: eir.pem, key: eir.key, client_ca: ca.pem%s",
 			trustFolder(t), name, eir))
 		return path
 	}
-	second := launch(t, nil, "--config", config("second", "rate: 0"))
-	first := launch(t, nil, "--config", config("first", fmt.Sprintf("upstream: 'https://%s', upstream_fail: deny, peer_ca: ca.pem", second.amfs)))
+	second := launch(t, nil, "--config", config("second", "}\n"))
+	first := launch(t, nil, "--config", config("first", fmt.Sprintf(", peer_ca: ca.pem}\neir_5g_upstream: {root: 'https://%s', fail: deny}\n", second.amfs)))
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.Leaf)
 	own, _, _ := issue(t, &ca, "")
@@ -314,7 +314,7 @@ func TestTheFrontDrains(t *testing.T) {
 	slow.Config.Protocols.SetUnencryptedHTTP2(true)
 	slow.Start()
 	defer slow.Close()
-	p := launch(t, []string{"IMEIATT_EIR_5G_LISTEN=" + anyPort, "IMEIATT_EIR_5G_UPSTREAM=" + slow.URL}, "--trust", trustFolder(t), "--state", t.TempDir(), "--listen", anyPort, "--admin", anyPort)
+	p := launch(t, []string{"IMEIATT_EIR_5G_LISTEN=" + anyPort, "IMEIATT_EIR_5G_UPSTREAM_ROOT=" + slow.URL}, "--trust", trustFolder(t), "--state", t.TempDir(), "--listen", anyPort, "--admin", anyPort)
 	a := newAMF(t, p.amfs, nil)
 	got := make(chan string)
 	go func() { got <- a.ask("?pei=imei-" + attesttest.IMEI1) }()
@@ -360,9 +360,9 @@ func TestAnEIRThatCannotBeOpenedIsTold(t *testing.T) {
 		"an address that is taken":           {"listen: '" + taken.address + "'", "eir_5g.listen (line 4)"},
 		"a certificate that is missing":      {"listen: '127.0.0.1:0', certificate: c.pem, key: k.pem", "eir_5g.key"},
 		"a key of tokens that is missing":    {"listen: '127.0.0.1:0', token_key: nrf.pem, token_issuer: " + nrfID + ", instance: " + eirID, "eir_5g.token_key"},
-		"a CA of peers that is missing":      {"listen: '127.0.0.1:0', upstream: 'https://127.0.0.1:1', peer_ca: ca.pem", "eir_5g.peer_ca"},
+		"a CA of peers that is missing":      {"listen: '127.0.0.1:0', nrf: 'https://127.0.0.1:1', instance: " + eirID + ", peer_ca: ca.pem", "eir_5g.peer_ca"},
 		"settings that do not go together":   {"nrf: 'http://127.0.0.1:1'", "is of no use without eir_5g.listen"},
-		"a CA of peers that is not a CA":     {"listen: '127.0.0.1:0', upstream: 'https://127.0.0.1:1', peer_ca: verifier.yaml", "want PEM blocks CERTIFICATE"},
+		"a CA of peers that is not a CA":     {"listen: '127.0.0.1:0', nrf: 'https://127.0.0.1:1', instance: " + eirID + ", peer_ca: verifier.yaml", "want PEM blocks CERTIFICATE"},
 		"a key of tokens that is not a key":  {"listen: '127.0.0.1:0', token_key: verifier.yaml, token_issuer: " + nrfID + ", instance: " + eirID, "it holds no key"},
 		"a certificate that others can read": {"listen: '127.0.0.1:0', certificate: open.pem, key: open.pem", "chmod 600"},
 	} {

@@ -17,6 +17,7 @@ import (
 	"imei-attest/verifier"
 	"imei-attest/verifier/access"
 	"imei-attest/verifier/config"
+	"imei-attest/verifier/diameterfront"
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/eirfront"
 	"imei-attest/verifier/httpapi"
@@ -46,8 +47,9 @@ type service struct {
 	gate         *access.Gate
 	connections  *access.Connections
 	certificates access.Certificates
-	eir          *eir      // nil if AMFs are not answered
-	since        time.Time // of a store in memory
+	eir          *eir                  // nil if AMFs are not answered
+	s13          *diameterfront.Server // nil without S13
+	since        time.Time             // of a store in memory
 
 	auditing sync.WaitGroup
 }
@@ -84,7 +86,10 @@ func (s *service) open(ctx context.Context) (err error) {
 	if err := s.newVerifier(); err != nil {
 		return err
 	}
-	return s.openEIR()
+	if err := s.openEIR(); err != nil {
+		return err
+	}
+	return s.openS13()
 }
 
 func (s *service) openPolicy() error {
@@ -149,12 +154,17 @@ func (s *service) newMetrics() {
 		Ready:       func() bool { return s.health.unready(context.Background()) == "" },
 		Checkpoint:  func() time.Time { return time.Time{} },
 		LostNotes:   func() int64 { return 0 },
+		S13Peers:    func() int { return 0 },
+	}
+	if s.config.S13.Listens() {
+		g.S13Peers = func() int { return s.s13.Connected() }
 	}
 	if s.durable != nil {
 		g.Checkpoint, g.LostNotes = s.checkpoint, s.durable.LostNotes
 	}
 	s.metrics = metrics.New(versionText(), g)
 	s.metrics.CountEIR(eirfront.Results(), eirfront.Outcomes())
+	s.metrics.S13Prepare(diameterfront.Outcomes(), diameterfront.Refusals())
 }
 
 // checkpoint is when the audit chain was last signed.
@@ -286,7 +296,8 @@ func checkFiles(c *config.Config) error {
 			err = errors.Join(err, checkTLS(group, files))
 		}
 	}
-	return errors.Join(err, checkEIR(c))
+	_, broken := upstreamTLS(c, new(access.Certificates))
+	return errors.Join(err, checkEIR(c), broken)
 }
 
 func checkTLS(group string, files config.TLS) error {

@@ -137,6 +137,9 @@ func (s *service) exchangeConfig([]byte) error {
 	if s.eir != nil {
 		s.eir.setClients(now)
 	}
+	if s.s13 != nil {
+		s.s13.SetPeers(s13Peers(now))
+	}
 	return nil
 }
 
