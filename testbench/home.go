@@ -24,6 +24,7 @@ const (
 	FrontKamailio Front = "kamailio" // Kamailio as a registrar, with the gate of verifier/kamailio
 	FrontSCSCF    Front = "scscf"    // Kamailio as S-CSCF, with the SIP application server behind it
 	Front5GEIR    Front = "5geir"    // as http; then an AMF asks the 5G-EIR about the same device
+	FrontS13      Front = "s13"      // as http; then an MME asks the EIR over S13 about the same device
 )
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
@@ -31,6 +32,7 @@ var openers = map[Front]func(*World, context.Context, *home, registrar.Subscribe
 	FrontHTTP:  (*World).openStandIn,
 	FrontSCSCF: (*World).openSCSCF,
 	Front5GEIR: (*World).open5GEIR,
+	FrontS13:   (*World).openS13,
 }
 
 // Fronts are those that there are.

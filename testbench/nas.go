@@ -1,34 +1,29 @@
 package testbench
 
 import (
-	"context"
-	"encoding/json"
 	"fmt"
-	"log/slog"
-	"net"
-	"net/http"
-	"net/url"
 	"strings"
-	"time"
 
 	"imei-attest/testbench/registrar"
 	"imei-attest/verifier"
-	"imei-attest/verifier/eirfront"
 )
 
 // Equipment is what the access network is told of the device that registered with IMS: it asks by the IMEI that the modem shows there, and
 // by the subscriber whom it authenticated.
 type Equipment struct {
-	Status  string            // as attest.Answer has it
-	Verdict *verifier.Verdict // nil where the network did not ask, or nothing was judged
+	Asker   string           // AMF or MME
+	Status  string           // WHITELISTED, GREYLISTED, BLACKLISTED, or that it is unknown
+	Verdict verifier.Verdict // on the question
 }
 
 // honestEquipment, and of each lie, is what the access network must be told of a device with a TPM whose client reaches the USIM.
 const honestEquipment = "WHITELISTED"
 
+const unknownEquipment = "ERROR_EQUIPMENT_UNKNOWN"
+
 var equipmentOf = map[string]string{
-	"spoofed":      "GREYLISTED",              // the modem shows its own IMEI, which did not attest with this subscriber
-	"reprogrammed": "ERROR_EQUIPMENT_UNKNOWN", // the modem shows an IMEI that nobody endorsed
+	"spoofed":      "GREYLISTED",     // the modem shows its own IMEI, which did not attest with this subscriber
+	"reprogrammed": unknownEquipment, // the modem shows an IMEI that nobody endorsed
 	"blank":        "BLACKLISTED",
 	"unreadable":   "GREYLISTED",
 	"missing":      "GREYLISTED",
@@ -49,75 +44,12 @@ func (w *World) expectsEquipment(r Registration, got *Equipment) error {
 		want = of
 	}
 	if got.Status != want {
-		return fmt.Errorf("the AMF was told %s, expected %s", got.Status, want)
+		return fmt.Errorf("the %s was told %s, expected %s", got.Asker, got.Status, want)
 	}
 	return nil
 }
 
-// open5GEIR is the home network of the front http, with an AMF that asks the verifier as its 5G-EIR when the device is in.
-func (w *World) open5GEIR(ctx context.Context, h *home, who registrar.Subscriber, see registrar.Observer) error {
-	if err := w.openStandIn(ctx, h, who, see); err != nil {
-		return err
-	}
-	handler, err := eirfront.New(eirfront.Config{Verifier: w.judge, InFlight: decisions, Now: time.Now, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		return err
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: time.Second, Protocols: withoutTLS()}
-	h.closers = append(h.closers, server.Close)
-	go server.Serve(listener) //nolint:errcheck // it ends with Close, and its error is that
-	h.nas = func(ctx context.Context, going *registering) (*Equipment, error) {
-		return w.askEIR(ctx, "http://"+listener.Addr().String(), going.inNAS.Digits(), imsiOf(who), see)
-	}
-	return nil
-}
-
-// withoutTLS is HTTP/2 by prior knowledge, as network functions speak it (TS 29.500 clause 5.2.1).
-func withoutTLS() *http.Protocols {
-	p := new(http.Protocols)
-	p.SetUnencryptedHTTP2(true)
-	return p
-}
-
-// askEIR is the AMF's part (TS 29.511 clause 5.2.2.2).
-func (w *World) askEIR(ctx context.Context, root, digits, imsi string, see registrar.Observer) (*Equipment, error) {
-	query := url.Values{"pei": {"imei-" + digits}, "supi": {"imsi-" + imsi}}.Encode()
-	see.See("AMF", "5G-EIR", "GET "+eirfront.Path, "pei imei-"+digits, "supi imsi-"+imsi)
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, root+eirfront.Path+"?"+query, nil)
-	if err != nil {
-		return nil, err
-	}
-	transport := &http.Transport{Protocols: withoutTLS()}
-	defer transport.CloseIdleConnections()
-	response, err := transport.RoundTrip(request)
-	if err != nil {
-		return nil, fmt.Errorf("asking the 5G-EIR: %w", err)
-	}
-	defer response.Body.Close()
-	var said struct {
-		Status any // a text, or the number of a problem
-		Cause  string
-	}
-	if err := json.NewDecoder(response.Body).Decode(&said); err != nil {
-		return nil, fmt.Errorf("the 5G-EIR's answer: %w", err)
-	}
-	got := &Equipment{Status: said.Cause}
-	if text, ok := said.Status.(string); ok {
-		got.Status = text
-	}
-	see.See("5G-EIR", "AMF", fmt.Sprintf("%d %s", response.StatusCode, got.Status))
-	v, err := w.verdict(ctx)
-	if err == nil {
-		got.Verdict = &v
-	}
-	return got, err
-}
-
-// imsiOf is whom the AMF has authenticated.
+// imsiOf is whom the access network has authenticated.
 func imsiOf(who registrar.Subscriber) string {
 	imsi, _, _ := strings.Cut(who.IMPI, "@")
 	return imsi

@@ -35,6 +35,7 @@ Fronts:
   kamailio  Kamailio as a registrar, with the gate that is shipped; clients have a password
   scscf     Kamailio as S-CSCF, with the verifier as SIP application server behind it
   5geir     as http; then an AMF asks the verifier as its 5G-EIR about the same device, by HTTP/2; needs nothing else
+  s13       as http; then an MME asks the verifier as its EIR about the same device, by Diameter; needs nothing else
 
 Lies:
 ` + lieTable() + `
@@ -134,12 +135,12 @@ func (r *registration) tell(w io.Writer, o *testbench.Outcome) {
 		fmt.Fprintf(w, "the AS said  %d\n", o.Server)
 	}
 	if o.Equipment != nil {
-		fmt.Fprintf(w, "the AMF got  %s\n", o.Equipment.Status)
+		fmt.Fprintf(w, "the %s got  %s\n", o.Equipment.Asker, o.Equipment.Status)
 	}
 	fmt.Fprintf(w, "status       %s\ntier         %s\nthe policy   %s, SIP %d, label %s\n", v.Status(), v.Tier, v.Answer.Action, v.Answer.SIPCode, v.Answer.Label)
 	tellReasons(w, "reasons", v)
-	if o.Equipment != nil && o.Equipment.Verdict != nil {
-		tellReasons(w, "then in NAS", o.Equipment.Verdict)
+	if o.Equipment != nil {
+		tellReasons(w, "then in NAS", &o.Equipment.Verdict)
 	}
 }
 
