@@ -50,7 +50,7 @@ func (w *World) NewDevice(ctx context.Context, name string, id imei.IMEI) (*Devi
 // NewDeviceWith makes a device with a vault of its own kind.
 func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, kind VaultKind) (*Device, error) {
 	w.serials++
-	d := &Device{Name: name, IMEI: id, serial: w.serials, class: w.Class}
+	d := &Device{Name: name, IMEI: id, serial: w.serials, class: w.class}
 	if err := w.startModem(ctx, d); err != nil {
 		return nil, fmt.Errorf("device %s: modem: %w", name, err)
 	}

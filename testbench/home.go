@@ -29,10 +29,11 @@ const (
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
 var openers = map[Front]func(*World, context.Context, *home, registrar.Subscriber, registrar.Observer) error{
-	FrontHTTP:  (*World).openStandIn,
-	FrontSCSCF: (*World).openSCSCF,
-	Front5GEIR: (*World).open5GEIR,
-	FrontS13:   (*World).openS13,
+	FrontHTTP:     (*World).openStandIn,
+	FrontKamailio: (*World).openRegistrar,
+	FrontSCSCF:    (*World).openSCSCF,
+	Front5GEIR:    (*World).open5GEIR,
+	FrontS13:      (*World).openS13,
 }
 
 // Fronts are those that there are.
@@ -59,6 +60,7 @@ func (f Front) Check() error {
 // home is a home network before the World's verifier.
 type home struct {
 	network, proxy string // where the UE registers: udp or tcp, host:port
+	next           string // what stands behind the P-CSCF
 	gates          bool   // the verifier is asked before the UE is answered
 	verdict        func(context.Context) (verifier.Verdict, error)
 	server         func(context.Context) (int, error)                      // what the application server answered, 0 where there is none
@@ -86,10 +88,14 @@ func (w *World) openHome(ctx context.Context, front Front, who registrar.Subscri
 	if err := openers[front](w, ctx, h, who, see); err != nil {
 		return nil, errors.Join(err, h.close())
 	}
-	for len(w.decided) > 0 { // of before
+	return h, nil
+}
+
+// forgetDecisions forgets those that nobody waited for.
+func (w *World) forgetDecisions() {
+	for len(w.decided) > 0 {
 		<-w.decided
 	}
-	return h, nil
 }
 
 func (w *World) verdict(ctx context.Context) (verifier.Verdict, error) {
@@ -129,7 +135,7 @@ func (w *World) openStandIn(ctx context.Context, h *home, who registrar.Subscrib
 	if err != nil {
 		return err
 	}
-	h.network, h.proxy, h.gates = "udp", s.Addr, true
+	h.network, h.proxy, h.next, h.gates = "udp", s.Addr, "S-CSCF", true
 	h.closers = append(h.closers, s.Close)
 	return nil
 }

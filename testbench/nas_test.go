@@ -1,6 +1,7 @@
 package testbench_test
 
 import (
+	"strings"
 	"testing"
 
 	"imei-attest/agent/tpmvault/tpmtest"
@@ -26,16 +27,8 @@ func TestTheAccessNetworkIsToldOfTheDeviceThatRegistered(t *testing.T) {
 
 func toldInNAS(t *testing.T, front testbench.Front, kind testbench.VaultKind, class uint8, lie, want string) {
 	t.Helper()
-	w, err := testbench.NewWorld(t.Context(), t.TempDir(), kind)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.Close()
-	out, err := w.Register(t.Context(), testbench.Registration{Front: front, Class: class, Lie: lie}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out.Equipment == nil || out.Equipment.Status != want || len(out.Equipment.Verdict.Reasons()) == 0 || out.Problem != "" {
-		t.Errorf("class %d, %q: the network was told %+v, want %s; %s", class, lie, out.Equipment, want, out.Problem)
+	out, shown := register(t, kind, testbench.Registration{Front: front, Class: class, Lie: lie})
+	if out.Equipment == nil || out.Equipment.Status != want || len(out.Equipment.Verdict.Reasons()) == 0 || !strings.Contains(shown, out.Equipment.Asker+": ") {
+		t.Errorf("class %d, %q: the network was told %+v, want %s\n%s", class, lie, out.Equipment, want, shown)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"net/http"
 	"strings"
 	"time"
 
@@ -34,50 +34,6 @@ type Outcome struct {
 	Problem    string     // what is not as it must be, empty if all is
 }
 
-// Lie is a way in which a device is not what its registration says.
-type Lie struct {
-	Name, What string
-	want       expectation
-	tell       func(context.Context, *registering) error
-}
-
-// expectation is the least that the verifier must find.
-type expectation struct {
-	status attest.Status
-	reason attest.Reason
-	tier   attest.Tier // 0 where it says nothing
-}
-
-// Lies are what a device can be made to do.
-func Lies() []Lie {
-	contraindicated := func(r attest.Reason) expectation { return expectation{status: attest.StatusContraindicated, reason: r} }
-	warning := func(r attest.Reason) expectation { return expectation{status: attest.StatusWarning, reason: r} }
-	return []Lie{
-		{"spoofed", "the instance-id shows another phone's IMEI", contraindicated(attest.ReasonRegistrationSpoofed), tellSpoofed},
-		{"reprogrammed", "the modem was given another IMEI, which the instance-id shows", contraindicated(attest.ReasonIMEIReprogrammed), tellReprogrammed},
-		{"blank", "the modem's IMEI was erased", contraindicated(attest.ReasonIMEIBlank), tellModem("")},
-		{"unreadable", "the modem answers 15 letters and digits", warning(attest.ReasonIMEIUnreadable), tellModem(serialNoise)},
-		{"missing", "the IMEI of a device that attests, without evidence", warning(attest.ReasonEvidenceMissing), tellMissing},
-		{"replayed", "a token of this device that answers an earlier challenge", warning(attest.ReasonNonceExpired), tellReplayed},
-		{"copied", "a token with this device's credential, signed by another device", contraindicated(attest.ReasonSignatureInvalid), tellCopied},
-	}
-}
-
-// LieNamed finds a lie; the name may be empty for the truth.
-func LieNamed(name string) (Lie, error) {
-	if name == "" {
-		return Lie{What: "it tells the truth", tell: func(context.Context, *registering) error { return nil }}, nil
-	}
-	var names []string
-	for _, l := range Lies() {
-		if l.Name == name {
-			return l, nil
-		}
-		names = append(names, l.Name)
-	}
-	return Lie{}, fmt.Errorf("there is no lie %q: want one of %s", name, strings.Join(names, ", "))
-}
-
 // registering is a registration under way.
 type registering struct {
 	w     *World
@@ -90,47 +46,9 @@ type registering struct {
 	mute  bool         // no token is sent
 }
 
-func tellSpoofed(_ context.Context, r *registering) error {
-	r.shown = registrar.InstanceID(otherIMEI)
-	return nil
-}
-
-func tellReprogrammed(_ context.Context, r *registering) error {
-	r.shown, r.inNAS = registrar.InstanceID(otherIMEI), otherIMEI
-	r.d.Modem.SetIMEI(otherIMEI.Digits())
-	return nil
-}
-
-func tellModem(answer string) func(context.Context, *registering) error {
-	return func(_ context.Context, r *registering) error {
-		r.d.Modem.SetIMEI(answer)
-		return nil
-	}
-}
-
-func tellMissing(_ context.Context, r *registering) error {
-	r.mute = true
-	return nil
-}
-
-// tellReplayed takes a token for a challenge that nobody has open.
-func tellReplayed(_ context.Context, r *registering) error {
-	r.nonce = attest.NonceFrom401("an earlier challenge")
-	return nil
-}
-
-func tellCopied(ctx context.Context, r *registering) (err error) {
-	thief, err := r.w.NewDevice(ctx, "thief", secondIMEI)
-	if err != nil {
-		return err
-	}
-	r.vault, err = newLiarVault(ctx, thief.Vault, r.d.Vault)
-	return err
-}
-
 // Register lets a new device register under the policy that enforces, and shows each message. The verifier knows the device from an
 // attestation of its own.
-func (w *World) Register(ctx context.Context, r Registration, see registrar.Observer) (*Outcome, error) {
+func (w *World) Register(ctx context.Context, r Registration, see registrar.Observer) (out *Outcome, err error) {
 	lie, err := LieNamed(r.Lie)
 	if err != nil {
 		return nil, err
@@ -140,16 +58,9 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 		return nil, err
 	}
 	w.judge.SetPolicy(enforce)
-	w.Class = r.Class
+	w.class = r.Class
 	d, err := w.NewDevice(ctx, "registering", w.newIMEI())
 	if err != nil {
-		return nil, err
-	}
-	if err := w.introduce(ctx, d, see); err != nil {
-		return nil, err
-	}
-	going := &registering{w: w, d: d, see: see, shown: registrar.InstanceID(d.IMEI), inNAS: d.IMEI, vault: d.Vault}
-	if err := lie.tell(ctx, going); err != nil {
 		return nil, err
 	}
 	who := registrar.NewSubscriber("001010000000017")
@@ -158,16 +69,21 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 	if err != nil {
 		return nil, err
 	}
-	defer home.close()
-	out, err := going.run(ctx, home, who)
-	if err != nil {
+	defer func() { err = errors.Join(err, home.close()) }()
+	if err := w.introduce(ctx, d, see); err != nil {
 		return nil, err
 	}
-	want := lie.want
-	if r.Lie == "" {
-		want = w.expects(r.Class, who.ByPassword)
+	going := &registering{w: w, d: d, see: see, shown: registrar.InstanceID(d.IMEI), inNAS: d.IMEI, vault: d.Vault}
+	if err := lie.tell(ctx, going); err != nil {
+		return nil, err
 	}
-	if err := errors.Join(want.judge(out), home.obeys(out), w.expectsEquipment(r, out.Equipment)); err != nil {
+	if out, err = going.run(ctx, home, who); err != nil {
+		return nil, err
+	}
+	if r.Lie == "" {
+		lie.want = w.expects(r.Class, who.ByPassword)
+	}
+	if err := errors.Join(lie.Judge(out), home.obeys(out), w.expectsEquipment(r, out.Equipment)); err != nil {
 		out.Problem = err.Error()
 	}
 	return out, nil
@@ -204,19 +120,13 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 		return nil, err
 	}
 	defer ue.Close()
+	ue.Next = h.next
 	challenge, err := ue.Start(ctx)
 	if err != nil {
 		return nil, err
 	}
-	token, err := r.attest(ctx, challenge)
-	if err != nil {
-		return nil, err
-	}
-	var body registrar.Body
-	if token != nil {
-		body = registrar.Body{Type: attest.EvidenceMediaType, Content: token}
-	}
-	response, err := ue.Register(ctx, challenge, body)
+	r.w.forgetDecisions()
+	token, response, err := r.answer(ctx, h, ue, challenge)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +138,25 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 		out.Equipment, err = h.nas(ctx, r)
 	}
 	return out, err
+}
+
+// answer answers the challenge. Where no gate may want another try, a 401 is the S-CSCF's own, and answered too.
+func (r *registering) answer(ctx context.Context, h *home, ue *registrar.UE, c *registrar.Challenge) (token []byte, response *registrar.Response, err error) {
+	for {
+		if token, err = r.attest(ctx, c); err != nil {
+			return nil, nil, err
+		}
+		var body registrar.Body
+		if token != nil {
+			body = registrar.Body{Type: attest.EvidenceMediaType, Content: token}
+		}
+		if response, err = ue.Register(ctx, c, body); err != nil || h.gates || response.Code != http.StatusUnauthorized {
+			return token, response, err
+		}
+		if c, err = ue.TakeIn(ctx, response); err != nil {
+			return nil, nil, err
+		}
+	}
 }
 
 // attest is the agent's part. A client that reaches the phone's registration function has its challenge answered; another gets what anybody
@@ -264,32 +193,4 @@ func saidBy(a *agent.Attestation) string {
 		return slots[0].IMEI.Digits()
 	}
 	return "no IMEI"
-}
-
-// expects is what an honest device gets.
-func (w *World) expects(class uint8, byPassword bool) expectation {
-	want := expectation{attest.StatusAffirming, attest.ReasonIMEIConsistent, attest.T3}
-	if class < 3 {
-		want.tier = attest.T2
-	}
-	if w.Kind == VaultSoftware {
-		want.status, want.reason = attest.StatusWarning, attest.ReasonSoftwareVault
-	}
-	if byPassword {
-		want = expectation{attest.StatusWarning, attest.ReasonClientUnverified, attest.T1}
-	}
-	return want
-}
-
-func (e expectation) judge(o *Outcome) error {
-	v := &o.Verdict
-	switch {
-	case v.Status() != e.status:
-		return fmt.Errorf("status %s, expected %s", v.Status(), e.status)
-	case !slices.Contains(v.Reasons(), e.reason):
-		return fmt.Errorf("reasons %v, expected %s", v.Reasons(), e.reason)
-	case e.tier != 0 && v.Tier != e.tier:
-		return fmt.Errorf("tier %s, expected %s", v.Tier, e.tier)
-	}
-	return nil
 }

@@ -44,10 +44,10 @@ type World struct {
 	Kind      VaultKind
 	Verifier  string // address of the HTTP interface
 	Transport *submit.Client
-	Class     uint8 // of the client that devices are made with, 1 to 3: 3, until it is set
 
 	oem     *provision.OEM
 	serials uint64            // given out
+	class   uint8             // of the client that devices are made with, 1 to 3
 	results *ecdsa.PrivateKey // of the verifier
 	judge   *verifier.Verifier
 	decided chan verifier.Verdict // the last ones that nobody took
@@ -58,7 +58,7 @@ type World struct {
 // NewWorld makes a manufacturer with a laboratory's anchor and starts a verifier that trusts it. The World ends with
 // Close.
 func NewWorld(ctx context.Context, dir string, kind VaultKind) (*World, error) {
-	w := &World{Dir: dir, Kind: kind, Class: 3, decided: make(chan verifier.Verdict, decisions)}
+	w := &World{Dir: dir, Kind: kind, class: 3, decided: make(chan verifier.Verdict, decisions)}
 	if err := w.makeOEM(); err != nil {
 		return nil, err
 	}

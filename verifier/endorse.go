@@ -124,8 +124,8 @@ type endorsementCache struct {
 	young, old map[attest.KeyID]*endorsement
 }
 
-// cacheHalf bounds the cache at about 2 * 4 Ki entries of some 2 KiB. A miss costs a look into the store and no signature.
-const cacheHalf = 1 << 12
+// cacheHalf bounds the cache at about 2 * 8 Ki entries of some 2 KiB. A miss costs a look into the store and no signature.
+const cacheHalf = 1 << 13
 
 func (c *endorsementCache) get(key attest.KeyID) *endorsement {
 	c.mu.RLock()

@@ -146,8 +146,9 @@ var law = map[string]line{
 		modules: []string{cbor, sqlite},
 		opens:   map[outside]string{files: "the store is a file, and so are its lock and its backups; a main names them"},
 	},
-	"verifier/ear": {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
-	"verifier/sip": {},                                                                                 // foreign bytes: the requests of strangers
+	"verifier/ear":      {may: []string{"verifier", "attest", "attest/imei"}, modules: []string{jwt, cbor}}, // the two carriers of a result
+	"verifier/kamailio": {},                                                                                 // the include files of the gate
+	"verifier/sip":      {},                                                                                 // foreign bytes: the requests of strangers
 
 	"verifier/httpapi":  {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
 	"verifier/eirfront": {may: []string{"verifier", "attest"}, modules: []string{jwt}}, // the NRF's access tokens; a main makes its connections
@@ -169,7 +170,7 @@ var law = map[string]line{
 		},
 	},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/diameterfront", "verifier/ear", "verifier/eirfront", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/store",
+		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/diameterfront", "verifier/ear", "verifier/eirfront", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/sipfront", "verifier/store",
 			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra, progress},
 	},
@@ -186,7 +187,7 @@ var law = map[string]line{
 	},
 	"testbench/registrar/gate": {may: []string{"testbench/registrar", "verifier/bench"}}, // tests only
 	"testbench/registrar": {
-		may: []string{"attest/imei", "verifier/sip"},
+		may: []string{"attest/imei", "verifier/kamailio", "verifier/sip"},
 		opens: map[outside]string{
 			clock:    "time-outs and retransmissions of SIP",
 			files:    "the configuration of the Kamailio that it starts, in a folder that the caller names",

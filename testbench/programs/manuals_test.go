@@ -15,7 +15,7 @@ import (
 // manuals are the programs whose manual is checked here, with the commands that have flags. Imei-provision's is checked beside it.
 var manuals = map[string][]string{
 	"imei-agent":    {"identify", "attest"},
-	"imei-lab":      {"demo", "emulate", "record", "intercept", "corpus"},
+	"imei-lab":      {"demo", "registration", "emulate", "record", "intercept", "corpus"},
 	"imei-verifier": {"serve", "appraise", "policy check", "policy try", "corim import", "corim export", "config print", "keys rotate"},
 }
 

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/template"
 	"time"
+
+	"imei-attest/verifier/kamailio"
 )
 
 // Packages are the Debian packages that hold Kamailio with the modules that the configurations here load.
@@ -94,11 +96,17 @@ func (k *Kamailio) isReady(ctx context.Context) error {
 	return err
 }
 
-// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]. Its files go into dir.
-func StartRegistrar(ctx context.Context, dir string) (*Kamailio, error) {
+// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]. With the address of a verifier, such as
+// http://127.0.0.1:8080, it has the gate of verifier/kamailio. Its files go into dir.
+func StartRegistrar(ctx context.Context, dir, verifier string) (*Kamailio, error) {
 	f, err := newFacts(ctx, dir)
 	if err != nil {
 		return nil, err
+	}
+	if f.Verifier = verifier; verifier != "" {
+		if err := os.CopyFS(dir, kamailio.Files); err != nil {
+			return nil, err
+		}
 	}
 	return f.start(ctx, "registrar.cfg", registrarConfig)
 }
@@ -108,7 +116,7 @@ type facts struct {
 	Dir, Modules           string
 	Port, CDPPort, HSSPort string
 	Realm, SCSCFHost       string
-	Password               string
+	Password, Verifier     string
 }
 
 func newFacts(ctx context.Context, dir string) (*facts, error) {
@@ -128,8 +136,11 @@ func newFacts(ctx context.Context, dir string) (*facts, error) {
 // needed are modules of each of the packages: who lacks one is told the packages, not how Kamailio failed.
 var needed = []string{"tm.so", "ims_registrar_scscf.so", "presence.so", "http_client.so", "jansson.so"}
 
+// modulesAt is where Debian has them.
+var modulesAt = "/usr/lib/*/kamailio/modules"
+
 func moduleFolder() (string, error) {
-	folders, err := filepath.Glob("/usr/lib/*/kamailio/modules")
+	folders, err := filepath.Glob(modulesAt)
 	if err != nil {
 		return "", err
 	}
@@ -147,8 +158,7 @@ func moduleFolder() (string, error) {
 }
 
 func noKamailio() error {
-	return fmt.Errorf("%w, or not all of it: install the Debian packages %s (in the project's folder, make peers does)",
-		ErrNoKamailio, strings.Join(Packages, ", "))
+	return fmt.Errorf("%w, or not all of it: install the Debian packages %s", ErrNoKamailio, strings.Join(Packages, " "))
 }
 
 // Listen opens UDP and TCP on one free port of loopback, as SIP servers have it.

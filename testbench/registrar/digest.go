@@ -1,6 +1,7 @@
 package registrar
 
 import (
+	"cmp"
 	"context"
 	"crypto/md5"
 	"crypto/rand"
@@ -30,11 +31,8 @@ const usimTime = 50 * time.Millisecond
 func (u *UE) TakeIn(ctx context.Context, r *Response) (*Challenge, error) {
 	pause(ctx, usimTime)
 	header := r.Header.Get("Www-Authenticate")
-	c := &Challenge{Nonce: parameter(header, "nonce"), Algorithm: parameter(header, "algorithm"), realm: parameter(header, "realm"),
+	c := &Challenge{Nonce: parameter(header, "nonce"), Algorithm: cmp.Or(parameter(header, "algorithm"), "MD5"), realm: parameter(header, "realm"),
 		quality: strings.Contains(parameter(header, "qop"), "auth")}
-	if c.Algorithm == "" {
-		c.Algorithm = "MD5" // RFC 2617 section 3.2.1
-	}
 	if !strings.HasPrefix(c.Algorithm, "AKA") {
 		c.password = []byte(Password)
 		return c, nil

@@ -43,7 +43,8 @@ func (f *facts) start(ctx context.Context, name, config string) (*Kamailio, erro
 	const inForeground, toStderr, sharedMB, privateMB = "-DD", "-E", "128", "16"
 	k.process = exec.Command(program, "-f", filepath.Join(f.Dir, name), inForeground, toStderr, "-m", sharedMB, "-M", privateMB, "-w", f.Dir, "-Y", f.Dir)
 	k.process.Stderr = &k.said
-	k.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its workers end with it
+	// Its workers end with it, and it with whoever started it.
+	k.process.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGTERM}
 	if err := k.process.Start(); err != nil {
 		return nil, fmt.Errorf("starting Kamailio: %w", err)
 	}

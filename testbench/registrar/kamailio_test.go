@@ -179,7 +179,7 @@ func TestSCSCFRefuses(t *testing.T) {
 // TestRegistrar challenges for the password.
 func TestRegistrar(t *testing.T) {
 	peertest.Use(t, kamailio, "registrar: password, binding with +sip.instance, deregistration")
-	k, err := registrar.StartRegistrar(within(t), t.TempDir())
+	k, err := registrar.StartRegistrar(within(t), t.TempDir(), "")
 	needKamailio(t, err)
 	t.Cleanup(func() { stop(t, k) })
 	h := &home{Kamailio: k}
@@ -189,7 +189,9 @@ func TestRegistrar(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r, err := u.Register(ctx, challenge, registrar.Body{Type: "application/eat+cwt", Content: []byte{0, 0}})
+		challenge, r, err := u.Persist(ctx, challenge, func(*registrar.Challenge) registrar.Body {
+			return registrar.Body{Type: "application/eat+cwt", Content: []byte{0, 0}}
+		})
 		if status(t, r, err) != http.StatusOK || !strings.Contains(r.Header.Get("Contact"), instance) {
 			t.Errorf("over %s: %s %v", network, r.Status(), r.Header)
 		}
@@ -206,13 +208,13 @@ func TestKamailioThatDoesNotStart(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "registrar.cfg"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	_, err := registrar.StartRegistrar(within(t), dir)
+	_, err := registrar.StartRegistrar(within(t), dir, "")
 	if err == nil || !strings.Contains(err.Error(), "configuration") {
 		t.Errorf("a folder in the configuration's place: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := registrar.StartRegistrar(ctx, t.TempDir()); !errors.Is(err, context.Canceled) {
+	if _, err := registrar.StartRegistrar(ctx, t.TempDir(), ""); !errors.Is(err, context.Canceled) {
 		t.Errorf("given up before: %v", err)
 	}
 }

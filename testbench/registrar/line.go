@@ -2,6 +2,7 @@ package registrar
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -52,15 +53,14 @@ func (r *Response) Status() string { return strconv.Itoa(r.Code) + " " + r.Reaso
 // details are the parts that matter here.
 func (r *Response) details() (list []string) {
 	if challenge := r.Header.Get("Www-Authenticate"); challenge != "" {
-		algorithm := parameter(challenge, "algorithm")
-		kind := "a nonce"
+		algorithm, kind := cmp.Or(parameter(challenge, "algorithm"), "MD5"), "a nonce"
 		if strings.HasPrefix(algorithm, "AKA") {
 			kind = "a nonce made of RAND and AUTN"
 		}
 		list = append(list, "WWW-Authenticate: "+algorithm+", "+kind)
 	}
 	if contact := r.Header.Get("Contact"); strings.Contains(contact, "+sip.instance") {
-		list = append(list, "Contact with "+"+sip.instance "+parameter(strings.ReplaceAll(contact, ";", " "), `\+sip\.instance`))
+		list = append(list, "Contact with +sip.instance "+parameter(strings.ReplaceAll(contact, ";", " "), `\+sip\.instance`))
 	}
 	return list
 }

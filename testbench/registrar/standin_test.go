@@ -5,21 +5,33 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 )
 
 // asked is what a judge was asked, and what it says.
 type asked struct {
-	facts []Facts
-	code  int
-	err   error
+	code int
+	err  error
+
+	mutex sync.Mutex
+	about []Facts
 }
 
 func (a *asked) judge(_ context.Context, _ []byte, f Facts) (int, error) {
-	a.facts = append(a.facts, f)
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	a.about = append(a.about, f)
 	return a.code, a.err
+}
+
+func (a *asked) facts() []Facts {
+	a.mutex.Lock()
+	defer a.mutex.Unlock()
+	return slices.Clone(a.about)
 }
 
 func (a *asked) start(t *testing.T, subscribers ...Subscriber) func(Subscriber) *UE {
@@ -76,8 +88,8 @@ func TestStandIn(t *testing.T) {
 		if algorithm == "MD5" {
 			first, second = "ip-assoc-pending", "ip-assoc-yes"
 		}
-		if len(a.facts) != 2 || a.facts[0] != (Facts{algorithm, first, true, true}) || a.facts[1] != (Facts{algorithm, second, false, false}) {
-			t.Errorf("%s: it was asked %+v", algorithm, a.facts)
+		if got, want := a.facts(), []Facts{{algorithm, first, true, true}, {algorithm, second, false, false}}; !slices.Equal(got, want) {
+			t.Errorf("%s: it was asked %+v, want %+v", algorithm, got, want)
 		}
 		if r, err := u.Register(t.Context(), c, Body{}); code(t, r, err) != http.StatusUnauthorized {
 			t.Errorf("%s: the challenge is taken once more after the deregistration: %s", algorithm, r.Status())
@@ -104,20 +116,18 @@ func TestStandInRefuses(t *testing.T) {
 	if r, err := u.Register(t.Context(), c, Body{}); code(t, r, err) != http.StatusUnauthorized {
 		t.Errorf("the challenge before the last: %s", r.Status())
 	}
-	if a.facts != nil {
-		t.Errorf("it was asked %+v", a.facts)
+	if got := a.facts(); len(got) > 0 {
+		t.Errorf("it was asked %+v", got)
 	}
 }
 
 // TestStandInObeys the judge, and lets nobody in whom it did not judge.
 func TestStandInObeys(t *testing.T) {
-	for _, tt := range []struct {
-		asked
-		want int
-	}{{asked{code: 403}, 403}, {asked{err: errors.New("down")}, 503}} {
-		u := tt.start(t, alice)(alice)
-		if r, err := u.Register(t.Context(), u.mustStart(t), Body{}); code(t, r, err) != tt.want {
-			t.Errorf("%+v: %s, want %d", tt.asked, r.Status(), tt.want)
+	for want, a := range map[int]*asked{403: {code: 403}, 401: {code: 401}, 503: {err: errors.New("down")}} {
+		u := a.start(t, alice)(alice)
+		r, err := u.Register(t.Context(), u.mustStart(t), Body{})
+		if code(t, r, err) != want || (r.Header.Get("Www-Authenticate") != "") != (want == 401) {
+			t.Errorf("%s, want %d", r.Status(), want)
 		}
 	}
 }

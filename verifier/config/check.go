@@ -11,6 +11,7 @@ func (r *reader) check() {
 	r.checkTLS("tls", r.config.TLS)
 	r.checkAddresses()
 	r.checkEIR5G()
+	r.checkSIP()
 	r.checkClients()
 	r.checkS13()
 }
@@ -49,6 +50,20 @@ func (r *reader) checkAddresses() {
 	}
 	if !Loopback(c.Admin) && c.TLS.ClientCA == "" {
 		r.at("admin", "%s can be reached from other machines: give tls.client_ca and a client with role admin, or an address on 127.0.0.1", c.Admin)
+	}
+}
+
+// checkSIP: whoever reaches the application server as a peer is believed, so there is nobody by default.
+func (r *reader) checkSIP() {
+	sip := r.config.SIP
+	switch {
+	case sip.Listen != "" && len(sip.Peers) == 0:
+		r.at("sip.listen", "needs sip.peers, the addresses of the S-CSCFs: what they say of a registration is believed")
+	case sip.Listen == "" && len(sip.Peers) > 0:
+		r.at("sip.peers", "is of no use without sip.listen, the address that the S-CSCFs send to")
+	}
+	if sip.Listen != "" && (sip.Listen == r.config.Listen || sip.Listen == r.config.Admin) && !portIsFree(sip.Listen) {
+		r.at("sip.listen", "is an address for HTTP: the application server needs one of its own")
 	}
 }
 

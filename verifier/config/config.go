@@ -8,6 +8,7 @@ package config
 import (
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"path/filepath"
 	"strings"
 	"time"
@@ -22,6 +23,7 @@ type Config struct {
 	PlainHTTP bool   // HTTP without TLS may leave the machine
 	TLS       TLS
 	EIR5G     EIR5G
+	SIP       SIP
 	Trust     string // folder of anchors
 	Policy    string // file; "" for the default policy
 	State     string // folder of the server's keys and store
@@ -35,6 +37,29 @@ type Config struct {
 
 	origins map[string]string // of a setting, by its key
 	lines   map[string]int    // in the file, likewise
+}
+
+// SIP is the application server behind an S-CSCF.
+type SIP struct {
+	Listen          string // address for UDP and TCP, HOST:PORT; "" for none
+	Peers           Peers  // who is believed as the S-CSCF
+	Reauthenticates bool   // the S-CSCF authenticates every REGISTER, not only the first of a binding
+}
+
+// Peers are addresses, and networks of them.
+type Peers []netip.Prefix
+
+// String is the list as a file has it.
+func (p Peers) String() string {
+	var texts []string
+	for _, prefix := range p {
+		if text := prefix.String(); prefix.IsSingleIP() {
+			texts = append(texts, prefix.Addr().String())
+		} else {
+			texts = append(texts, text)
+		}
+	}
+	return strings.Join(texts, ", ")
 }
 
 // TLS names PEM files. All are read again when they change.

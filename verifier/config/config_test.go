@@ -179,6 +179,14 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"a certificate without a key", least + "tls: {certificate: c.pem}\n", "", []string{"line 4, tls.certificate: needs tls.key"}},
 		{"a key without a certificate", least + "tls: {key: k.pem}\n", "", []string{"line 4, tls.key: is of no use"}},
 		{"clients' certificates without TLS", least + "tls: {client_ca: ca.pem}\n", "", []string{"line 4, tls.client_ca: needs tls.certificate"}},
+		{"an application server without peers", least + "sip: {listen: 127.0.0.1:5060}\n", "", []string{"line 4, sip.listen: needs sip.peers"}},
+		{"peers without an application server", least + "sip: {peers: 192.0.2.10}\n", "", []string{"line 4, sip.peers: is of no use without sip.listen"}},
+		{"peers by name", least + "sip: {listen: 127.0.0.1:5060, peers: scscf.ims.example}\n", "", []string{`line 4, sip.peers: "scscf.ims.example" is no address: want the S-CSCFs' IP addresses or networks, such as 192.0.2.10`}},
+		{"a network with bits of a host", least + "sip: {listen: 127.0.0.1:5060, peers: 192.0.2.10/24}\n", "", []string{`"192.0.2.10/24" is no address`}},
+		{"an empty peer", least + "sip: {listen: 127.0.0.1:5060, peers: \"192.0.2.10,\"}\n", "", []string{`"" is no address`}},
+		{"peers as a list", least + "sip: {listen: 127.0.0.1:5060, peers: [192.0.2.10]}\n", "", []string{"line 4, sip.peers"}},
+		{"an application server at the address for HTTP", least + "sip: {listen: 127.0.0.1:8080, peers: 192.0.2.10}\n", "", []string{"line 4, sip.listen: is an address for HTTP"}},
+		{"an application server whose word is unclear", least + "sip: {listen: 127.0.0.1:5060, peers: 192.0.2.10, reauthenticates: sometimes}\n", "", []string{`line 4, sip.reauthenticates: "sometimes": want true or false`}},
 		{"clients without a CA", least + "clients:\n  - {" + good + "}\n", "", []string{"line 5, clients: are known by their certificates"}},
 		{"a client without a name", client("certificates: [\"spiffe://a/b\"], roles: [network]"), "", []string{"line 6, clients[1].name: is missing"}},
 		{"a client with an unknown role", client("name: a, certificates: [\"spiffe://a/b\"], roles: [netwrok]"), "", []string{`line 6, clients[1].roles[1]: unknown role "netwrok": did you mean network?`}},
@@ -231,7 +239,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 }
 
 func TestWhatIsPrintedIsReadAgainAsTheSame(t *testing.T) {
-	for _, text := range []string{least, public, least + "eir_5g: {listen: '127.0.0.1:7777'}\neir_5g_upstream: {root: 'http://[::1]:7777/eir', fail: track}\n", public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n",
+	for _, text := range []string{least, public, least + "sip: {listen: \"[::]:5060\", peers: \"192.0.2.10, 2001:db8::/32, ::ffff:198.51.100.1\", reauthenticates: true}\n", least + "eir_5g: {listen: '127.0.0.1:7777'}\neir_5g_upstream: {root: 'http://[::1]:7777/eir', fail: track}\n", public + "admin: 127.0.0.1:1\npolicy: \"it's one\"\nlimits: {rate: 2.5}\nretention: {decisions: 30h15m, subscribers: 24h0m30s}\nclients:\n  - {name: a, certificates: [\"spiffe://a/b\"], roles: [network, admin], rate: 7}\n",
 		least + eir + mme, public + "s13: {listen_tls: \"0.0.0.0:5658\", host: eir.example, realm: example, watchdog: 6s}\ns13_peers:\n  - {host: m, certificate: \"dns:m.example\"}\n  - {host: n, addresses: [192.0.2.1, \"2001:db8::/32\"]}\n" +
 			"s13_upstream: {address: \"192.0.2.1:3868\", host: old.example, realm: example, ca: ca.pem, timeout: 250ms, fail: track}\n"} {
 		c := mustLoad(t, text)
@@ -273,7 +281,7 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 		t.Errorf("the sample has not %q:\n%s", want, &sample)
 	}
 	values := map[string]string{"admin": "127.0.0.1:1", "policy": "p", "certificate": "c", "key": "k", "client_ca": "ca", "listen": "127.0.0.1:2", "listen_tls": "0.0.0.0:3",
-		"host": "h", "realm": "r", "address": "192.0.2.1:4", "ca": "ca",
+		"host": "h", "peers": "192.0.2.10", "realm": "r", "address": "192.0.2.1:4", "ca": "ca",
 		"instance": someUUID, "advertise": "eir:2", "nrf": "'https://nrf'", "token_key": "k", "token_issuer": someUUID, "root": "'https://eir'", "peer_ca": "ca"}
 	all := regexp.MustCompile(`(?m)^ *([a-z_]+):$`).ReplaceAllStringFunc(strings.ReplaceAll(sample.String(), "\n# ", "\n"), func(line string) string {
 		if value := values[strings.Trim(line, " :")]; value != "" {

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"math"
 	"net"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
@@ -37,6 +38,9 @@ var settings = []setting{
 	value("tls.certificate", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.Certificate }, isPath, isFixed),
 	value("tls.key", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.Key }, isPath, isFixed),
 	value("tls.client_ca", "", strictyaml.Text, func(c *Config) *string { return &c.TLS.ClientCA }, isPath, isFixed),
+	value("sip.listen", "", hostPort, func(c *Config) *string { return &c.SIP.Listen }, isFixed),
+	value("sip.peers", "", peers, func(c *Config) *Peers { return &c.SIP.Peers }, isFixed),
+	value("sip.reauthenticates", "false", yesNo, func(c *Config) *bool { return &c.SIP.Reauthenticates }, isFixed),
 	value("trust", "", strictyaml.Text, func(c *Config) *string { return &c.Trust }, isFlag, isPath, isFixed),
 	value("policy", "", strictyaml.Text, func(c *Config) *string { return &c.Policy }, isFlag, isPath, isFixed),
 	value("state", "", strictyaml.Text, func(c *Config) *string { return &c.State }, isFlag, isPath, isFixed),
@@ -153,6 +157,22 @@ func yesNo(text string) (bool, error) {
 		return false, fmt.Errorf("%q: want true or false", text)
 	}
 	return text == "true", nil
+}
+
+// peers are separated by commas.
+func peers(text string) (all Peers, err error) {
+	for item := range strings.SplitSeq(text, ",") {
+		item = strings.TrimSpace(item)
+		prefix, err := netip.ParsePrefix(item)
+		if address, single := netip.ParseAddr(item); single == nil {
+			prefix, err = netip.PrefixFrom(address.Unmap(), address.Unmap().BitLen()), nil
+		}
+		if err != nil || prefix != prefix.Masked() || prefix.Addr().Zone() != "" {
+			return nil, fmt.Errorf("%q is no address: want the S-CSCFs' IP addresses or networks, such as 192.0.2.10, 198.51.100.0/24", item)
+		}
+		all = append(all, prefix)
+	}
+	return all, nil
 }
 
 func rate(text string) (float64, error) {

@@ -65,7 +65,12 @@ func (a *api) answerQuestion(w http.ResponseWriter, r *http.Request, fit func(qu
 			return
 		}
 	}
-	if verdict, ok := a.judge(r, w, in); ok {
+	verdict, ok := a.judge(r, w, in)
+	switch {
+	case !ok:
+	case q.Brief && form == typeJSON:
+		tellBriefly(w, verdict)
+	default:
 		a.tell(w, form, verdict)
 	}
 }

@@ -19,6 +19,9 @@ const (
 // readEvidence returns the token in the body, taken out of its wrapper if it has one, or refuses.
 func readEvidence(w http.ResponseWriter, r *http.Request) ([]byte, bool) {
 	kind := r.Header.Get("Content-Type")
+	if kind == attest.EvidenceMediaType { // as nearly all say it
+		return readBody(w, r)
+	}
 	unwrap := unwrapper(kind)
 	if unwrap == nil && !isEvidence(kind) {
 		refuseType(w)

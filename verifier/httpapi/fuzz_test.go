@@ -60,8 +60,8 @@ func FuzzEvidence(f *testing.F) {
 	})
 }
 
-// FuzzQuestion: the same of both ways to ask a question; and what is judged once is judged again, to the same bytes if the evidence
-// verified.
+// FuzzQuestion: the same of both ways to ask a question; what is judged once is judged again, to the same bytes if the evidence
+// verified; and no name stands twice in what is judged.
 func FuzzQuestion(f *testing.F) {
 	_, call := serveForFuzzing(f)
 	n := chosen(32)
@@ -69,6 +69,7 @@ func FuzzQuestion(f *testing.F) {
 		fmt.Sprintf(`{"evidence":%q,"nonce":%q,"registration":{"imei":"490154203237518"}}`, base64.StdEncoding.EncodeToString(token(n)), n),
 		`{"registration":{"instance_id":"<urn:gsma:imei:49015420-323751-0>","impi":"alice@example","initial":false,"expires":0,"cseq":1}}`,
 		`{"evidence":"AAAA","registration":null}`, messageQuestion(registered(contact+digest, token(attest.NonceFrom401(akaText))), `,"registration":`+vouched), `[[[[[[[[`, `{"a":1,"A":2}`, `{"registration":{"imei":490154203237518}}`, `{"registration":{"front":"device"}}`,
+		`{"registration":{"imei":"a\\"b","i\u006dei":""}}`, `{"registration" : {"impi":"\"imei\":"} , "evidence":null}`,
 	} {
 		f.Add([]byte(body))
 	}
@@ -81,6 +82,9 @@ func FuzzQuestion(f *testing.F) {
 			}
 			first, again := ask(), ask()
 			var verdict, repeated answer
+			if first.status == http.StatusOK && hasTwice(json.NewDecoder(bytes.NewReader(body))) {
+				t.Errorf("%s: a name stands twice in %s", address, body)
+			}
 			if first.status != again.status {
 				t.Errorf("%s: %d, then %d", address, first.status, again.status)
 			}
@@ -90,6 +94,31 @@ func FuzzQuestion(f *testing.F) {
 			}
 		}
 	})
+}
+
+// hasTwice reads the names of a JSON value token by token.
+func hasTwice(d *json.Decoder) bool {
+	token, err := d.Token()
+	delim, nested := token.(json.Delim)
+	if err != nil || !nested {
+		return false
+	}
+	seen := make(map[string]bool)
+	for d.More() {
+		if delim == '{' {
+			name, err := d.Token()
+			if text, ok := name.(string); err != nil || !ok || seen[strings.ToLower(text)] {
+				return true
+			} else {
+				seen[strings.ToLower(text)] = true
+			}
+		}
+		if hasTwice(d) {
+			return true
+		}
+	}
+	_, err = d.Token() // the closing one
+	return err != nil
 }
 
 // FuzzNonceAndSession: a chosen nonce opens a session that gives it back, and no session is found by a name that was not given out.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"reflect"
 	"strings"
+	"unicode/utf8"
 
 	"imei-attest/verifier"
 )
@@ -22,6 +23,7 @@ type question struct {
 	Message      *base64Bytes           `json:"message"` // the REGISTER as a proxy received it; of registrations/check only
 	Nonce        *base64Bytes           `json:"nonce"`   // that the evidence must answer; nil for one of this verifier's
 	Registration *verifier.Registration `json:"registration"`
+	Brief        bool                   `json:"brief"` // answered with what a front needs to act
 }
 
 // base64Bytes takes base64 and base64url, padded or not (RFC 4648): people paste what they have.
@@ -52,8 +54,8 @@ func decodeBase64(text string) ([]byte, error) {
 // readQuestion is strict: a misspelt field would silently weaken the question.
 func readQuestion(body []byte) (question, error) {
 	var q question
-	if err := checkJSON(body); err != nil {
-		return q, err
+	if !utf8.Valid(body) {
+		return q, errors.New("the body is not UTF-8")
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -62,6 +64,9 @@ func readQuestion(body []byte) (question, error) {
 	}
 	if _, err := decoder.Token(); err != io.EOF {
 		return q, errors.New("something follows the JSON object")
+	}
+	if err := checkNames(body); err != nil {
+		return q, err
 	}
 	if err := q.readMessage(); err != nil {
 		return q, err

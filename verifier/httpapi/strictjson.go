@@ -5,59 +5,57 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
 
-// checkJSON refuses what encoding/json would bend to fit: text that is not UTF-8, and names that stand twice in one
-// object, in whatever case, of which the last would win over the one that somebody else read.
-func checkJSON(body []byte) error {
-	if !utf8.Valid(body) {
-		return errors.New("the body is not UTF-8")
-	}
-	return checkValue(json.NewDecoder(bytes.NewReader(body)))
-}
+var errNoJSON = errors.New("the body is not the JSON this takes, {evidence, nonce, message, registration, brief}")
 
-var errNoJSON = errors.New("the body is not the JSON this takes, {evidence, nonce, message, registration}")
-
-func checkValue(d *json.Decoder) error {
-	token, err := d.Token()
-	if err != nil {
-		return errNoJSON
-	}
-	delim, nested := token.(json.Delim)
-	if !nested {
-		return nil
-	}
-	seen := make(map[string]bool)
-	for d.More() {
-		if delim == '{' {
-			if err := checkName(d, seen); err != nil {
-				return err
+// checkNames refuses what encoding/json would bend to fit: names that stand twice in one object, in whatever case, of which the last would
+// win over the one that somebody else read. The text is JSON that was decoded before.
+func checkNames(text []byte) error {
+	names := make([][]string, 1, 4) // of the objects that are open
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '{', '[':
+			names = append(names, nil)
+		case '}', ']':
+			names = names[:len(names)-1]
+		case '"':
+			end := endOfString(text, i)
+			if rest := bytes.TrimLeft(text[end:], " \t\r\n"); len(rest) > 0 && rest[0] == ':' {
+				name, err := readName(text[i:end], names[len(names)-1])
+				if err != nil {
+					return err
+				}
+				names[len(names)-1] = append(names[len(names)-1], name)
 			}
+			i = end - 1
 		}
-		if err := checkValue(d); err != nil {
-			return err
-		}
-	}
-	if _, err := d.Token(); err != nil { // the closing one
-		return errNoJSON
 	}
 	return nil
 }
 
-func checkName(d *json.Decoder, seen map[string]bool) error {
-	token, err := d.Token()
-	name, ok := token.(string)
-	if err != nil || !ok {
-		return errNoJSON
+// endOfString is where the string ends that begins at a place.
+func endOfString(text []byte, at int) int {
+	for at++; text[at] != '"'; at++ {
+		if text[at] == '\\' {
+			at++
+		}
+	}
+	return at + 1
+}
+
+func readName(quoted []byte, before []string) (name string, err error) {
+	if err := json.Unmarshal(quoted, &name); err != nil {
+		return "", errNoJSON
 	}
 	if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf }) {
-		return errors.New("a name is not ASCII") // encoding/json folds some letters into those of our names
+		return "", errors.New("a name is not ASCII") // encoding/json folds some letters into those of our names
 	}
-	if name = strings.ToLower(name); seen[name] {
-		return fmt.Errorf("the name %.20q stands twice in one object", name)
+	if slices.ContainsFunc(before, func(b string) bool { return strings.EqualFold(b, name) }) {
+		return "", fmt.Errorf("the name %.20q stands twice in one object", name)
 	}
-	seen[name] = true
-	return nil
+	return name, nil
 }

@@ -29,6 +29,7 @@ type Metrics struct {
 	verdicts *prometheus.CounterVec
 	reasons  map[attest.Reason]prometheus.Counter
 	limited  *prometheus.CounterVec
+	sip      *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
 	batch    prometheus.Histogram
 	commit   prometheus.Histogram
@@ -59,6 +60,7 @@ func New(version string, g Gauges) *Metrics {
 		Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 10}}, []string{"endpoint"})
 	m.verdicts = counters("verdicts_total", "Decisions by status and by what the policy made of them.", "status", "action")
 	m.limited = counters("limited_total", "Requests turned away, and connections closed, by the limit.", "limit")
+	m.sip = counters("sip_requests_total", "SIP requests by method, by what became of the original REGISTER in them, and by status code, 0 without an answer.", "method", "original", "code")
 	m.reloads = counters("reloads_total", "Changes of configured files, by part and by whether they were taken.", "part", "outcome")
 	m.batch = histogram("store_batch_size", "Decisions in one transaction of the store.", prometheus.ExponentialBuckets(1, 2, 9))
 	m.commit = histogram("store_commit_seconds", "Time of one transaction of the store, with its sync of the disk.", prometheus.ExponentialBuckets(.0005, 2, 12))
@@ -69,7 +71,7 @@ func New(version string, g Gauges) *Metrics {
 	m.tlsEnds = gauge("tls_certificate_expiry_timestamp_seconds", "When the server's certificate ends; 0 without TLS.")
 	build := gauges("build_info", "1 for the program.", "version", "go")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, m.verdicts, m.limited, m.reloads, m.batch, m.commit, m.trust, m.loaded, m.policy, m.breaker, m.tlsEnds, build,
+	m.registry.MustRegister(m.requests, m.seconds, m.verdicts, m.limited, m.sip, m.reloads, m.batch, m.commit, m.trust, m.loaded, m.policy, m.breaker, m.tlsEnds, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.look(g)
 	m.prepare()
@@ -97,9 +99,10 @@ func (m *Metrics) prepare() {
 	for _, r := range attest.Reasons() {
 		m.reasons[r] = reasons.WithLabelValues(string(r))
 	}
-	for _, limit := range []string{"rate", "in_flight", "connections"} {
+	for _, limit := range []string{"rate", "in_flight", "connections", "peers"} {
 		m.limited.WithLabelValues(limit)
 	}
+	m.sip.WithLabelValues("REGISTER", "read", "200")
 }
 
 // Handler answers with the metrics in the text format of Prometheus.
@@ -119,6 +122,11 @@ func (m *Metrics) Verdict(v *verifier.Verdict) {
 
 // Limited counts what was turned away.
 func (m *Metrics) Limited(limit string) { m.limited.WithLabelValues(limit).Inc() }
+
+// SIP counts an answer of the application server.
+func (m *Metrics) SIP(method, original string, code int) {
+	m.sip.WithLabelValues(method, original, strconv.Itoa(code)).Inc()
+}
 
 // Reloaded counts a change of a part of the configuration.
 func (m *Metrics) Reloaded(part string, err error) {

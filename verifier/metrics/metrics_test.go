@@ -44,6 +44,16 @@ func want(t *testing.T, m *metrics.Metrics, lines ...string) {
 	}
 }
 
+func TestSIPIsCounted(t *testing.T) {
+	m := newMetrics()
+	m.SIP("REGISTER", "read", 200)
+	m.SIP("REGISTER", "read", 200)
+	m.SIP("unreadable", "", 0)
+	m.Limited("peers")
+	want(t, m, `imeiatt_sip_requests_total{code="200",method="REGISTER",original="read"} 2`, `imeiatt_sip_requests_total{code="0",method="unreadable",original=""} 1`,
+		`imeiatt_limited_total{limit="peers"} 1`)
+}
+
 func TestRequestsAreCountedByRouteAndCode(t *testing.T) {
 	m, at := newMetrics(), noon
 	mux := http.NewServeMux()
@@ -146,7 +156,7 @@ func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 		}
 	}
 	slices.Sort(labels)
-	if got := strings.Join(slices.Compact(labels), " "); got != "action code endpoint generation go le limit name outcome part reason result status version" {
+	if got := strings.Join(slices.Compact(labels), " "); got != "action code endpoint generation go le limit method name original outcome part reason result status version" {
 		t.Errorf("got %s", got)
 	}
 }

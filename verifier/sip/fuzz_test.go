@@ -1,8 +1,11 @@
 package sip_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"reflect"
 	"strings"
 	"testing"
@@ -22,6 +25,9 @@ func FuzzParseRegister(f *testing.F) {
 		line + " folded\r\n\r\n", "SIP/2.0 200 OK\r\n\r\n", "\r\n\r\n",
 	} {
 		f.Add([]byte(seed))
+	}
+	for _, message := range tortures(f) {
+		f.Add(message)
 	}
 	f.Fuzz(func(t *testing.T, message []byte) {
 		got, err := sip.ParseRegister(message)
@@ -45,6 +51,45 @@ func FuzzParseRegister(f *testing.F) {
 			t.Errorf("written anew:\n%q\n got %+v, %v\nwant %+v", written(got), again, err, got)
 		}
 	})
+}
+
+// FuzzOriginal: what is found in a body stands in it, or is decoded from it, and is no response; an error is typed and repeats nothing.
+func FuzzOriginal(f *testing.F) {
+	f.Add("message/sip", "", []byte(mandatory+"\r\n"))
+	f.Add(`multipart/mixed; boundary="b"`, "", []byte("--b\r\nContent-Type: message/sip\r\n\r\nSIP/2.0 200 OK\r\n--b\r\nC: message/sip\r\n\r\nREGISTER\r\n--b--"))
+	f.Add("message/sip", "base64", []byte("UkVHSVNURVI="))
+	f.Fuzz(func(t *testing.T, mediaType, encoding string, body []byte) {
+		got, err := sip.Original(func(name string) []string {
+			return map[string][]string{"Content-Type": {mediaType}, "Content-Transfer-Encoding": {encoding}}[name]
+		}, body)
+		var fault *sip.Error
+		switch {
+		case err != nil && (got != nil || !errors.As(err, &fault) || len(err.Error()) > 200):
+			t.Errorf("%q, %v", got, err)
+		case got != nil && (len(got) > len(body) || strings.HasPrefix(strings.ToUpper(string(got)), "SIP/")):
+			t.Errorf("%q of %q", got, body)
+		case got != nil && !bytes.Contains(body, got) && !strings.Contains(strings.ToLower(encoding+string(body)), "base64"):
+			t.Errorf("%q does not stand in %q", got, body)
+		}
+	})
+}
+
+// tortures are the messages of RFC 4475.
+func tortures(t testing.TB) (messages [][]byte) {
+	t.Helper()
+	const archive = 50
+	files, err := filepath.Glob("testdata/rfc4475/*.dat")
+	if err != nil || len(files) != archive {
+		t.Fatalf("%d files, %v; want %d", len(files), err, archive)
+	}
+	for _, name := range files {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		messages = append(messages, raw)
+	}
+	return messages
 }
 
 // written is a message that says what was read.

@@ -93,7 +93,7 @@ func checkRequestLine(line string) error {
 	switch {
 	case method != methodRegister:
 		return &Error{"request line", "the method is not REGISTER"}
-	case !isURI(uri):
+	case !isURI(uri) || strings.Contains(uri, "?"): // RFC 3261 section 19.1.1: no header fields
 		return &Error{"request line", "no URI stands between the method and the version, with one space on each side"}
 	case !strings.EqualFold(version, "SIP/2.0"):
 		return &Error{"request line", "it does not end in SIP/2.0"}

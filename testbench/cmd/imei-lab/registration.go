@@ -74,7 +74,10 @@ func (r *registration) check() (testbench.VaultKind, error) {
 	case r.Class < 1 || r.Class > 3:
 		return kind, fmt.Errorf("--class %d: want 1, 2 or 3", r.Class)
 	}
-	return kind, r.Front.Check()
+	if err := r.Front.Check(); err != nil {
+		return kind, fmt.Errorf("--front: %w", err)
+	}
+	return kind, nil
 }
 
 func (r *registration) run(ctx context.Context, stdout, stderr io.Writer) (err error) {

@@ -16,7 +16,7 @@ func gated(address string, more settings) settings {
 }
 
 // patient is for tests of many registrations at once on a busy machine: what comes late is asked about all the same.
-var patient = settings{"IMEI_GATE_PATIENCE": "60000"}
+var patient = settings{"IMEI_GATE_PATIENCE": "60000", "IMEI_GATE_WAITING": "10000"}
 
 func byTransport(t *testing.T, try func(t *testing.T, transport string, tcp bool)) {
 	for _, tcp := range []bool{false, true} {
@@ -44,7 +44,7 @@ func TestGoodTokens(t *testing.T) {
 		crowd := newCrowd(t)
 		s := newService(t, crowd, "enforce", nil)
 		s.enroll(crowd, n)
-		p := newProxy(t, gated(s.address, settings{"WITH_DIGEST": "", "IMEI_GATE_PATIENCE": "60000"}))
+		p := newProxy(t, gated(s.address, settings{"WITH_DIGEST": "", "IMEI_GATE_PATIENCE": "60000", "IMEI_GATE_WAITING": "10000"}))
 		rows := s.signFor(crowd, 0, n)
 		got := load{scenario: "digest.xml", tcp: tcp, rows: texts(rows, func(_ int, r deviceRow) deviceRow { return r.digest() })}.run(t, p)
 		got.want(t, map[int]int{http.StatusUnauthorized: n, http.StatusOK: n})

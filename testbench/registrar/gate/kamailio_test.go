@@ -19,7 +19,7 @@ import (
 	"imei-attest/testbench/peertest"
 )
 
-// proxy is a Kamailio with testdata/registrar.cfg.
+// proxy is a Kamailio with a configuration of testdata.
 type proxy struct {
 	t       testing.TB
 	address string // of SIP, by UDP and TCP
@@ -32,8 +32,14 @@ type proxy struct {
 // settings are what a configuration defines before all else: a name with a value, or a name alone.
 type settings map[string]string
 
-// newProxy starts one and waits until all its processes are there.
+// newProxy starts a plain registrar and waits until it answers.
 func newProxy(t testing.TB, given settings) *proxy {
+	t.Helper()
+	return newProxyOf(t, "registrar.cfg", given)
+}
+
+// newProxyOf starts one with a configuration of testdata.
+func newProxyOf(t testing.TB, config string, given settings) *proxy {
 	t.Helper()
 	p := &proxy{t: t, address: freeAddress(t), folder: t.TempDir()}
 	_, port, _ := net.SplitHostPort(p.address)
@@ -50,7 +56,7 @@ func newProxy(t testing.TB, given settings) *proxy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&text, "include_file %q\n", testdata+"/registrar.cfg")
+	fmt.Fprintf(&text, "include_file %q\n", testdata+"/"+config)
 	if err := os.WriteFile(p.folder+"/kamailio.cfg", []byte(text.String()), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -66,7 +72,7 @@ func (p *proxy) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.process = exec.Command(program, "-f", p.folder+"/kamailio.cfg", "-P", p.folder+"/pid", "-Y", p.folder, "-m", "512", "-M", "16", "-DD", "-E")
+	p.process = exec.Command(program, "-f", p.folder+"/kamailio.cfg", "-P", p.folder+"/pid", "-Y", p.folder, "-m", "512", "-M", "16", "-x", "fm", "-X", "fm", "-DD", "-E")
 	p.process.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.Contains(strings.ToLower(v), "_proxy=") }) // libcurl obeys them
 	p.process.Stdout, p.process.Stderr = &p.log, &p.log
 	if err := p.process.Start(); err != nil {

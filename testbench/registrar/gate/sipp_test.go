@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"os"
@@ -24,7 +25,9 @@ type load struct {
 	rate     int // calls a second at most; 0 is as fast as it goes
 	atOnce   int // calls under way at most
 	patience time.Duration
-	source   string // its address on loopback
+	port     string // its port; "" is a free one
+	callID   string // of each call, with %u for its number; "" is sipp's own
+	cseq     int    // of the first request of such a call
 }
 
 // tally is what came of it: by response code how often it came, and how often a request was sent and sent again.
@@ -65,27 +68,16 @@ func (l load) command(t testing.TB, p *proxy) *exec.Cmd {
 	if err := os.WriteFile(rows, []byte("SEQUENTIAL\n"+strings.Join(l.rows, "\n")+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defaultTo := func(n, or int) string {
-		if n == 0 {
-			n = or
-		}
-		return strconv.Itoa(n)
-	}
-	source := l.source
-	if source == "" {
-		source = "127.0.0.1"
-	}
 	transport := "u1"
 	if l.tcp {
 		transport = "t1"
 	}
-	patience := l.patience
-	if patience == 0 {
-		patience = time.Minute
+	c := exec.CommandContext(t.Context(), program, p.address, "-sf", scenario, "-inf", rows, "-t", transport, "-i", "127.0.0.1", "-p", cmp.Or(l.port, freePort(t, "127.0.0.1")),
+		"-m", strconv.Itoa(len(l.rows)), "-r", strconv.Itoa(cmp.Or(l.rate, 20000)), "-l", strconv.Itoa(cmp.Or(l.atOnce, 100)), "-nostdin",
+		"-timeout", fmt.Sprintf("%ds", int(cmp.Or(l.patience, time.Minute).Seconds())))
+	if l.callID != "" {
+		c.Args = append(c.Args, "-cid_str", l.callID, "-base_cseq", strconv.Itoa(cmp.Or(l.cseq, 1)))
 	}
-	c := exec.CommandContext(t.Context(), program, p.address, "-sf", scenario, "-inf", rows, "-t", transport, "-i", source, "-p", freePort(t, source),
-		"-m", defaultTo(l.calls, len(l.rows)), "-r", defaultTo(l.rate, 20000), "-l", defaultTo(l.atOnce, 100), "-nostdin",
-		"-timeout", fmt.Sprintf("%ds", int(patience.Seconds())))
 	c.Dir = folder
 	return c
 }

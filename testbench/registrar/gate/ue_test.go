@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"fmt"
 	"net"
+	"net/http"
 	"net/textproto"
 	"regexp"
 	"strconv"
@@ -41,24 +42,28 @@ type response struct {
 func (u *ue) send(message string) response {
 	u.t.Helper()
 	const patience = 10 * time.Second
+	r, err := u.try(message, patience)
+	if err != nil {
+		u.t.Fatalf("no answer: %v", err)
+	}
+	return r
+}
+
+func (u *ue) try(message string, patience time.Duration) (r response, err error) {
 	if _, err := u.conn.Write([]byte(message)); err != nil {
-		u.t.Fatal(err)
+		return r, err
 	}
 	if err := u.conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		u.t.Fatal(err)
+		return r, err
 	}
 	buffer := make([]byte, 1<<16)
 	for {
 		n, err := u.conn.Read(buffer)
 		if err != nil {
-			u.t.Fatalf("no answer: %v", err)
+			return r, err
 		}
-		r, err := readResponse(string(buffer[:n]))
-		if err != nil {
-			u.t.Fatal(err)
-		}
-		if r.code >= 200 {
-			return r
+		if r, err = readResponse(string(buffer[:n])); err != nil || r.code >= http.StatusOK {
+			return r, err
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -34,16 +35,17 @@ const operatorConnections = 64
 
 // door is where somebody answers.
 type door struct {
-	listeners []net.Listener              // at least one
+	at        net.Addr
+	sockets   []io.Closer                 // one or more
 	operators bool                        // it stays open until the others are closed
 	serve     func(context.Context) error // until ctx is done, and what is under way is answered
 }
 
-func (d door) address() string { return d.listeners[0].Addr().String() }
+func (d door) address() string { return d.at.String() }
 
 func (d door) close() {
-	for _, l := range d.listeners {
-		l.Close()
+	for _, socket := range d.sockets {
+		_ = socket.Close() // nobody was answered there
 	}
 }
 
@@ -55,6 +57,9 @@ func (s *service) doors() (doors []door, err error) {
 	}
 	if s.s13 != nil {
 		openers = append(openers, s.s13Door)
+	}
+	if s.config.SIP.Listen != "" {
+		openers = append(openers, s.sipDoor)
 	}
 	if s.config.Admin != "" {
 		openers = append(openers, s.operatorsDoor)
@@ -121,13 +126,17 @@ func (s *service) listen(key, address string, connections int, certificates *acc
 // bind opens the address of a setting.
 func (s *service) bind(key, address string) (net.Listener, error) {
 	l, err := net.Listen("tcp", address)
-	if errors.Is(err, syscall.EADDRINUSE) {
-		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnp names it), or give another address", err)
-	}
 	if err != nil {
-		return nil, fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
+		return nil, s.cannotListen(key, err)
 	}
 	return l, nil
+}
+
+func (s *service) cannotListen(key string, err error) error {
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w: stop the program that listens there (ss -ltnup names it), or give another address", err)
+	}
+	return fmt.Errorf("%s (%s): %w", key, s.config.Origin(key), err)
 }
 
 // adminHandler is the operator's interface. On loopback whoever is on the machine has it; beyond, who has the role admin.
@@ -201,7 +210,7 @@ func (s *service) httpDoor(l net.Listener, server *http.Server) door {
 	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = readHeaderTime, readTime, writeTime, idleTime
 	server.MaxHeaderBytes, server.HTTP2 = maxHeaderBytes, &http.HTTP2Config{SendPingTimeout: pingEach, PingTimeout: pongTime}
 	server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // callers' faults
-	return door{listeners: []net.Listener{l}, serve: func(ctx context.Context) error { return s.serve(ctx, l, server) }}
+	return door{at: l.Addr(), sockets: []io.Closer{l}, serve: func(ctx context.Context) error { return s.serve(ctx, l, server) }}
 }
 
 func (s *service) serve(ctx context.Context, l net.Listener, server *http.Server) error {

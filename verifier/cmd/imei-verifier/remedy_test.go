@@ -70,7 +70,7 @@ func TestAnAddressInUseIsToldWithTheRemedy(t *testing.T) {
 	address := taken.Addr().String()
 	for name, args := range map[string][]string{"listen": {"--listen", address}, "admin": {"--listen", anyPort, "--admin", address}} {
 		got := execute("", append([]string{"serve", "--trust", trustFolder(t), "--state", t.TempDir()}, args...)...)
-		if got.code != exitUsage || !strings.Contains(got.stderr, name+" (flag --"+name+"): ") || !strings.Contains(got.stderr, "ss -ltnp") {
+		if got.code != exitUsage || !strings.Contains(got.stderr, name+" (flag --"+name+"): ") || !strings.Contains(got.stderr, "ss -ltnup") {
 			t.Errorf("%s: %+v", name, got)
 		}
 	}

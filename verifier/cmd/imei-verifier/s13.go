@@ -84,6 +84,7 @@ func upstreamTLS(c *config.Config, own *access.Certificates) (*tls.Config, error
 // s13Door opens the addresses of S13: all of them, or none.
 func (s *service) s13Door() (door, error) {
 	var d door
+	var listeners []net.Listener
 	for _, at := range []struct {
 		key, address string
 		secured      bool
@@ -100,8 +101,8 @@ func (s *service) s13Door() (door, error) {
 		if at.secured {
 			l = tls.NewListener(l, s.certificates.Config())
 		}
-		d.listeners = append(d.listeners, l)
+		d.at, d.sockets, listeners = l.Addr(), append(d.sockets, l), append(listeners, l)
 	}
-	d.serve = func(ctx context.Context) error { return s.s13.Serve(ctx, d.listeners...) }
+	d.serve = func(ctx context.Context) error { return s.s13.Serve(ctx, listeners...) }
 	return d, nil
 }

@@ -11,6 +11,22 @@ import (
 	"imei-attest/verifier/sipfront"
 )
 
+// openRegistrar starts Kamailio as a registrar, with the gate that asks over HTTP.
+func (w *World) openRegistrar(ctx context.Context, h *home, _ registrar.Subscriber, see registrar.Observer) error {
+	w.watch.as("registrar", see)
+	dir, err := w.folder("registrar")
+	if err != nil {
+		return err
+	}
+	k, err := registrar.StartRegistrar(ctx, dir, w.Verifier)
+	if err != nil {
+		return err
+	}
+	h.closers = append(h.closers, k.Stop)
+	h.network, h.proxy, h.next, h.gates = "tcp", k.Addr, "registrar", true
+	return nil
+}
+
 // openSCSCF starts Kamailio as S-CSCF, its HSS, and the verifier's SIP application server, which the filter criteria name.
 func (w *World) openSCSCF(ctx context.Context, h *home, who registrar.Subscriber, see registrar.Observer) error {
 	answered := make(chan int, decisions)
@@ -34,7 +50,7 @@ func (w *World) openSCSCF(ctx context.Context, h *home, who registrar.Subscriber
 		return err
 	}
 	h.closers = append(h.closers, k.Stop)
-	h.network, h.proxy = "tcp", k.Addr // a REGISTER with a token is longer than UDP is for (RFC 3261 section 18.1.1)
+	h.network, h.proxy, h.next = "tcp", k.Addr, "S-CSCF" // a REGISTER with a token is longer than UDP is for (RFC 3261 section 18.1.1)
 	h.server = func(ctx context.Context) (int, error) {
 		ctx, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
