@@ -16,7 +16,8 @@ PEERS_DEMO := swtpm
 PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
 PEERS_SIMULATOR := gcc libc6-dev libssl-dev
 PEERS_SIP := kamailio kamailio-utils-modules kamailio-ims-modules kamailio-presence-modules kamailio-extra-modules sip-tester tshark
-PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl systemd $(PEERS_AT) $(PEERS_SIP)
+PEERS_DIAMETER := freediameterd
+PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl nghttp2-client systemd $(PEERS_AT) $(PEERS_SIP) $(PEERS_DIAMETER)
 
 DEVICE_MAINS := ./agent/cmd/imei-agent ./agent/cmd/imei-provision
 NETWORK_MAINS := ./verifier/cmd/imei-verifier ./testbench/cmd/imei-lab
@@ -118,6 +119,11 @@ bench: toolchain ## the verifier's, the modem's and the vault's benchmarks, kept
 .PHONY: bench-service
 bench-service: build ## the verifier as a service, measured in one run; some minutes, and 3 GB in bench/service, which is kept
 	GO=$(GO) .ci/bench-service
+
+.PHONY: bench-registration
+bench-registration: build ## what the registration fronts carry, measured beside what is wanted; some minutes, and about 2 GB in bench/, which is kept
+	.ci/bench-eir
+	.ci/bench-s13
 
 .PHONY: soak
 soak: toolchain ## the long forms of the tests that are cut short otherwise; writes the table of odd answers in modem/README.md

@@ -61,8 +61,8 @@ type asked struct {
 
 // underLoad lets the clients ask, and looks at what that costs.
 func (b *benchRun) underLoad(ctx context.Context, load *bench.Load) (*benchReport, error) {
-	if b.check {
-		load.Devices = min(load.Devices, lately)
+	if b.check || b.s13 {
+		load.Devices = b.asked
 	}
 	var peak bool
 	var before time.Duration
@@ -73,7 +73,7 @@ func (b *benchRun) underLoad(ctx context.Context, load *bench.Load) (*benchRepor
 	if err != nil {
 		return nil, err
 	}
-	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, Figures: *got.Figures, LoadAverage: loadAverage()}
+	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, S13: b.s13, Figures: *got.Figures, LoadAverage: loadAverage()}
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(got.Answers) }
 	r.Processor.Server, r.Processor.Clients = each(processorTime()-before), each(got.Processor)
 	if peak {
