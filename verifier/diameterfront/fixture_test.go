@@ -222,7 +222,7 @@ func serveOn(t testing.TB, l net.Listener, judge diameterfront.Judge, edits ...f
 	t.Helper()
 	f := &front{t: t, address: l.Addr().String(), log: &journal{}}
 	c := diameterfront.Config{Judge: judge, Node: node, Peers: []diameterfront.Peer{{Host: mme, Addresses: loopback}}, InFlight: 16,
-		Now: func() time.Time { return attesttest.Now }, Log: slog.New(slog.NewTextHandler(f.log, nil)),
+		Now: func() time.Time { return attesttest.Now }, Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Observer: diameterfront.Observer{Answered: func(outcome string, _ time.Duration) { f.told.hear(outcome) }, Refused: f.told.hear,
 			Upstream: func(ok bool) { f.told.hear(fmt.Sprint("upstream ", ok)) }}}
 	for _, edit := range edits {
