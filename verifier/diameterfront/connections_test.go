@@ -309,6 +309,39 @@ func TestAPeerThatDoesNotReadIsDisconnected(t *testing.T) {
 	}
 }
 
+// failing is a listener that fails.
+type failing struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (failing) Accept() (net.Conn, error) { return nil, errors.New("out of order") }
+
+// TestTwoListenersServeTogether: peers of both are known to each other, and one that fails ends the other, and is told.
+func TestTwoListenersServeTogether(t *testing.T) {
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		return l
+	}
+	first, second := listen(), listen()
+	f := serveAll(t, []net.Listener{first, second}, withCustomers(t, "enforce"))
+	one := f.connect()
+	f.address = second.Addr().String()
+	two := f.connect()
+	one.isClosed()
+	if got := status(two.ask(question(honest.Body(), alice))); got != 0 {
+		t.Errorf("got %d", got)
+	}
+	s, err := diameterfront.New(diameterfront.Config{Judge: nobody{}, Node: node, InFlight: 1, Now: time.Now, Log: silent})
+	must(t, err)
+	third := listen()
+	if err := s.Serve(t.Context(), third, failing{listen()}); err == nil || !strings.Contains(err.Error(), "out of order") {
+		t.Errorf("serving ended with %v", err)
+	}
+	if _, err := net.Dial("tcp", third.Addr().String()); err == nil {
+		t.Error("the other one still listens")
+	}
+}
+
 // pipes is a listener of connections in memory, in a time of their own.
 type pipes struct {
 	conns chan net.Conn
