@@ -80,7 +80,7 @@ func (s *Server) decide(ctx context.Context, q *question) (status uint32, ok boo
 // log writes one event for a decision, without identities.
 func (s *Server) log(ctx context.Context, v *verifier.Verdict, status uint32, failed error) {
 	if failed != nil {
-		s.config.Log.WarnContext(ctx, "not judged", "front", verifier.FrontS13, "answer", outcomes[status], "error", failed)
+		s.config.Log.DebugContext(ctx, "not judged", "front", verifier.FrontS13, "answer", outcomes[status], "error", failed) // whoever runs the store says once that it fails
 		return
 	}
 	if s.config.Log.Enabled(ctx, slog.LevelInfo) {

@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"net"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"imei-attest/attest/attesttest"
 	"imei-attest/verifier/diameterfront"
@@ -330,5 +333,68 @@ func TestEveryAnswerIsCounted(t *testing.T) {
 	f.stop()
 	if got := strings.Join(f.told.words, " "); got != "whitelisted unknown malformed" {
 		t.Errorf("got %s", got)
+	}
+}
+
+// TestEveryFlippedBitHasATypedAnswer: each bit of a question is flipped once. What is a request still has one answer, with a Result-Code of
+// the list or a status, and the connection goes on; where nobody knows any more where it ends, the connection is closed.
+func TestEveryFlippedBitHasATypedAnswer(t *testing.T) {
+	f := serve(t, withCustomers(t, "enforce"))
+	codes := []uint32{2001, 3001, 3002, 3003, 3007, 3008, 3009, 5001, 5004, 5005, 5009, 5011, 5014, 5015}
+	seen := map[uint32]int{}
+	whole := question(honest.Body(), alice)
+	watchdog := message(base(280), text(diameter.OriginHost, mme), text(diameter.OriginRealm, "example"))
+	c := f.connect()
+	// answer is the code of one that is not the watchdog's, 0 if it is that, or false at the end of the connection.
+	answer := func() (code uint32, more bool) {
+		m, err := receive(c)
+		switch {
+		case err != nil:
+			return 0, false
+		case m.HopByHop == diameter.ReadHeader(watchdog).HopByHop:
+			return 0, true
+		case status(m) == 5422:
+			return 2001, true
+		}
+		return result(m), true
+	}
+	for bit := range 8 * len(whole) {
+		flipped := bytes.Clone(whole)
+		flipped[bit/8] ^= 1 << (bit % 8)
+		length, err := diameter.Length(flipped)
+		isWhole := err == nil && length == len(flipped)
+		must(t, c.SetDeadline(time.Now().Add(5*time.Second)))
+		c.send(append(flipped, watchdog...))
+		if !isWhole {
+			must(t, c.Conn.(*net.TCPConn).CloseWrite()) // or it would wait for the end of a longer message
+		}
+		want := 1
+		if isWhole && diameter.ReadHeader(flipped).Flags&diameter.Request != 0 {
+			want = 2
+		}
+		for n := 0; !isWhole || n < want; n++ {
+			code, more := answer()
+			if isWhole && !more {
+				t.Fatalf("bit %d of byte %d: the connection is closed", bit%8, bit/8)
+			}
+			if !more {
+				break
+			}
+			if seen[code]++; code != 0 && !slices.Contains(codes, code) {
+				t.Errorf("bit %d of byte %d: %d", bit%8, bit/8, code)
+			}
+		}
+		if !isWhole {
+			c.Close()
+			c = f.connect()
+		}
+	}
+	for _, code := range []uint32{0, 2001, 3001, 3007, 3008, 5001, 5004, 5014} {
+		if seen[code] == 0 {
+			t.Errorf("no bit leads to %d: %v", code, seen)
+		}
+	}
+	if log := f.log.String(); strings.Contains(log, "a fault of this program") {
+		t.Errorf("the log is\n%s", log)
 	}
 }

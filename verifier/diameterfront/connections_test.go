@@ -125,8 +125,14 @@ func TestNobodyIsHeardWhoComesFromElsewhere(t *testing.T) {
 	f := serve(t, newOperator(t, "observe"), func(c *diameterfront.Config) {
 		c.Peers[0].Addresses = []netip.Prefix{netip.MustParsePrefix("192.0.2.1/32")}
 	})
-	f.dial().isClosed()
-	f.log.wait(t, "why=address")
+	const tries = 5
+	for range tries {
+		f.dial().isClosed()
+	}
+	f.stop()
+	if told := strings.Count(f.log.String(), "why=address"); told < 1 || told > tries-1 || f.told.heard() != tries { // once a second
+		t.Errorf("told %d times, counted %d times", told, f.told.heard())
+	}
 }
 
 // TestTheBaseProtocolIsAnswered: watchdogs, and what is wrong with them.
@@ -300,6 +306,39 @@ func TestAPeerThatDoesNotReadIsDisconnected(t *testing.T) {
 	}
 	if m := other.ask(message(base(280), text(diameter.OriginHost, "dra.example"), text(diameter.OriginRealm, "example"))); result(m) != 2001 {
 		t.Errorf("got %d", result(m))
+	}
+}
+
+// failing is a listener that fails.
+type failing struct{ net.Listener }
+
+// Accept implements net.Listener.
+func (failing) Accept() (net.Conn, error) { return nil, errors.New("out of order") }
+
+// TestTwoListenersServeTogether: peers of both are known to each other, and one that fails ends the other, and is told.
+func TestTwoListenersServeTogether(t *testing.T) {
+	listen := func() net.Listener {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		must(t, err)
+		return l
+	}
+	first, second := listen(), listen()
+	f := serveAll(t, []net.Listener{first, second}, withCustomers(t, "enforce"))
+	one := f.connect()
+	f.address = second.Addr().String()
+	two := f.connect()
+	one.isClosed()
+	if got := status(two.ask(question(honest.Body(), alice))); got != 0 {
+		t.Errorf("got %d", got)
+	}
+	s, err := diameterfront.New(diameterfront.Config{Judge: nobody{}, Node: node, InFlight: 1, Now: time.Now, Log: silent})
+	must(t, err)
+	third := listen()
+	if err := s.Serve(t.Context(), third, failing{listen()}); err == nil || !strings.Contains(err.Error(), "out of order") {
+		t.Errorf("serving ended with %v", err)
+	}
+	if _, err := net.Dial("tcp", third.Addr().String()); err == nil {
+		t.Error("the other one still listens")
 	}
 }
 

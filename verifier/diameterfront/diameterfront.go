@@ -87,7 +87,7 @@ func New(c Config) (*Server, error) {
 		c.Watchdog = defaultWatchdog
 	}
 	c.Observer.fill()
-	s := &Server{config: c, visits: make(map[*visit]bool)}
+	s := &Server{config: c, visits: make(map[*visit]bool), told: make(map[string]time.Time)}
 	s.SetPeers(c.Peers)
 	if c.Upstream != nil {
 		s.upstream = newClient(*c.Upstream, &s.config)

@@ -220,9 +220,15 @@ func serve(t testing.TB, judge diameterfront.Judge, edits ...func(*diameterfront
 
 func serveOn(t testing.TB, l net.Listener, judge diameterfront.Judge, edits ...func(*diameterfront.Config)) *front {
 	t.Helper()
-	f := &front{t: t, address: l.Addr().String(), log: &journal{}}
+	return serveAll(t, []net.Listener{l}, judge, edits...)
+}
+
+// serveAll serves on several listeners; the address is the first one's.
+func serveAll(t testing.TB, listeners []net.Listener, judge diameterfront.Judge, edits ...func(*diameterfront.Config)) *front {
+	t.Helper()
+	f := &front{t: t, address: listeners[0].Addr().String(), log: &journal{}}
 	c := diameterfront.Config{Judge: judge, Node: node, Peers: []diameterfront.Peer{{Host: mme, Addresses: loopback}}, InFlight: 16,
-		Now: func() time.Time { return attesttest.Now }, Log: slog.New(slog.NewTextHandler(f.log, nil)),
+		Now: func() time.Time { return attesttest.Now }, Log: slog.New(slog.NewTextHandler(f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Observer: diameterfront.Observer{Answered: func(outcome string, _ time.Duration) { f.told.hear(outcome) }, Refused: f.told.hear,
 			Upstream: func(ok bool) { f.told.hear(fmt.Sprint("upstream ", ok)) }}}
 	for _, edit := range edits {
@@ -233,7 +239,7 @@ func serveOn(t testing.TB, l net.Listener, judge diameterfront.Judge, edits ...f
 	must(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
-	go func() { ended <- f.Serve(ctx, l) }()
+	go func() { ended <- f.Serve(ctx, listeners...) }()
 	var once sync.Once
 	f.stop = func() {
 		once.Do(func() {

@@ -18,9 +18,13 @@ type Server struct {
 
 	mu       sync.Mutex
 	visits   map[*visit]bool
-	strange  int // visits whose capabilities are not known yet
+	strange  int                  // visits whose capabilities are not known yet
+	told     map[string]time.Time // when a refusal was last told, by its reason
 	visiting sync.WaitGroup
 }
+
+// tellRefusals is how often a refusal of one kind is told: who is refused may try again as fast as he can.
+const tellRefusals = time.Second
 
 // maxStrange bounds the connections of who has not said who he is. One more is closed.
 const maxStrange = 64
@@ -124,9 +128,18 @@ func Refusals() []string {
 }
 
 func (s *Server) refused(why string, conn net.Conn) {
-	s.config.Observer.Refused(why)
-	s.config.Log.Warn("a connection to S13 was refused", "why", why, "address", address(conn.RemoteAddr()).String())
 	_ = conn.Close()
+	s.config.Observer.Refused(why)
+	s.mu.Lock()
+	now := time.Now()
+	tell := now.Sub(s.told[why]) >= tellRefusals
+	if tell {
+		s.told[why] = now
+	}
+	s.mu.Unlock()
+	if tell {
+		s.config.Log.Warn("a connection to S13 was refused", "why", why, "address", address(conn.RemoteAddr()).String())
+	}
 }
 
 func (s *Server) enter(v *visit) bool {

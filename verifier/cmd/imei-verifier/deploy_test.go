@@ -65,7 +65,7 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := servedMetrics(t)
-	name := regexp.MustCompile(`\b(?:imeiatt|process|go)_[a-z_]+`)
+	name := regexp.MustCompile(`\b(?:imeiatt|process|go)_[a-z0-9_]+`)
 	label := regexp.MustCompile(`by \(([a-z, ]+)\)|\{\{([a-z]+)\}\}`)
 	queries := 0
 	for _, p := range dashboard.Panels {
