@@ -151,7 +151,7 @@ func checkThirdParty(t *testing.T, raw, body []byte) {
 
 // TestSCSCFRefuses who is somebody else, or nobody.
 func TestSCSCFRefuses(t *testing.T) {
-	peertest.Use(t, kamailio, "S-CSCF: refuses a wrong USIM, a wrong password, a subscriber of nobody's")
+	peertest.Use(t, kamailio, "S-CSCF: refuses an answer to another challenge, and a subscriber of nobody's; its challenge is refused by another USIM")
 	thief := registrar.NewSubscriber("001010000000046") // and its USIM
 	claimed := thief
 	claimed.IMPI, claimed.IMPU = alice.IMPI, alice.IMPU
