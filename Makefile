@@ -119,6 +119,10 @@ bench: toolchain ## the verifier's, the modem's and the vault's benchmarks, kept
 bench-service: build ## the verifier as a service, measured in one run; some minutes, and 3 GB in bench/service, which is kept
 	GO=$(GO) .ci/bench-service
 
+.PHONY: bench-registration
+bench-registration: toolchain ## registrations by Kamailio and by the SIP server, measured in one run; some minutes
+	GO=$(GO) .ci/bench-registration
+
 .PHONY: soak
 soak: toolchain ## the long forms of the tests that are cut short otherwise; writes the table of odd answers in modem/README.md
 	@.ci/peers $(PEERS) || [ $$? = 3 ]
