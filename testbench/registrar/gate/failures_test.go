@@ -114,6 +114,9 @@ func TestSlowVerifier(t *testing.T) {
 	if replays := s.count("imeiatt_reasons_total", `"nonce-reused"`); replays != 0 {
 		t.Errorf("%d are taken for replays", replays)
 	}
+	if opened := door.connected(); opened > 8 { // one for each that asks
+		t.Errorf("%d connections were opened for %d registrations", opened, n)
+	}
 	row.Asserted = fmt.Sprintf("A1 gate, verifier 50 ms slower: %d REGISTERs, %d sent again, %d verifier calls", n, got.again, s.checks())
 }
 
@@ -190,6 +193,7 @@ type door struct {
 	mu       sync.Mutex
 	refusing bool
 	requests int
+	opened   int // connections
 }
 
 func newDoor(t *testing.T, behind string) *door {
@@ -199,7 +203,13 @@ func newDoor(t *testing.T, behind string) *door {
 		t.Fatal(err)
 	}
 	d := &door{listener: l, behind: behind}
-	server := &http.Server{Handler: d}
+	server := &http.Server{Handler: d, ConnState: func(_ net.Conn, now http.ConnState) {
+		if now == http.StateNew {
+			d.mu.Lock()
+			defer d.mu.Unlock()
+			d.opened++
+		}
+	}}
 	go server.Serve(l)
 	t.Cleanup(func() { server.Close() })
 	return d
@@ -209,6 +219,7 @@ func (d *door) address() string { return d.listener.Addr().String() }
 
 func (d *door) refuse(now bool) { d.mu.Lock(); defer d.mu.Unlock(); d.refusing = now }
 func (d *door) asked() int      { d.mu.Lock(); defer d.mu.Unlock(); return d.requests }
+func (d *door) connected() int  { d.mu.Lock(); defer d.mu.Unlock(); return d.opened }
 
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	d.mu.Lock()
