@@ -39,9 +39,10 @@ func (r Retention) orDefault() Retention {
 	return Retention{or(r.Records, DefaultKeepRecords), or(r.Subscribers, DefaultKeepSubscribers), or(r.Audit, DefaultKeepAudit)}
 }
 
-// Nonces are swept while decisions come in: so many decisions apart, and more at once than came in, so that none pile up.
+// Nonces are swept while decisions come in: so many decisions apart, and more at once than came in, so that none pile up. They are as few at
+// a time that no decision waits long: each is somewhere else in the file.
 const (
-	forgetEach = 1024
+	forgetEach = 128
 	forgetMost = 2 * forgetEach
 	// forgetAfter is how long a used nonce is kept beyond its expiry, so that a clock which is set right within that time makes none
 	// good again.
