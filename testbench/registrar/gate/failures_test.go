@@ -235,7 +235,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no", http.StatusServiceUnavailable)
 		return
 	}
-	answer, err := http.Post("http://"+d.behind+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
+	answer, err := client.Post("http://"+d.behind+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return
