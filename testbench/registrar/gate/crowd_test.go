@@ -52,9 +52,11 @@ func (s *service) session() (nonce attest.Nonce, at string) {
 	return session.Nonce, sessions + answer.Header.Get("Location")
 }
 
-// each does something for the numbers below n, some at a time.
+// atOnce is how many devices do something at a time.
+const atOnce = 16
+
+// each does something for the numbers below n.
 func each(n int, do func(i int)) {
-	const atOnce = 16
 	var next sync.Mutex
 	at := 0
 	var all sync.WaitGroup

@@ -120,6 +120,25 @@ func TestSlowVerifier(t *testing.T) {
 	row.Asserted = fmt.Sprintf("A1 gate, verifier 50 ms slower: %d REGISTERs, %d sent again, %d verifier calls", n, got.again, s.checks())
 }
 
+// TestTooManyAtOnce: the verifier takes half a second for each, and few may wait: the others are told at once.
+func TestTooManyAtOnce(t *testing.T) {
+	const n, waiting, workers = 200, 5, 8
+	use(t, "A1 gate: too many at once")
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	s.enroll(crowd, n)
+	door := newDoor(t, s.address)
+	door.wait = 500 * time.Millisecond
+	p := newProxy(t, gated(door.address(), settings{"IMEI_GATE_MODE": "deny", "IMEI_GATE_WAITING": strconv.Itoa(waiting), "IMEI_GATE_PATIENCE": "60000"}))
+	got := load{scenario: "register.xml", rows: texts(s.signFor(crowd, 0, n), nil), atOnce: n}.run(t, p)
+	// Who came while the first were asked about found eight of them with the verifier and five that waited.
+	asked := s.checks()
+	got.want(t, map[int]int{http.StatusOK: asked, http.StatusServiceUnavailable: n - asked})
+	if asked < workers || asked > n/2 {
+		t.Errorf("of %d at once %d were asked about", n, asked)
+	}
+}
+
 // TestVerifierHangs: it takes connections and answers nothing. Who waits is not more than the gate's own processes, and not for long.
 func TestVerifierHangs(t *testing.T) {
 	for mode, code := range modes {
@@ -235,7 +254,7 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "no", http.StatusServiceUnavailable)
 		return
 	}
-	answer, err := http.Post("http://"+d.behind+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
+	answer, err := client.Post("http://"+d.behind+r.URL.Path, r.Header.Get("Content-Type"), r.Body)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusBadGateway)
 		return

@@ -93,7 +93,7 @@ func measure(t *testing.T, round, auth string, gate bool) (again, fresh measured
 	if gate {
 		given = gated(s.address, patient)
 	}
-	l := load{atOnce: benchAtOnce, callID: "bench%u", port: freePort(t, "127.0.0.1"), cseq: 1, patience: 2 * time.Minute}
+	l := load{atOnce: benchAtOnce, callID: "bench%u", port: freePort(t), cseq: 1, patience: 2 * time.Minute}
 	first, then := "register.xml", "again.xml"
 	if auth == "Digest" {
 		given["WITH_DIGEST"] = ""

@@ -3,7 +3,6 @@ package gate
 import (
 	"cmp"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -72,7 +71,7 @@ func (l load) command(t testing.TB, p *proxy) *exec.Cmd {
 	if l.tcp {
 		transport = "t1"
 	}
-	c := exec.CommandContext(t.Context(), program, p.address, "-sf", scenario, "-inf", rows, "-t", transport, "-i", "127.0.0.1", "-p", cmp.Or(l.port, freePort(t, "127.0.0.1")),
+	c := exec.CommandContext(t.Context(), program, p.address, "-sf", scenario, "-inf", rows, "-t", transport, "-i", "127.0.0.1", "-p", cmp.Or(l.port, freePort(t)),
 		"-m", strconv.Itoa(len(l.rows)), "-r", strconv.Itoa(cmp.Or(l.rate, 20000)), "-l", strconv.Itoa(cmp.Or(l.atOnce, 100)), "-nostdin",
 		"-timeout", fmt.Sprintf("%ds", int(cmp.Or(l.patience, time.Minute).Seconds())))
 	if l.callID != "" {
@@ -80,18 +79,6 @@ func (l load) command(t testing.TB, p *proxy) *exec.Cmd {
 	}
 	c.Dir = folder
 	return c
-}
-
-// freePort is one of both transports that is free now.
-func freePort(t testing.TB, host string) string {
-	t.Helper()
-	conn, err := net.ListenPacket("udp", host+":0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	_, port, _ := net.SplitHostPort(conn.LocalAddr().String())
-	return port
 }
 
 var (

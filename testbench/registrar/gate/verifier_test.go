@@ -131,10 +131,13 @@ func (s *service) checks(labels ...string) int {
 	return s.count("imeiatt_http_requests_total", append(labels, "registrations/check")...)
 }
 
+// client keeps its connections: a port that was used stays closed for a minute.
+var client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: atOnce}}
+
 // post asks it, and decodes the answer.
 func (s *service) post(path, mediaType string, body []byte, into any) *http.Response {
 	s.t.Helper()
-	answer, err := http.Post("http://"+s.address+path, mediaType, bytes.NewReader(body))
+	answer, err := client.Post("http://"+s.address+path, mediaType, bytes.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -149,14 +152,31 @@ func (s *service) post(path, mediaType string, body []byte, into any) *http.Resp
 	return answer
 }
 
+// freeAddress is one of loopback that is free now, for TCP and UDP.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const tries = 100
+	for range tries {
+		tcp, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		address := tcp.Addr().String()
+		udp, err := net.ListenPacket("udp", address)
+		tcp.Close()
+		if err == nil {
+			udp.Close()
+			return address
+		}
 	}
-	defer l.Close()
-	return l.Addr().String()
+	t.Fatalf("no port of loopback is free for TCP and UDP, in %d tries", tries)
+	return ""
+}
+
+func freePort(t testing.TB) string {
+	t.Helper()
+	_, port, _ := net.SplitHostPort(freeAddress(t))
+	return port
 }
 
 func reachable(address string) bool {
