@@ -1,6 +1,7 @@
 package eirfront
 
 import (
+	"net/http"
 	"net/url"
 	"strings"
 	"unicode/utf8"
@@ -47,8 +48,8 @@ func readQuery(raw string) (q query, refused *problem) {
 		if err == nil {
 			value, err = url.QueryUnescape(value)
 		}
-		if err != nil {
-			return q, refusal(400, "INVALID_MSG_FORMAT", "the query is not encoded as a URI is (RFC 3986 section 2.1)")
+		if err != nil || strings.Contains(pair, ";") { // which some take for an ampersand: the operator's EIR would read another question
+			return q, refusal(http.StatusBadRequest, "INVALID_MSG_FORMAT", "the query is not encoded as a URI is (RFC 3986 section 2.1), or has a semicolon in the place of &")
 		}
 		if refused = q.take(name, value); refused != nil {
 			return q, refused
