@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -292,6 +293,24 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 	got := mustLoad(t, all)
 	if got.Limits.InFlight != want.Limits.InFlight || len(got.Clients) != 1 || got.Clients[0].Name != "pcscf-1" || len(got.S13.Peers) != 2 || got.S13.Upstream.Address != "192.0.2.1:4" {
 		t.Errorf("in full: %+v of\n%s", got, all)
+	}
+}
+
+// TestTheOperatorsPageShowsASettingOfS13ThatIsTaken, with that of the operator's own EIR.
+func TestTheOperatorsPageShowsASettingOfS13ThatIsTaken(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(page), "\n## S13")
+	section, _, _ = strings.Cut(section, "\n## ")
+	text := public
+	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(section, -1) {
+		text += m[1]
+	}
+	c := mustLoad(t, text)
+	if len(c.S13.Peers) != 2 || c.S13.ListenTLS != "0.0.0.0:5658" || c.S13.Upstream.Timeout != 300*time.Millisecond {
+		t.Errorf("got %+v", c.S13)
 	}
 }
 

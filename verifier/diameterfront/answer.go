@@ -73,6 +73,9 @@ func (s *Server) decide(ctx context.Context, q *question) (status uint32, ok boo
 	if s.upstream != nil {
 		status = worst(status, s.upstream.wait(theirs))
 	}
+	if q.imsi == "" && status == attest.AnswerPermit.S13 { // the other EIR's: an IMEI alone is what anybody can show
+		status = attest.AnswerTrack.S13
+	}
 	s.log(ctx, &verdict, status, err)
 	return status, true
 }

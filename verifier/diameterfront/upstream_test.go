@@ -237,6 +237,15 @@ func TestOddAnswersAreNone(t *testing.T) {
 			t.Errorf("%s: got %d, want %d", a.name, got, a.want)
 		}
 	}
+	for imsi, want := range map[string]uint32{bob: 0, "": 2} { // an IMEI alone is permitted by nobody
+		c.send(question(stranger.Body(), imsi))
+		asked, err := receive(theirs)
+		must(t, err)
+		theirs.send(message(asked.Header.Answer(diameter.Success), success, permitted))
+		if got := status(c.receive()); got != want {
+			t.Errorf("of what only theirs knows, subscriber %q: got %d, want %d", imsi, got, want)
+		}
+	}
 	if m := theirs.ask(question(honest.Body(), alice)); result(m) != 3001 {
 		t.Errorf("a question of theirs is answered with %d", result(m))
 	}
