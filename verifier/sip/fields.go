@@ -46,9 +46,9 @@ func readFields(head string) (fields, error) {
 	for n := 0; head != ""; n++ {
 		var line string
 		line, head, _ = strings.Cut(head, "\r\n")
-		folded := strings.TrimLeft(line, " \t") != line
+		folded := line != "" && isSpace(line[0])
 		name, value, found := strings.Cut(line, ":")
-		name = strings.TrimRight(name, " \t")
+		name = trimRight(name)
 		switch {
 		case n == maxLines:
 			return nil, &Error{"header", "more than 256 lines"}
@@ -67,8 +67,6 @@ func readFields(head string) (fields, error) {
 	}
 	return f, nil
 }
-
-func trim(s string) string { return strings.Trim(s, " \t") }
 
 // values gives those of a header field.
 func (f fields) values(name string) iter.Seq[string] {
@@ -178,8 +176,10 @@ func (f fields) bound(body []byte) ([]byte, error) {
 
 // number reads decimal digits, and nothing else.
 func number(digits string, most int) (int, bool) {
-	if digits == "" || strings.Trim(digits, "0123456789") != "" {
-		return 0, false
+	for i := 0; i < len(digits); i++ {
+		if !isDigit(digits[i]) {
+			return 0, false
+		}
 	}
 	n, err := strconv.Atoi(digits)
 	return n, err == nil && n <= most

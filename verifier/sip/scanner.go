@@ -7,7 +7,25 @@ type scanner struct{ where, rest string }
 
 func (s *scanner) fault(problem string) error { return &Error{s.where, problem} }
 
-func (s *scanner) space() { s.rest = strings.TrimLeft(s.rest, " \t") }
+func (s *scanner) space() { s.rest = trimLeft(s.rest) }
+
+func isSpace(c byte) bool { return c == ' ' || c == '\t' }
+
+func trimLeft(s string) string {
+	for s != "" && isSpace(s[0]) {
+		s = s[1:]
+	}
+	return s
+}
+
+func trimRight(s string) string {
+	for s != "" && isSpace(s[len(s)-1]) {
+		s = s[:len(s)-1]
+	}
+	return s
+}
+
+func trim(s string) string { return trimRight(trimLeft(s)) }
 
 // take takes a separator, with the space around it.
 func (s *scanner) take(separator byte) bool {
@@ -53,7 +71,7 @@ func isToken(s string) bool {
 
 // isTokenByte: RFC 3261 section 25.1.
 func isTokenByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-.!%*_+`'~", c) >= 0
+	return isLetter(c) || isDigit(c) || strings.IndexByte("-.!%*_+`'~", c) >= 0
 }
 
 // quoted takes a quoted string and returns what it says.
@@ -158,8 +176,13 @@ func (s *scanner) address() (uri string, err error) {
 // isURI: a scheme, and something of visible ASCII (RFC 3261 section 25.1). What the scheme asks for is not checked.
 func isURI(s string) bool {
 	scheme, rest, _ := strings.Cut(s, ":")
-	if rest == "" || scheme == "" || strings.Trim(scheme[:1], letters) != "" || strings.Trim(scheme, letters+"0123456789+-.") != "" {
+	if rest == "" || scheme == "" || !isLetter(scheme[0]) {
 		return false
+	}
+	for i := 0; i < len(scheme); i++ {
+		if c := scheme[i]; !isLetter(c) && !isDigit(c) && c != '+' && c != '-' && c != '.' {
+			return false
+		}
 	}
 	for i := 0; i < len(s); i++ {
 		if c := s[i]; c <= ' ' || c >= 0x7f || c == '<' || c == '>' || c == '"' {
@@ -169,4 +192,5 @@ func isURI(s string) bool {
 	return true
 }
 
-const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+func isLetter(c byte) bool { return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' }
+func isDigit(c byte) bool  { return c >= '0' && c <= '9' }

@@ -64,7 +64,22 @@ func TestParseRegisterReads(t *testing.T) {
 		want    sip.Register
 	}{
 		"what an IMS client writes": {whole + "\r\n", alice()},
-		"line ends before it":       {"\r\n\r\n" + whole + "\r\n", alice()},
+		"what a phone writes over VoLTE": {"REGISTER sip:ims.mnc001.mcc001.3gppnetwork.org SIP/2.0\r\nMax-Forwards: 70\r\n" +
+			"Via: SIP/2.0/TCP [2001:db8::7]:6100;branch=z9hG4bKa1;transport=TCP;rport\r\nRoute: <sip:[2001:db8::1]:5060;lr>\r\n" +
+			"P-Access-Network-Info: 3GPP-E-UTRAN-FDD;utran-cell-id-3gpp=0010100010019d01\r\nSupported: path,sec-agree,gruu\r\nRequire: sec-agree\r\nProxy-Require: sec-agree\r\n" +
+			"Security-Verify: ipsec-3gpp;q=0.5;alg=hmac-sha-1-96;prot=esp;mod=trans;ealg=aes-cbc;spi-c=1;spi-s=2;port-c=3;port-s=4, ipsec-3gpp;alg=hmac-md5-96\r\n" +
+			"From: <sip:001010000000017@ims.mnc001.mcc001.3gppnetwork.org>;tag=1\r\nTo: <sip:001010000000017@ims.mnc001.mcc001.3gppnetwork.org>\r\n" +
+			"Call-ID: 2F6dTkm@[2001:db8::7]\r\nCSeq: 2 REGISTER\r\nExpires: 600000\r\nAllow: INVITE, ACK, BYE\r\nUser-Agent: Phone (a; b) \"c\r\n" +
+			"Contact: <sip:001010000000017@[2001:db8::7]:6100;transport=tcp>;+g.3gpp.accesstype=\"cellular2\";audio;+g.3gpp.smsip;" +
+			"+g.3gpp.icsi-ref=\"urn%3Aurn-7%3A3gpp-service.ims.icsi.mmtel\";+sip.instance=\"<urn:gsma:imei:49015420-323751-0>\"\r\n" +
+			"Authorization: Digest username=\"001010000000017@ims.mnc001.mcc001.3gppnetwork.org\",realm=\"ims.mnc001.mcc001.3gppnetwork.org\"," +
+			"uri=\"sip:ims.mnc001.mcc001.3gppnetwork.org\",qop=auth,nonce=\"Tm9uY2U=\",nc=00000001,cnonce=\"1\",response=\"00\",algorithm=AKAv1-MD5," +
+			"integrity-protected=\"yes\"\r\nContent-Length: 0\r\n\r\n",
+			with(func(r *sip.Register) {
+				const user = "001010000000017@ims.mnc001.mcc001.3gppnetwork.org"
+				r.IMPU, r.IMPI, r.CallID = "sip:"+user, user, "2F6dTkm@[2001:db8::7]"
+			})},
+		"line ends before it": {"\r\n\r\n" + whole + "\r\n", alice()},
 		"compact names": {line + "v: SIP/2.0/UDP h\r\nf: <sip:alice@ims.example>;tag=1\r\nt: <sip:alice@ims.example>\r\ni: c1@192.0.2.7\r\n" + cseq +
 			strings.Replace(contact, "Contact", "m", 1) + digest + "l: 0\r\n\r\n", alice()},
 		"names in other cases":                      {line + via + from + "TO:<sip:alice@ims.example>\r\ncall-id : c1@192.0.2.7\r\ncSEQ:2 REGISTER\r\n" + strings.ToUpper(contact[:7]) + contact[7:] + digest + "\r\n", alice()},

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	mathrand "math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -19,11 +20,13 @@ import (
 	"strings"
 	"testing"
 	"text/tabwriter"
+	"time"
 
 	"imei-attest/attest/attesttest"
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/httpapi"
 	"imei-attest/verifier/sip"
+	"imei-attest/verifier/sipfront"
 )
 
 // sipTable is the environment variable that names the file for the tables of this package, as .ci/peer-table prints it.
@@ -157,6 +160,7 @@ func (f *front) sendRaw(raw []byte) int {
 func (f *front) sendStream(raw []byte) {
 	f.t.Helper()
 	conn := f.dial("tcp")
+	defer conn.Close()
 	_, _ = conn.Write(raw[:len(raw)/2])
 	_, _ = conn.Write(raw[len(raw)/2:]) // it may be closed by now
 	_ = conn.(*net.TCPConn).CloseWrite()
@@ -267,5 +271,67 @@ func print(t *testing.T, title string, rows [][]string) {
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestAStormOfGarbage: messages with random bytes changed, over both transports, among honest registrations, which are judged as ever.
+// IMEI_ATTEST_SOAK=1 sends a million.
+func TestAStormOfGarbage(t *testing.T) {
+	messages := 5000
+	if os.Getenv("IMEI_ATTEST_SOAK") == "1" {
+		messages = 1_000_000
+	}
+	files, err := filepath.Glob("../sip/testdata/rfc4475/*.dat")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no messages", err)
+	}
+	seeds := [][]byte{[]byte(including(registered(contact+digest, answering("another challenge")))), []byte(told("", "multipart/mixed;boundary=b", "--b\r\nContent-Type: message/sip\r\n\r\n"+registered(contact, nil)+"\r\n--b--"))}
+	for _, name := range files {
+		raw, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seeds = append(seeds, raw, []byte(including(string(raw))))
+	}
+	before := runtime.NumGoroutine()
+	f := begin(t, func(c *sipfront.Config) { c.Log, c.Answered = slog.New(slog.DiscardHandler), func(sipfront.Outcome) {} })
+	random := mathrand.New(mathrand.NewPCG(1, 2))
+	udp := f.dial("udp")
+	_ = udp.SetDeadline(time.Time{})
+	for n := range messages {
+		raw := bytes.Clone(seeds[random.IntN(len(seeds))])
+		for range 1 + random.IntN(8) {
+			raw[random.IntN(len(raw))] = byte(random.UintN(256))
+		}
+		_, _ = udp.Write(raw) // answers go to ports that nobody has
+		if n%50 == 0 {
+			f.sendStream(raw)
+		}
+		if n%500 == 0 {
+			f.wantHonestAmong(n)
+		}
+	}
+	udp.Close()
+	if err := f.stop(); err != nil {
+		t.Error(err)
+	}
+	wantGoroutines(t, before)
+}
+
+// wantHonestAmong: honest registration number n, over a challenge and under a public identity of its own, is judged as ever.
+func (f *front) wantHonestAmong(n int) {
+	f.t.Helper()
+	challenge, impu := fmt.Sprintf("challenge %d", n), fmt.Sprintf("sip:honest%d@ims.example", n)
+	original := registered(contact+strings.Replace(digest, aka401, challenge, 1), answering(challenge))
+	answer := ""
+	for answer == "" || code(answer) == 503 { // without a place
+		answer = f.over("tcp", strings.Replace(including(original), "To: <sip:alice@ims.example>", "To: <"+impu+">", 1))[0]
+	}
+	r, found, err := f.config.Verifier.Latest(f.t.Context(), impu)
+	if err != nil || !found {
+		f.t.Fatalf("honest registration %d: %v", n, err)
+	}
+	if got := fmt.Sprint(r.Verdict.Status(), r.Verdict.Reasons()); code(answer) != 200 || got != "warning [imei-consistent software-vault rollback-unknown subscriber-bound]" {
+		f.t.Errorf("honest registration %d: %.20q, %s", n, answer, got)
 	}
 }
