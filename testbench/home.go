@@ -21,14 +21,14 @@ type Front string
 // The fronts of registrations.
 const (
 	FrontHTTP     Front = "http"     // an S-CSCF of ours asks POST /v1/registrations/check
-	FrontKamailio Front = "kamailio" // Kamailio as a registrar, with the gate of verifier/kamailio
+	FrontKamailio Front = "kamailio" // Kamailio with the gate of verifier/kamailio
 	FrontSCSCF    Front = "scscf"    // Kamailio as S-CSCF, with the SIP application server behind it
 )
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
 var openers = map[Front]func(*World, context.Context, *home, registrar.Subscriber, registrar.Observer) error{
 	FrontHTTP:     (*World).openStandIn,
-	FrontKamailio: (*World).openRegistrar,
+	FrontKamailio: (*World).openGate,
 	FrontSCSCF:    (*World).openSCSCF,
 }
 

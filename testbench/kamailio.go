@@ -11,19 +11,26 @@ import (
 	"imei-attest/verifier/sipfront"
 )
 
-// openRegistrar starts Kamailio as a registrar, with the gate that asks over HTTP.
-func (w *World) openRegistrar(ctx context.Context, h *home, _ registrar.Subscriber, see registrar.Observer) error {
-	w.watch.as("registrar", see)
-	dir, err := w.folder("registrar")
+// openGate starts Kamailio with the gate, which asks over HTTP: as an S-CSCF, or as a plain registrar for who has a password.
+func (w *World) openGate(ctx context.Context, h *home, who registrar.Subscriber, see registrar.Observer) error {
+	dir, err := w.folder("kamailio")
 	if err != nil {
 		return err
 	}
-	k, err := registrar.StartRegistrar(ctx, dir, w.Verifier)
+	var k *registrar.Kamailio
+	h.next = "S-CSCF"
+	if who.ByPassword {
+		h.next = "registrar"
+		k, err = registrar.StartRegistrar(ctx, dir, w.Verifier)
+	} else {
+		k, err = registrar.StartSCSCF(ctx, registrar.SCSCF{Dir: dir, Subscribers: []registrar.Subscriber{who}, Verifier: w.Verifier, Observe: see})
+	}
 	if err != nil {
 		return err
 	}
 	h.closers = append(h.closers, k.Stop)
-	h.network, h.proxy, h.next, h.gates = "tcp", k.Addr, "registrar", true
+	h.network, h.proxy, h.gates = "tcp", k.Addr, true
+	w.watch.as(h.next, see)
 	return nil
 }
 
@@ -41,11 +48,11 @@ func (w *World) openSCSCF(ctx context.Context, h *home, who registrar.Subscriber
 	if err != nil {
 		return err
 	}
-	dir, err := w.folder("scscf")
+	dir, err := w.folder("kamailio")
 	if err != nil {
 		return err
 	}
-	k, err := registrar.StartSCSCF(ctx, dir, []registrar.Subscriber{who}, "sip:"+as, see)
+	k, err := registrar.StartSCSCF(ctx, registrar.SCSCF{Dir: dir, Subscribers: []registrar.Subscriber{who}, Server: "sip:" + as, Observe: see})
 	if err != nil {
 		return err
 	}

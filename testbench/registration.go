@@ -61,7 +61,7 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 		return nil, err
 	}
 	who := registrar.NewSubscriber("001010000000017")
-	who.ByPassword = r.Class == 1 || r.Front == FrontKamailio // which is a plain registrar
+	who.ByPassword = r.Class == 1
 	home, err := w.openHome(ctx, r.Front, who, see)
 	if err != nil {
 		return nil, err
@@ -134,7 +134,7 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 	return out, err
 }
 
-// answer answers the challenge. Where no gate may want another try, a 401 is the S-CSCF's own, and answered too.
+// answer answers the challenge, and those that come anew before the verifier is asked.
 func (r *registering) answer(ctx context.Context, h *home, ue *registrar.UE, c *registrar.Challenge) (token []byte, response *registrar.Response, err error) {
 	for {
 		if token, err = r.attest(ctx, c); err != nil {
@@ -144,7 +144,7 @@ func (r *registering) answer(ctx context.Context, h *home, ue *registrar.UE, c *
 		if token != nil {
 			body = registrar.Body{Type: attest.EvidenceMediaType, Content: token}
 		}
-		if response, err = ue.Register(ctx, c, body); err != nil || h.gates || response.Code != http.StatusUnauthorized {
+		if response, err = ue.Register(ctx, c, body); err != nil || response.Code != http.StatusUnauthorized || len(r.w.decided) > 0 {
 			return token, response, err
 		}
 		if c, err = ue.TakeIn(ctx, response); err != nil {

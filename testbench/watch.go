@@ -87,5 +87,8 @@ func (k *keptAnswer) line() string {
 	if json.Unmarshal(k.body.Bytes(), &a) != nil || a.Code == 0 {
 		return fmt.Sprintf("%d: %s", k.code, strings.TrimSpace(k.body.String()))
 	}
-	return fmt.Sprintf("sip_code %d, label %s, tier %s", a.Code, a.Label, a.Tier)
+	if a.Tier != "" { // who asks may have left it out
+		a.Label += ", tier " + a.Tier
+	}
+	return fmt.Sprintf("sip_code %d, label %s", a.Code, a.Label)
 }

@@ -130,16 +130,24 @@ func (c client) row(t *testing.T, v verifier.Verdict) []string {
 	return []string{c.title, c.authentication, c.evidence, v.Status().String(), v.Tier.String(), cmp.Or(reasonsOf(v), "-"), v.Answer.Action, c.why}
 }
 
-// TestClientsBehindSCSCF registers each client at Kamailio as S-CSCF, with the SIP application server behind it: the rows are the same.
-func TestClientsBehindSCSCF(t *testing.T) {
-	peertest.Use(t, kamailio, "S-CSCF: the clients of verifier/README.md get the same behind it")
-	open := newSCSCF(t)
-	for _, c := range clients {
-		t.Run(c.title, func(t *testing.T) { c.row(t, c.register(t, open).verdict) })
+// TestClientsAtSCSCF registers each client at Kamailio as S-CSCF, with the gate in it, and with the SIP application server behind it: the rows are
+// the same.
+func TestClientsAtSCSCF(t *testing.T) {
+	for _, at := range []struct {
+		name string
+		new  func(*testing.T) func(*scene) imsHome
+	}{{"the gate in it", newGate}, {"the SIP application server behind it", newSCSCF}} {
+		t.Run(at.name, func(t *testing.T) {
+			peertest.Use(t, kamailio, "S-CSCF, "+at.name+": the clients of verifier/README.md get the same")
+			open := at.new(t)
+			for _, c := range clients {
+				t.Run(c.title, func(t *testing.T) { c.row(t, c.register(t, open).verdict) })
+			}
+		})
 	}
 }
 
-// client as a registration of the scene.
+// register registers the client in a home network of its own.
 func (c client) register(t *testing.T, open func(*scene) imsHome) registered {
 	t.Helper()
 	s := newScene(t, enforced())

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,8 +90,7 @@ func (s *scene) registers(h imsHome, p ueOf) (got registered) {
 		return registrar.Body{Type: attest.EvidenceMediaType, Content: got.token}
 	}
 	if h.server == nil {
-		response, err := ue.Register(ctx, challenge, carry(challenge))
-		got.answered(s, response, err)
+		got.gated(ctx, s, ue, challenge, carry)
 	} else {
 		got.behind(ctx, s, h, ue, challenge, carry)
 	}
@@ -111,7 +111,28 @@ func (got *registered) answered(s *scene, r *registrar.Response, err error) {
 	got.ue = r.Code
 }
 
-// behind answers as many challenges as come: here they are the S-CSCF's own. Then it ends the registration, for who comes next.
+// gated answers challenges until the verifier is asked, whose wish a 401 may be. Then it ends the registration, for who comes next.
+func (got *registered) gated(ctx context.Context, s *scene, ue *registrar.UE, c *registrar.Challenge, carry func(*registrar.Challenge) registrar.Body) {
+	s.t.Helper()
+	for before := len(s.records()); ; {
+		response, err := ue.Register(ctx, c, carry(c))
+		got.answered(s, response, err)
+		if got.ue != http.StatusUnauthorized || len(s.records()) > before {
+			break
+		}
+		if c, err = ue.TakeIn(ctx, response); err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	if got.ue != http.StatusOK {
+		return
+	}
+	if response, err := ue.Deregister(ctx, c); err != nil || response.Code != http.StatusOK {
+		s.t.Errorf("the deregistration: %+v, %v", response, err)
+	}
+}
+
+// behind answers as many challenges as come: where an application server is told afterwards they are the S-CSCF's own.
 func (got *registered) behind(ctx context.Context, s *scene, h imsHome, ue *registrar.UE, c *registrar.Challenge, carry func(*registrar.Challenge) registrar.Body) {
 	s.t.Helper()
 	c, response, err := ue.Persist(ctx, c, carry)
@@ -150,11 +171,32 @@ func (s *scene) records() (all []verifier.Record) {
 
 var kamailio = peertest.Peer{Name: "kamailio", Version: []string{"-v"}}
 
-// newSCSCF starts Kamailio as S-CSCF once, and returns what puts a scene's verifier behind it.
+// newSCSCF starts Kamailio as S-CSCF once, and returns what puts a scene's verifier behind it, as the SIP application server.
 func newSCSCF(t *testing.T) func(*scene) imsHome {
 	t.Helper()
 	address := freeAddress(t) // of the application server: Kamailio keeps it with the subscriber
-	k, err := registrar.StartSCSCF(t.Context(), t.TempDir(), imsSubscribers(), "sip:"+address, nil)
+	k := startSCSCF(t, registrar.SCSCF{Server: "sip:" + address})
+	return func(s *scene) imsHome { return imsHome{"tcp", k.Addr, s.serveSIP(address)} }
+}
+
+// newGate does so with the gate, which asks the scene's verifier over HTTP.
+func newGate(t *testing.T) func(*scene) imsHome {
+	t.Helper()
+	var asked atomic.Pointer[http.Handler]
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { (*asked.Load()).ServeHTTP(w, r) }))
+	t.Cleanup(server.Close)
+	k := startSCSCF(t, registrar.SCSCF{Verifier: server.URL})
+	return func(s *scene) imsHome {
+		handler := s.serveHTTP()
+		asked.Store(&handler)
+		return imsHome{network: "tcp", proxy: k.Addr}
+	}
+}
+
+func startSCSCF(t *testing.T, c registrar.SCSCF) *registrar.Kamailio {
+	t.Helper()
+	c.Dir, c.Subscribers = t.TempDir(), imsSubscribers()
+	k, err := registrar.StartSCSCF(t.Context(), c)
 	if errors.Is(err, registrar.ErrNoKamailio) {
 		peertest.Unavailable(t, kamailio, err.Error())
 	}
@@ -169,9 +211,7 @@ func newSCSCF(t *testing.T) func(*scene) imsHome {
 			t.Logf("Kamailio said:\n%s", k.Log())
 		}
 	})
-	return func(s *scene) imsHome {
-		return imsHome{"tcp", k.Addr, s.serveSIP(address)}
-	}
+	return k
 }
 
 // freeAddress was free just now for UDP and TCP.
@@ -220,16 +260,7 @@ func (s *scene) serveSIP(address string) (answers chan int) {
 // newHTTPHome asks POST /v1/registrations/check, as a proxy would.
 func newHTTPHome(s *scene) imsHome {
 	s.t.Helper()
-	results, err := ear.NewSigner(attesttest.Key("results"), "test")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	handler, err := httpapi.New(httpapi.Config{Verifier: s.Verifier, Results: results, Identify: httpapi.Anybody(httpapi.RoleNetwork), Rand: s.random,
-		Now: func() time.Time { return s.now }, Log: slog.New(slog.DiscardHandler), Version: "test"})
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	server := httptest.NewServer(handler)
+	server := httptest.NewServer(s.serveHTTP())
 	s.t.Cleanup(server.Close)
 	standIn, err := registrar.StartStandIn(s.t.Context(), imsSubscribers(), func(_ context.Context, message []byte, known registrar.Facts) (int, error) {
 		return checkRegistration(server.URL, message, known)
@@ -239,6 +270,21 @@ func newHTTPHome(s *scene) imsHome {
 	}
 	s.t.Cleanup(func() { standIn.Close() })
 	return imsHome{network: "udp", proxy: standIn.Addr}
+}
+
+// serveHTTP is the HTTP interface of the scene's verifier.
+func (s *scene) serveHTTP() http.Handler {
+	s.t.Helper()
+	results, err := ear.NewSigner(attesttest.Key("results"), "test")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	handler, err := httpapi.New(httpapi.Config{Verifier: s.Verifier, Results: results, Identify: httpapi.Anybody(httpapi.RoleNetwork), Rand: s.random,
+		Now: func() time.Time { return s.now }, Log: slog.New(slog.DiscardHandler), Version: "test"})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return handler
 }
 
 func checkRegistration(url string, message []byte, known registrar.Facts) (int, error) {

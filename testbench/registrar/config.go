@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"text/template"
-	"time"
 
 	"imei-attest/verifier/kamailio"
 )
@@ -31,14 +30,27 @@ var cdpConfig string
 //go:embed registrar.cfg
 var registrarConfig string
 
-// StartSCSCF starts Kamailio as an S-CSCF with an [HSS], and waits until the one can ask the other. Its files go into dir. as is the SIP URI of the
-// application server that the subscribers' filter criteria name; observe may be nil.
-func StartSCSCF(ctx context.Context, dir string, subscribers []Subscriber, as string, observe Observer) (*Kamailio, error) {
-	h, err := StartHSS(ctx, subscribers, as, observe)
+//go:embed gate.cfg
+var gateConfig string // settings of the gate, for both
+
+// SCSCF is what an S-CSCF needs.
+type SCSCF struct {
+	Dir         string // for its files; it must exist
+	Subscribers []Subscriber
+	// Server is the SIP URI of the application server that the subscribers' filter criteria name; empty where they have none.
+	Server string
+	// Verifier is the address of a verifier, such as http://127.0.0.1:8080: with one it has the gate of verifier/kamailio.
+	Verifier string
+	Observe  Observer // of what it asks the HSS; nil is allowed
+}
+
+// StartSCSCF starts Kamailio as an S-CSCF with an [HSS], and waits until the one can ask the other.
+func StartSCSCF(ctx context.Context, c SCSCF) (*Kamailio, error) {
+	h, err := StartHSS(ctx, c.Subscribers, c.Server, c.Observe)
 	if err != nil {
 		return nil, err
 	}
-	k, err := startSCSCF(ctx, dir, h)
+	k, err := c.start(ctx, h)
 	if err != nil {
 		return nil, errors.Join(err, h.Close())
 	}
@@ -46,8 +58,8 @@ func StartSCSCF(ctx context.Context, dir string, subscribers []Subscriber, as st
 	return k, nil
 }
 
-func startSCSCF(ctx context.Context, dir string, h *HSS) (*Kamailio, error) {
-	f, err := newFacts(ctx, dir)
+func (c SCSCF) start(ctx context.Context, h *HSS) (*Kamailio, error) {
+	f, err := newFacts(c.Dir, c.Verifier)
 	if err != nil {
 		return nil, err
 	}
@@ -85,7 +97,7 @@ func (k *Kamailio) awaitHSS(ctx context.Context) error {
 }
 
 func (k *Kamailio) isReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 200*time.Millisecond)
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
 	defer cancel()
 	u, err := NewUE(ctx, "tcp", k.Addr, probe, "", nil)
 	if err != nil {
@@ -96,41 +108,34 @@ func (k *Kamailio) isReady(ctx context.Context) error {
 	return err
 }
 
-// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]. With the address of a verifier, such as
-// http://127.0.0.1:8080, it has the gate of verifier/kamailio. Its files go into dir.
+// StartRegistrar starts Kamailio as a plain registrar, which challenges for [Password]; with a verifier as [SCSCF] has it. Its files go into dir.
 func StartRegistrar(ctx context.Context, dir, verifier string) (*Kamailio, error) {
-	f, err := newFacts(ctx, dir)
+	f, err := newFacts(dir, verifier)
 	if err != nil {
 		return nil, err
-	}
-	if f.Verifier = verifier; verifier != "" {
-		if err := os.CopyFS(dir, kamailio.Files); err != nil {
-			return nil, err
-		}
 	}
 	return f.start(ctx, "registrar.cfg", registrarConfig)
 }
 
 // facts fill in a configuration.
 type facts struct {
-	Dir, Modules           string
-	Port, CDPPort, HSSPort string
-	Realm, SCSCFHost       string
-	Password, Verifier     string
+	Dir, Modules       string
+	Port, HSSPort      string
+	Realm, SCSCFHost   string
+	Password, Verifier string
 }
 
-func newFacts(ctx context.Context, dir string) (*facts, error) {
+// newFacts finds what Kamailio needs, and writes the files of the gate where there is a verifier.
+func newFacts(dir, verifier string) (*facts, error) {
 	modules, err := moduleFolder()
 	if err != nil {
 		return nil, err
 	}
-	f := &facts{Dir: dir, Modules: modules, Realm: Realm, SCSCFHost: scscfHost, Password: Password}
-	for _, port := range []*string{&f.Port, &f.CDPPort} {
-		if *port, err = freePort(ctx); err != nil {
-			return nil, err
-		}
+	f := &facts{Dir: dir, Modules: modules, Realm: Realm, SCSCFHost: scscfHost, Password: Password, Verifier: verifier}
+	if verifier != "" {
+		err = os.CopyFS(dir, kamailio.Files)
 	}
-	return f, nil
+	return f, err
 }
 
 // needed are modules of each of the packages: who lacks one is told the packages, not how Kamailio failed.
@@ -178,8 +183,8 @@ func Listen(ctx context.Context) (net.PacketConn, net.Listener, error) {
 	return nil, nil, fmt.Errorf("no port of loopback was free for UDP and TCP in %d tries", tries)
 }
 
-// freePort is one that was free just now.
-func freePort(ctx context.Context) (string, error) {
+// freePort is one that was free just now; tests choose another.
+var freePort = func(ctx context.Context) (string, error) {
 	packets, streams, err := Listen(ctx)
 	if err != nil {
 		return "", err
@@ -189,7 +194,7 @@ func freePort(ctx context.Context) (string, error) {
 }
 
 func (f *facts) write(name, text string) error {
-	t, err := template.New(name).Parse(text)
+	t, err := template.New(name).Parse(text + `{{define "gate"}}` + gateConfig + `{{end}}`)
 	if err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (h *HSS) answerCx(m *diameterMessage, about func(*diameterMessage, Subscrib
 			return answerTo(m, append(append(common, origin(resultSuccess)...), about(m, s)...)...)
 		}
 	}
-	return answerTo(m, append(common, origin(resultUnknownUser)...)...)
+	return answerTo(m, append(common, userUnknown()...)...)
 }
 
 // authenticate makes one authentication vector (TS 29.228 clause 6.3).
@@ -31,7 +31,7 @@ func (h *HSS) authenticate(m *diameterMessage, s Subscriber) []avp {
 		cx(avpCK, v.ck[:]), cx(avpIK, v.ik[:]),
 	}
 	answer := "MAA: RAND, AUTN, XRES, CK, IK"
-	if s.ByPassword {
+	if s.ByPassword { // by the scheme that Kamailio's ims_auth takes: TS 29.229 clause 6.3.36 has SIP Digest with a hash of the password
 		item = []avp{cx(avpItemNumber, number(0, 1).data), cx(avpScheme, []byte("Digest-MD5")),
 			cx(avpAuthenticate, challenge[:]), cx(avpAuthorization, []byte(Password))}
 		answer = "MAA: nonce and password"
@@ -54,20 +54,31 @@ func (h *HSS) assign(m *diameterMessage, s Subscriber) []avp {
 			kind = name
 		}
 	}
-	h.see(s, "SAR: "+kind+" of "+s.IMPU, "SAA: user data with an iFC: REGISTER goes to the AS, with the request in it (IncludeRegisterRequest)")
+	answer := "SAA: user data"
+	if h.as != "" {
+		answer += " with an iFC: REGISTER goes to the AS, with the request in it (IncludeRegisterRequest)"
+	}
+	h.see(s, "SAR: "+kind+" of "+s.IMPU, answer)
 	return []avp{text(avpUserName, s.IMPI), cx(avpUserData, []byte(s.userData(h.as)))}
 }
 
-// userData is the subscriber's profile (TS 29.228 annex E) with one initial filter criterion. DefaultHandling 0: the session goes on
-// when the application server fails.
+// userData is the subscriber's profile (TS 29.228 annex E), with one initial filter criterion where there is an application server.
 func (s Subscriber) userData(as string) string {
+	criterion := ""
+	if as != "" {
+		criterion = fmt.Sprintf(everyREGISTER, escaped(as))
+	}
 	return fmt.Sprintf(`<?xml version="1.0" encoding="UTF-8"?>
-<IMSSubscription><PrivateID>%s</PrivateID><ServiceProfile><PublicIdentity><Identity>%s</Identity></PublicIdentity>
-<InitialFilterCriteria><Priority>0</Priority>
+<IMSSubscription><PrivateID>%s</PrivateID><ServiceProfile><PublicIdentity><Identity>%s</Identity></PublicIdentity>%s</ServiceProfile></IMSSubscription>`,
+		escaped(s.IMPI), escaped(s.IMPU), criterion)
+}
+
+// everyREGISTER goes to the application server, with the request in it. DefaultHandling 0: the session goes on when that fails. There is no
+// ServiceInfo: Kamailio would send that in the place of the request.
+const everyREGISTER = `<InitialFilterCriteria><Priority>0</Priority>
 <TriggerPoint><ConditionTypeCNF>0</ConditionTypeCNF><SPT><ConditionNegated>0</ConditionNegated><Group>0</Group><Method>REGISTER</Method></SPT></TriggerPoint>
 <ApplicationServer><ServerName>%s</ServerName><DefaultHandling>0</DefaultHandling><Extension><IncludeRegisterRequest/></Extension></ApplicationServer>
-</InitialFilterCriteria></ServiceProfile></IMSSubscription>`, escaped(s.IMPI), escaped(s.IMPU), escaped(as))
-}
+</InitialFilterCriteria>`
 
 func (h *HSS) see(s Subscriber, asked, answered string) {
 	if s.IMPI != probe.IMPI {

@@ -23,7 +23,7 @@ const (
 	avpUserName, avpHostIP, avpVendorApp, avpSessionID = 1, 257, 260, 263
 	avpOriginHost, avpSupportedVendor, avpVendorID     = 264, 265, 266
 	avpResult, avpProduct, avpAuthState, avpRealm      = 268, 269, 277, 296
-	avpAuthApp                                         = 258
+	avpAuthApp, avpExperimental, avpExperimentalCode   = 258, 297, 298
 	avpPublicIdentity, avpUserData, avpAuthItems       = 601, 606, 607
 	avpScheme, avpAuthenticate, avpAuthorization       = 608, 609, 610
 	avpAuthItem, avpItemNumber, avpAssignment          = 612, 613, 614
@@ -31,7 +31,8 @@ const (
 
 	cxApplication = 16777216
 
-	resultSuccess, resultUnsupported, resultUnknownUser = 2001, 3001, 5030
+	resultSuccess, resultUnsupported = 2001, 3001 // RFC 6733 section 7.1
+	errorUserUnknown                 = 5001       // TS 29.229 clause 6.2.2.1
 )
 
 // HSS is a home subscriber server with the part of the Cx interface that an S-CSCF needs: multimedia authentication and server
@@ -127,6 +128,11 @@ func (h *HSS) answer(m *diameterMessage) []byte {
 
 func origin(result uint32) []avp {
 	return []avp{number(avpResult, result), text(avpOriginHost, hssHost), text(avpRealm, Realm)}
+}
+
+func userUnknown() []avp {
+	return []avp{group(avpExperimental, number(avpVendorID, vendor3GPP), number(avpExperimentalCode, errorUserUnknown)),
+		text(avpOriginHost, hssHost), text(avpRealm, Realm)}
 }
 
 func vendorApplication() avp {

@@ -71,11 +71,19 @@ func TestHSSResults(t *testing.T) {
 		{"watchdog", cmdWatchdog, nil, resultSuccess},
 		{"an authentication vector", cmdMultimediaAuth, about(alice), resultSuccess},
 		{"server assignment", cmdServerAssignment, about(alice), resultSuccess},
-		{"nobody", cmdServerAssignment, nil, resultUnknownUser},
-		{"an identity with another's", cmdMultimediaAuth, about(other), resultUnknownUser},
+		{"nobody", cmdServerAssignment, nil, errorUserUnknown},
+		{"an identity with another's", cmdMultimediaAuth, about(other), errorUserUnknown},
 		{"location info is not there", 302, about(alice), resultUnsupported},
 	} {
-		got := find(a.ask(tt.command, tt.avps...), avpResult)
+		answer := a.ask(tt.command, tt.avps...)
+		got := find(answer, avpResult)
+		if got == nil {
+			experimental, err := parseAVPs(find(answer, avpExperimental))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = find(experimental, avpExperimentalCode)
+		}
 		if want := number(0, tt.want).data; !reflect.DeepEqual(got, want) {
 			t.Errorf("%s: result %x, want %x", tt.name, got, want)
 		}

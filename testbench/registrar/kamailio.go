@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -18,6 +18,8 @@ const (
 	// startPatience is how long Kamailio may take until it answers, on a busy machine.
 	startPatience = 20 * time.Second
 	stopPatience  = 5 * time.Second
+	// readyPatience is how long one waits for an answer before one asks again.
+	readyPatience = 200 * time.Millisecond
 )
 
 // Kamailio is one that runs.
@@ -31,7 +33,21 @@ type Kamailio struct {
 	end     error // when ended is closed
 }
 
-func (f *facts) start(ctx context.Context, name, config string) (*Kamailio, error) {
+// start starts Kamailio on a free port: another one where somebody took that meanwhile.
+func (f *facts) start(ctx context.Context, name, config string) (k *Kamailio, err error) {
+	const tries = 3
+	for range tries {
+		if f.Port, err = freePort(ctx); err != nil {
+			return nil, err
+		}
+		if k, err = f.startOnce(ctx, name, config); !errors.Is(err, syscall.EADDRINUSE) {
+			break
+		}
+	}
+	return k, err
+}
+
+func (f *facts) startOnce(ctx context.Context, name, config string) (*Kamailio, error) {
 	const program = "/usr/sbin/kamailio"
 	if _, err := exec.LookPath(program); err != nil {
 		return nil, noKamailio()
@@ -55,25 +71,42 @@ func (f *facts) start(ctx context.Context, name, config string) (*Kamailio, erro
 	return k, nil
 }
 
-// awaitAnswer waits until Kamailio takes connections.
+// awaitAnswer waits until Kamailio answers.
 func (k *Kamailio) awaitAnswer(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startPatience)
 	defer cancel()
 	for {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", k.Addr)
+		err := k.ask(ctx)
 		if err == nil {
-			return c.Close()
+			return nil
 		}
 		select {
 		case <-k.ended:
+			if strings.Contains(k.said.String(), "Address already in use") {
+				return fmt.Errorf("Kamailio's port %s is taken: %w", k.Addr, syscall.EADDRINUSE)
+			}
 			return fmt.Errorf("Kamailio ended at its start: %w. It said:\n%s", k.end, k.Log())
 		default:
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("Kamailio does not answer at %s: %w. It said:\n%s", k.Addr, ctx.Err(), k.Log())
+			return fmt.Errorf("Kamailio does not answer at %s: %w. It said:\n%s", k.Addr, err, k.Log())
 		}
 		pause(ctx, lookAgain)
 	}
+}
+
+// ask sends what every configuration here answers, whatever it says: that something takes a connection does not mean that it is Kamailio.
+func (k *Kamailio) ask(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, readyPatience)
+	defer cancel()
+	l, err := dial(ctx, "tcp", k.Addr)
+	if err != nil {
+		return err
+	}
+	defer l.Close()
+	_, err = l.exchange(ctx, fmt.Appendf(nil, "OPTIONS sip:%s SIP/2.0\r\nVia: SIP/2.0/TCP %s;branch=z9hG4bKready\r\nMax-Forwards: 70\r\n"+
+		"From: <sip:%[1]s>;tag=ready\r\nTo: <sip:%[1]s>\r\nCall-ID: ready\r\nCSeq: 1 OPTIONS\r\nContent-Length: 0\r\n\r\n", Realm, l.local))
+	return err
 }
 
 // lookAgain is how often one looks whether something has come about.

@@ -55,7 +55,7 @@ func newHome(t *testing.T, subscribers ...registrar.Subscriber) *home {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { as.Close() })
-	k, err := registrar.StartSCSCF(within(t), t.TempDir(), subscribers, "sip:"+as.LocalAddr().String(), nil)
+	k, err := registrar.StartSCSCF(within(t), registrar.SCSCF{Dir: t.TempDir(), Subscribers: subscribers, Server: "sip:" + as.LocalAddr().String()})
 	needKamailio(t, err)
 	t.Cleanup(func() { stop(t, k) })
 	return &home{k, as}
@@ -151,7 +151,7 @@ func checkThirdParty(t *testing.T, raw, body []byte) {
 
 // TestSCSCFRefuses who is somebody else, or nobody.
 func TestSCSCFRefuses(t *testing.T) {
-	peertest.Use(t, kamailio, "S-CSCF: refuses a wrong USIM, a wrong password, a subscriber of nobody's")
+	peertest.Use(t, kamailio, "S-CSCF: refuses an answer to another challenge, and a subscriber of nobody's; its challenge is refused by another USIM")
 	thief := registrar.NewSubscriber("001010000000046") // and its USIM
 	claimed := thief
 	claimed.IMPI, claimed.IMPU = alice.IMPI, alice.IMPU

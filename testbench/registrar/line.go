@@ -40,7 +40,7 @@ func dial(ctx context.Context, network, server string) (*line, error) {
 	return &line{c, network, c.LocalAddr().String(), bufio.NewReaderSize(c, maxSIPBytes)}, nil
 }
 
-// Response is a final response to a REGISTER.
+// Response is a final response.
 type Response struct {
 	Code   int
 	Reason string
@@ -78,7 +78,7 @@ func (l *line) exchange(ctx context.Context, request []byte) (*Response, error) 
 	for send := true; ; send = l.network == "udp" {
 		if send {
 			if _, err := l.Write(request); err != nil {
-				return nil, fmt.Errorf("sending a REGISTER: %w", err)
+				return nil, fmt.Errorf("sending a request: %w", err)
 			}
 		}
 		patience := end
@@ -101,7 +101,7 @@ func (l *line) await(ctx context.Context, until time.Time, cseq string) (*Respon
 	for ctx.Err() == nil {
 		r, err := readResponse(l.reader)
 		if err != nil {
-			return nil, fmt.Errorf("waiting for the answer to a REGISTER: %w", err)
+			return nil, fmt.Errorf("waiting for the answer: %w", err)
 		}
 		if r.Code >= 200 && r.Header.Get("Cseq") == cseq {
 			return r, nil

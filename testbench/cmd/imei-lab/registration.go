@@ -31,8 +31,8 @@ func newRegistration() *cobra.Command {
 
 Fronts:
   http      an S-CSCF of the laboratory asks the verifier over HTTP; needs nothing else
-  kamailio  Kamailio as a registrar, with the gate that is shipped; clients have a password
-  scscf     Kamailio as S-CSCF, with the verifier as SIP application server behind it
+  kamailio  Kamailio with the gate that is shipped, as S-CSCF, or as a registrar for a client that has a password
+  scscf     Kamailio as S-CSCF without it, and the verifier as SIP application server behind it
 
 Lies:
 ` + lieTable() + `
