@@ -161,8 +161,14 @@ func TestSCSCFGate(t *testing.T) {
 			t.Run(network+", "+test.name, func(t *testing.T) { c.try(t, network, test, i*each+test.number) })
 		}
 	}
-	if log := c.proxy.log.String(); strings.Contains(log, "35693803") || strings.Contains(log, "eat+cwt") {
+	log := c.proxy.log.String()
+	if strings.Contains(log, "35693803") || strings.Contains(log, "eat+cwt") {
 		t.Errorf("Kamailio logs what a UE sent:\n%s", log)
+	}
+	for _, label := range []string{"registered, affirming", "registered, warning:"} {
+		if !strings.Contains(log, label) {
+			t.Errorf("the label is not there when a registration is kept: want %q in\n%s", label, log)
+		}
 	}
 	row.Asserted = fmt.Sprintf("A1 gate in the S-CSCF, UDP and TCP: AKA and password, own and others' IMEIs, %d x as expected", 2*len(viaSCSCFs))
 }

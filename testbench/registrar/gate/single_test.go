@@ -143,6 +143,10 @@ func TestRegistersAgain(t *testing.T) {
 	if r := u.send(first.text()); r.code != http.StatusOK {
 		t.Fatalf("the first: %d", r.code)
 	}
+	call := strings.NewReplacer("REGISTER sip:", "OPTIONS sip:"+strings.Split(first.impi, "@")[0]+"@", "1 REGISTER", "1 OPTIONS", first.branch, first.branch+"o", first.contact, "").Replace(first.text())
+	if r := u.send(call); r.header.Get("P-Imei-Kept") != "warning:subscriber-unbound" {
+		t.Errorf("a call finds the label %q with the contact", r.header.Get("P-Imei-Kept"))
+	}
 	again := func(change func(*request)) int {
 		serial++
 		q := first

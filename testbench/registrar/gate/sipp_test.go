@@ -19,7 +19,6 @@ import (
 type load struct {
 	scenario string // a file of testdata
 	rows     []string
-	calls    int // 0 is one for each row
 	tcp      bool
 	rate     int // calls a second at most; 0 is as fast as it goes
 	atOnce   int // calls under way at most

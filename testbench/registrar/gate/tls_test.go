@@ -7,7 +7,6 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
-	"fmt"
 	"math/big"
 	"net"
 	"testing"
@@ -28,7 +27,7 @@ func TestTLS(t *testing.T) {
 	authority.issue(s, "proxy", "registrar.example")
 	rows := s.signFor(crowd, 0, 3)
 	s.stop()
-	s.configuration = fmt.Sprintf("tls: {certificate: server.pem, key: server.key, client_ca: ca.pem}\nclients:\n  - name: registrar\n    certificates: [\"dns:registrar.example\"]\n    roles: [network]\n")
+	s.configuration = "tls: {certificate: server.pem, key: server.key, client_ca: ca.pem}\nclients:\n  - name: registrar\n    certificates: [\"dns:registrar.example\"]\n    roles: [network]\n"
 	s.start()
 	identity := ";client_cert=" + s.folder + "/proxy.pem;client_key=" + s.folder + "/proxy.key"
 	for i, c := range []struct{ name, ca, identity, label string }{
