@@ -103,13 +103,14 @@ func (n *registration) step(ctx context.Context) time.Duration {
 }
 
 func (n *registration) succeeded(ctx context.Context, answer []byte) {
-	if n.interval = heartbeatOf(answer, n.interval); !n.known {
+	wasKnown, wasFailing := n.known, n.failing
+	n.interval, n.failing, n.retry = heartbeatOf(answer, n.interval), false, firstRetry
+	n.setKnown(true)
+	if !wasKnown {
 		n.Log.InfoContext(ctx, "registered at the NRF", "heartbeat", n.interval.String())
-	} else if n.failing {
+	} else if wasFailing {
 		n.Log.InfoContext(ctx, "the NRF answers again")
 	}
-	n.failing, n.retry = false, firstRetry
-	n.setKnown(true)
 }
 
 // heartbeatOf is the interval that the NRF asks for in a profile, in whole seconds; without one it stays as it was.
