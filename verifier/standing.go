@@ -98,8 +98,9 @@ func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found 
 }
 
 // keep lets an answer stand that rests on an earlier result, and neither on an exception of the policy, which may end, nor on its breaker.
+// What [Verifier.Latest] looks for is decided and recorded each time: the latest decision is that on the latest registration.
 func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied bool, since uint64) {
-	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || q.in.Registration.LongestText() > standingText {
+	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || r.Public != (Pseudonym{}) || q.in.Registration.LongestText() > standingText {
 		return
 	}
 	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}

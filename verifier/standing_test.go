@@ -275,6 +275,21 @@ func TestWhatAnExceptionLetInDoesNotStand(t *testing.T) {
 	}
 }
 
+// TestTheLatestDecisionIsThatOnTheLatestRegistration of a public identity, also where it was asked about before.
+func TestTheLatestDecisionIsThatOnTheLatestRegistration(t *testing.T) {
+	l, _, _ := rests(t)
+	const alices = "sip:alice@example"
+	identity := func(r *verifier.Registration) { r.IMPU = alices }
+	for i, call := range []string{"first", "first", "second", "first"} {
+		got := l.decide(verifier.Input{Registration: registering(id1, by("alice@example"), again, calling(call), identity), Now: l.now})
+		latest, found, err := l.Latest(context.Background(), alices)
+		if err != nil || !found || latest.Verdict.ID != got.ID {
+			t.Errorf("question %d: the latest is not its decision: %v, %v", i+1, found, err)
+		}
+		l.now = l.now.Add(time.Second)
+	}
+}
+
 // TestWhatIsDecidedMeanwhileCounts: a question read the store before the device was convicted, and is answered after.
 func TestWhatIsDecidedMeanwhileCounts(t *testing.T) {
 	for _, c := range []struct {
