@@ -83,7 +83,7 @@ func yes(met bool) string {
 	return "no"
 }
 
-// measure lets devices register with fresh tokens, and prolong their registrations.
+// measure lets devices register and prolong their registrations, at last with fresh tokens.
 func measure(t *testing.T, round, auth string, gate bool) (again, fresh measured) {
 	t.Helper()
 	crowd := newCrowd(t)
@@ -93,25 +93,32 @@ func measure(t *testing.T, round, auth string, gate bool) (again, fresh measured
 	if gate {
 		given = gated(s.address, patient)
 	}
-	l := load{atOnce: benchAtOnce, callID: "bench%u", port: freePort(t), cseq: 1, patience: 2 * time.Minute}
 	first, then := "register.xml", "again.xml"
+	sign := func(prefix string) []string {
+		return texts(s.signForChallenges(crowd, prefix+round, 0, benchDevices, benchDevices), nil)
+	}
 	if auth == "Digest" {
 		given["WITH_DIGEST"] = ""
 		first, then = "digest.xml", "digest-again.xml"
-		l.rows = texts(s.signFor(crowd, 0, benchDevices), func(_ int, r deviceRow) deviceRow { return r.digest() })
-	} else {
-		l.rows = texts(s.signForChallenges(crowd, round, 0, benchDevices, benchDevices), nil)
+		sign = func(string) []string {
+			return texts(s.signFor(crowd, 0, benchDevices), func(_ int, r deviceRow) deviceRow { return r.digest() })
+		}
 	}
 	p := newProxy(t, given)
-	l.scenario = first
-	fresh = s.under(t, p, l, gate)
-	l.scenario = then
-	for range benchWarming {
+	l := load{atOnce: benchAtOnce, callID: "bench%u", port: freePort(t), cseq: 1, patience: 2 * time.Minute}
+	next := func(scenario string) measured {
+		l.scenario = scenario
 		l.cseq += 2
-		s.under(t, p, l, gate)
+		return s.under(t, p, l, gate)
 	}
-	l.cseq += 2
-	again = s.under(t, p, l, gate)
+	l.rows = sign("first")
+	next(first)
+	for range benchWarming {
+		next(then)
+	}
+	again = next(then)
+	l.rows = sign("fresh")
+	fresh = next(first)
 	s.kill()
 	p.stop()
 	return again, fresh
