@@ -24,6 +24,12 @@ type Reader interface {
 	Read(ctx context.Context) (modem.Reading, error)
 }
 
+// SubscriberReader is a Reader that can also tell whose SIM card is in each slot; a *modem.Reader is one.
+type SubscriberReader interface {
+	Reader
+	ReadSubscribers(ctx context.Context) (modem.Reading, error)
+}
+
 // Config is what an Agent needs.
 type Config struct {
 	Reader Reader
@@ -51,6 +57,10 @@ type Request struct {
 	// InBand leaves out what does not fit a SIP message: the Credential, the storage's own proof and the modem's texts. The
 	// verifier must know the device already.
 	InBand bool
+	// Subscriber names the subscriber of each slot whose SIM card the modem tells, so that the verifier finds the result when he
+	// registers. With the nonce his IMSI can be searched for: it is for a token that goes to the verifier over TLS, and never InBand.
+	// The Reader must be a SubscriberReader.
+	Subscriber bool
 }
 
 // Attestation is the answer.
@@ -63,11 +73,15 @@ type Attestation struct {
 
 // Attest reads the modem after the question came, compares, and signs.
 func (a *Agent) Attest(ctx context.Context, request Request) (*Attestation, error) {
+	read, err := a.reads(request)
+	if err != nil {
+		return nil, err
+	}
 	raw, credential, err := a.credential(ctx)
 	if err != nil {
 		return nil, err
 	}
-	reading, err := a.Reader.Read(ctx)
+	reading, err := read(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("reading the modem: %w", err)
 	}
@@ -86,6 +100,21 @@ func (a *Agent) Attest(ctx context.Context, request Request) (*Attestation, erro
 		return nil, fmt.Errorf("signing the evidence: %w", err)
 	}
 	return &Attestation{Token: token, Provisioned: credential.Slots, Reading: reading, Measurements: claims.Measurements}, nil
+}
+
+// reads chooses how the modem is read: whose SIM card is in it is asked only for a token that says so.
+func (a *Agent) reads(request Request) (func(context.Context) (modem.Reading, error), error) {
+	if !request.Subscriber {
+		return a.Reader.Read, nil
+	}
+	reader, can := a.Reader.(SubscriberReader)
+	switch {
+	case request.InBand:
+		return nil, errors.New("an in-band token names no subscriber: others on its way would find out his IMSI")
+	case !can:
+		return nil, errors.New("this modem reader does not read the SIM card: ask for a token that names no subscriber")
+	}
+	return reader.ReadSubscribers, nil
 }
 
 // credential reads the manufacturer's value and refuses one that endorses another key than the vault's: evidence
@@ -125,11 +154,20 @@ func newClaims(request Request, provisioned []imei.IMEI, reading modem.Reading) 
 	if !reading.LastAnswer.IsZero() { // zero when the modem answered nothing: then there is nothing to be old
 		claims.ReadingAge = time.Since(reading.LastAnswer).Truncate(time.Millisecond)
 	}
+	longest := maxText
+	if request.InBand {
+		longest = maxInBandText
+	}
 	for i := range claims.Measurements {
-		claims.Observed = append(claims.Observed, observe(i, reading))
+		o := observe(i, reading, longest)
+		if request.Subscriber && i < len(reading.Slots) && !reading.Slots[i].IMSI.IsZero() {
+			o.Subscriber = attest.SubscriberHash(request.Nonce, reading.Slots[i].IMSI.Digits())
+		}
+		claims.Observed = append(claims.Observed, o)
 	}
 	if !request.InBand {
-		claims.Modem = attest.ModemInfo{Manufacturer: cut(reading.Manufacturer), Model: cut(reading.Model), Revision: cut(reading.Revision)}
+		claims.Modem = attest.ModemInfo{Manufacturer: cut(reading.Manufacturer, maxText), Model: cut(reading.Model, maxText),
+			Revision: cut(reading.Revision, maxText)}
 	}
 	return claims
 }
@@ -137,7 +175,8 @@ func newClaims(request Request, provisioned []imei.IMEI, reading modem.Reading) 
 // wordNotObserved is the error word of a provisioned slot that the modem was not asked for.
 const wordNotObserved = "not_observed"
 
-func observe(i int, reading modem.Reading) attest.Observed {
+// observe says what the modem answered for a slot, in texts of at most longest bytes.
+func observe(i int, reading modem.Reading, longest int) attest.Observed {
 	o := attest.Observed{Slot: i + 1, Error: wordNotObserved}
 	if i >= len(reading.Slots) {
 		return o
@@ -147,9 +186,9 @@ func observe(i int, reading modem.Reading) attest.Observed {
 	switch {
 	case !slot.IMEI.IsZero():
 	case isIdentityWord(slot.Word):
-		o.Text = slot.Text
+		o.Text = cut(slot.Text, longest)
 	default:
-		o.Error = cut(slot.Word)
+		o.Error = cut(slot.Word, longest)
 	}
 	return o
 }
@@ -179,8 +218,13 @@ func isIdentityWord(word string) bool {
 	return false
 }
 
-// cut bounds a text of the modem to what a claim may carry, in bytes, and leaves no half of a character at the end.
-func cut(text string) string {
-	const longest = 32
+// Texts of the modem in claims, in bytes: no more may be carried, and in-band so much that four slots fit 512 bytes.
+const (
+	maxText       = 32
+	maxInBandText = 24
+)
+
+// cut bounds a text of the modem, and leaves no half of a character at the end.
+func cut(text string, longest int) string {
 	return strings.ToValidUTF8(text[:min(len(text), longest)], "")
 }

@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"bytes"
 	"time"
 	"unicode/utf8"
 
@@ -90,18 +91,6 @@ type wireClaims struct {
 	ReadingAge uint64                `cbor:"-70005,keyasint"`
 }
 
-// claimsRoom has room for the lists of claims that are decoded, so that the decoder need not make any.
-type claimsRoom struct {
-	wireClaims
-	results  [MaxSlots]wireResult
-	observed [MaxSlots]wireObserved
-}
-
-func (r *claimsRoom) claims() *wireClaims {
-	r.MeasRes[0].Results, r.Observed = r.results[:0], r.observed[:0]
-	return &r.wireClaims
-}
-
 // wireSystem is one measured system and its results (RFC 9711 section 4.2.16.2).
 type wireSystem struct {
 	_       struct{} `cbor:",toarray"`
@@ -180,7 +169,8 @@ func (w *wireClaims) claims() (Claims, error) {
 	if err := w.checkScalars(); err != nil {
 		return Claims{}, err
 	}
-	c := Claims{Nonce: w.Nonce, Registration: w.Use == useRegistration, ReadingAge: time.Duration(w.ReadingAge) * time.Millisecond}
+	// the nonce is kept for longer than the rest
+	c := Claims{Nonce: bytes.Clone(w.Nonce), Registration: w.Use == useRegistration, ReadingAge: time.Duration(w.ReadingAge) * time.Millisecond}
 	if w.IssuedAt != nil {
 		c.IssuedAt = time.Unix(*w.IssuedAt, 0).UTC()
 	}

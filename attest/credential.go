@@ -123,7 +123,8 @@ type Credential struct {
 // returned it without an error.
 type SignedCredential struct {
 	Credential
-	KeyID KeyID // hint at the manufacturer's key
+	KeyID       KeyID // hint at the manufacturer's key
+	DeviceKeyID KeyID // of Key, as [KeyIDOf] gives it
 	// Raw is the message as received.
 	Raw     []byte
 	message message
@@ -199,7 +200,8 @@ func (c Credential) wire() (*wireCredential, error) {
 	return w, err
 }
 
-// DecodeCredential reads a Credential strictly. The signature is not checked. The error is a [*FormatError].
+// DecodeCredential reads a Credential strictly. The signature is not checked. What it returns is made of parts of raw, which must not
+// change any more. The error is a [*FormatError].
 func DecodeCredential(raw []byte) (*SignedCredential, error) {
 	if len(raw) > MaxCredentialBytes {
 		return nil, formatError(ClassOversized, "credential", "%d bytes, at most %d", len(raw), MaxCredentialBytes)
@@ -208,16 +210,24 @@ func DecodeCredential(raw []byte) (*SignedCredential, error) {
 	if err := s.message.decode(raw); err != nil {
 		return nil, err
 	}
-	var w wireCredential
-	if err := decodeStrict("credential", decMode, s.message.Payload, &w); err != nil {
+	w, err := decodeCredential(s.message.Payload)
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	if s.Credential, err = w.credential(); err != nil {
 		return nil, err
 	}
-	s.KeyID = s.message.keyID
+	s.KeyID, s.DeviceKeyID = s.message.keyID, w.Confirmation.Key.id()
 	return s, nil
+}
+
+func decodeCredential(payload []byte) (wireCredential, error) {
+	if w, isUsual := usualCredential(payload); isUsual {
+		return w, nil
+	}
+	var w wireCredential
+	err := decodeStrict("credential", decMode, payload, &w)
+	return w, err
 }
 
 // Verify checks the signature under the manufacturer's key.
@@ -343,13 +353,15 @@ func BindingHash(oemid OEMID, slots []imei.IMEI, recordID [16]byte) ([32]byte, e
 	if _, _, err := encodeSlots(slots); err != nil {
 		return [32]byte{}, fmt.Errorf("binding hash: %w", err)
 	}
-	ueids := make([][]byte, len(slots))
-	for i, id := range slots {
-		ueids[i] = id.UEID()
-	}
-	raw, err := encMode.Marshal([]any{"imei-attest-nv-v1", oemid, ueids, recordID[:]})
+	oem, err := oemid.MarshalCBOR()
 	if err != nil {
 		return [32]byte{}, fmt.Errorf("binding hash: %w", err)
 	}
-	return sha256.Sum256(raw), nil
+	const start = "\x84\x71imei-attest-nv-v1" // an array of four, and a text of 17 bytes
+	b := append(append(make([]byte, 0, 128), start...), oem...)
+	b = append(b, majorArray<<5|byte(len(slots)))
+	for _, id := range slots {
+		b = appendBytes(b, id.UEID())
+	}
+	return sha256.Sum256(appendBytes(b, recordID[:])), nil
 }

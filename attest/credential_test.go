@@ -66,7 +66,7 @@ func TestCredentialRoundTrip(t *testing.T) {
 		if err != nil {
 			t.Fatalf("round %d: %v of %x", round, err, raw)
 		}
-		if !got.Key.Equal(want.Key) {
+		if !got.Key.Equal(want.Key) || got.DeviceKeyID != attest.KeyIDOf(want.Key) {
 			t.Fatalf("round %d: another key", round)
 		}
 		got.Key = want.Key // the same point may stand in another form
@@ -160,6 +160,26 @@ func TestBindingHash(t *testing.T) {
 	} {
 		if err == nil {
 			t.Errorf("%s: no error", name)
+		}
+	}
+}
+
+// TestBindingHashOfEveryDevice: each form of OEM id, and each number of slots, encoded by the library.
+func TestBindingHashOfEveryDevice(t *testing.T) {
+	r := source()
+	for range 100 {
+		c := randomCredential(r)
+		var ueids []any
+		for _, id := range c.Slots {
+			ueids = append(ueids, id.UEID())
+		}
+		got, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := deterministic.Marshal([]any{"imei-attest-nv-v1", c.OEMID, ueids, c.Storage.RecordID[:]})
+		if want := sha256.Sum256(raw); err != nil || got != want {
+			t.Errorf("%s, %d slots: got %x, want %x, %v", c.OEMID, len(c.Slots), got, want, err)
 		}
 	}
 }

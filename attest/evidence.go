@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/fxamacker/cbor/v2"
 )
@@ -68,7 +69,8 @@ func SignEvidence(rand io.Reader, claims Claims, signer Signer, kid KeyID, enclo
 // Binding is the SHA-256 of the claims as encoded: what the storage's own proof is made over.
 func (e *Evidence) Binding() [32]byte { return sha256.Sum256(e.message.Payload) }
 
-// DecodeEvidence reads a token strictly; nothing is verified. The error is a [*FormatError].
+// DecodeEvidence reads a token strictly; nothing is verified. What it returns is made of parts of the token, which must not change any
+// more. The error is a [*FormatError].
 func DecodeEvidence(token []byte) (*Evidence, error) {
 	e := new(Evidence)
 	m := &e.message
@@ -84,7 +86,7 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	}
 	e.KeyID, e.TPMProof = m.keyID, m.Unprotected[int64(headerTPMProof)]
 	if untagged, ok := m.Unprotected[uint64(headerKCWT)]; ok {
-		e.Credential = append([]byte(sign1Head), untagged...)
+		e.Credential = slices.Concat([]byte(sign1Head), untagged)
 	}
 	if e.Claims, err = decodeClaims(m.Payload); err != nil {
 		return nil, err
@@ -92,10 +94,17 @@ func DecodeEvidence(token []byte) (*Evidence, error) {
 	return e, nil
 }
 
-// decodeClaims looks at the profile first: claims of another profile are unexpected, not wrong.
 func decodeClaims(payload []byte) (Claims, error) {
 	var room claimsRoom
-	w := room.claims()
+	if w, isUsual := usualClaims(payload, &room); isUsual {
+		return w.claims()
+	}
+	return decodeUnusualClaims(payload)
+}
+
+// decodeUnusualClaims looks at the profile first: claims of another profile are unexpected, not wrong.
+func decodeUnusualClaims(payload []byte) (Claims, error) {
+	w := new(wireClaims)
 	if err := decodeStrict("claims", decMode, payload, w); err != nil {
 		var profile struct {
 			Profile string `cbor:"265,keyasint"`

@@ -27,7 +27,7 @@ func (s *Submod) Raise() {
 // the status.
 func (s *Submod) Add(reasons ...Reason) {
 	if s.Reasons == nil && len(reasons) > 0 {
-		const usual = 8 // a device in order has four
+		const usual = 4 // of a device in order
 		s.Reasons = make([]Reason, 0, usual)
 	}
 	for _, r := range reasons {

@@ -15,7 +15,6 @@ import (
 	"math"
 	"math/big"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -61,7 +60,6 @@ type protectedHeader struct {
 
 // Heads of CBOR items (RFC 8949 section 3).
 const (
-	majorBytes  = 2
 	sign1Head   = "\xd2" // tag 18
 	longestHead = 5      // of a byte string shorter than 4 GiB
 )
@@ -87,8 +85,12 @@ func (m *message) decodeSign1(raw []byte) error {
 	if !found && len(raw) > 0 {
 		return formatError(ClassTag, "token", "not tagged as COSE_Sign1 (%d)", cborTagSign1)
 	}
-	if err := decodeStrict("token", decMode, untagged, &m.sign1); err != nil {
-		return asStructure(err)
+	var isUsual bool
+	if m.sign1, isUsual = usualSign1(untagged); !isUsual {
+		m.sign1 = sign1{} // the decoder would put what it reads into what is there
+		if err := decodeStrict("token", decMode, untagged, &m.sign1); err != nil {
+			return asStructure(err)
+		}
 	}
 	switch {
 	case m.Payload == nil:
@@ -96,37 +98,22 @@ func (m *message) decodeSign1(raw []byte) error {
 	case len(m.Protected) == 0:
 		return formatError(ClassAlgorithm, "protected header", "empty: no algorithm")
 	}
-	if !m.header.readUsual(m.Protected) {
-		if err := decodeStrict("protected header", decMode, m.Protected, &m.header); err != nil {
-			return asStructure(err)
-		}
+	if err := m.header.decode(m.Protected); err != nil {
+		return err
 	}
-	if err := m.checkHeader(); err != nil {
+	if err := m.checkHeader(); err != nil || isUsual {
 		return err
 	}
 	return m.checkUnprotected()
 }
 
-// readUsual reads the headers that nearly all messages have, those that signMessage writes for ES256: byte by byte but for the key id, so
-// that nothing is left to be strict about.
-func (h *protectedHeader) readUsual(raw []byte) bool {
-	const (
-		two, three = "\xa2", "\xa3"
-		algAndKid  = "\x01\x26\x04\x50" // 1: -7, 4: 16 bytes
-		typ        = "\x10\x19\x01\x07" // 16: contentFormatEAT
-		kidLen     = len(KeyID{})
-	)
-	text := string(raw)
-	switch {
-	case len(text) == len(two+algAndKid)+kidLen && strings.HasPrefix(text, two+algAndKid):
-	case len(text) == len(three+algAndKid+typ)+kidLen && strings.HasPrefix(text, three+algAndKid) && strings.HasSuffix(text, typ):
-		h.Type = contentFormatEAT
-	default:
-		return false
+func (h *protectedHeader) decode(raw []byte) error {
+	var isUsual bool
+	if *h, isUsual = usualHeader(raw); isUsual {
+		return nil
 	}
-	start := len(two + algAndKid)
-	h.Algorithm, h.KeyID = ES256, raw[start:start+kidLen]
-	return true
+	*h = protectedHeader{}
+	return asStructure(decodeStrict("protected header", decMode, raw, h))
 }
 
 // asStructure turns a type error in frame or header, which are no claims, into one of structure.

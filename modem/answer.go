@@ -20,6 +20,7 @@ type Answer struct {
 	Form    imei.Form     // what stood in the 15th place of IMEI
 	IMEISV  imei.IMEISV   // 16 digits, asked for or not; when not, Word is is_imeisv
 	SVN     imei.SVN      // software version, when the answer held one
+	IMSI    IMSI          // the subscriber, of a command that asks for him; then Text and Raw are empty
 	Text    string        // the value as sent when it is no IMEI, and the text of a model; foreign bytes, personal data
 	Raw     [32]byte      // SHA-256 of the bytes from the end of the command to the end of the answer
 	Took    time.Duration // from the first byte sent to the final result code
@@ -83,6 +84,9 @@ func (a *Answer) judge(g grammar, lines []string) {
 		return
 	case askText:
 		a.Text = textOf(g, lines)
+		return
+	case askIMSI:
+		a.judgeIMSI(g, lines)
 		return
 	}
 	found, ambiguous := candidates(g, lines)

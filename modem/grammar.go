@@ -15,6 +15,7 @@ const (
 	askReport                // several labelled lines, of which `IMEI:` is one
 	askText                  // anything: manufacturer, model, revision
 	askNothing               // only a result code
+	askIMSI                  // the subscriber, by the card
 )
 
 // grammar says what a line that answers a command looks like.
@@ -63,6 +64,8 @@ func asksFor(body, name string) ask {
 	switch {
 	case name == "I", strings.HasSuffix(name, "ATI"): // V.250 clause 6.1.3; SIMCom +SIMCOMATI
 		return askReport
+	case strings.HasPrefix(name, "+CIMI"), strings.HasSuffix(name, "IMSI"): // TS 27.007 clause 5.6
+		return askIMSI
 	case strings.HasSuffix(name, "IMEISV"):
 		return askIMEISV
 	case strings.HasSuffix(name, "SVN"):

@@ -13,6 +13,7 @@ import (
 type Profile struct {
 	Maker, Model string   // words of the answers to AT+CGMI and AT+CGMM, lower case without blanks; Model may be *
 	Commands     []string // reads the IMEI of slot 1, of slot 2 and so on: 1..MaxSlots
+	Cards        []string // reads the IMSI of the card in each slot; nil if none is said, and "" where it is not
 }
 
 // maxProfilesText bounds a file of profiles, in bytes: some thousand lines.
@@ -65,16 +66,50 @@ func parseProfile(fields []string) (Profile, error) {
 	if fields[0] == "*" {
 		return Profile{}, errors.New("the maker must be a word of its name: a profile for every modem would tell slots apart that it does not know")
 	}
-	p := Profile{Maker: strings.ToLower(fields[0]), Model: strings.ToLower(fields[1]), Commands: fields[names:]}
-	for i, command := range p.Commands {
-		if err := checkSlotCommand(command); err != nil {
+	p := Profile{Maker: strings.ToLower(fields[0]), Model: strings.ToLower(fields[1])}
+	for _, field := range fields[names:] {
+		if err := p.addSlot(field); err != nil {
 			return Profile{}, err
 		}
-		if slices.Contains(p.Commands[:i], command) {
-			return Profile{}, fmt.Errorf("%s reads one slot; here it stands for two", command)
-		}
+	}
+	if strings.Join(p.Cards, "") == "" {
+		p.Cards = nil
 	}
 	return p, nil
+}
+
+// addSlot takes the command for the IMEI of the next slot and, behind ;, the one for its card.
+func (p *Profile) addSlot(field string) error {
+	command, card, hasCard := strings.Cut(field, ";")
+	if err := checkSlotCommand(command); err != nil {
+		return err
+	}
+	if hasCard {
+		if err := checkCardCommand(card); err != nil {
+			return err
+		}
+	}
+	for _, twice := range []struct {
+		command string
+		known   []string
+	}{{command, p.Commands}, {card, p.Cards}} {
+		if twice.command != "" && slices.Contains(twice.known, twice.command) {
+			return fmt.Errorf("%s reads one slot; here it stands for two", twice.command)
+		}
+	}
+	p.Commands, p.Cards = append(p.Commands, command), append(p.Cards, card)
+	return nil
+}
+
+// checkCardCommand wants a question for an IMSI.
+func checkCardCommand(command string) error {
+	if err := checkReads(command); err != nil {
+		return err
+	}
+	if grammarOf(command).ask != askIMSI {
+		return fmt.Errorf("%s does not read an IMSI", command)
+	}
+	return nil
 }
 
 func checkSlotCommand(command string) error {

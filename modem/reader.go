@@ -30,7 +30,9 @@ func (r *Reader) Ask(ctx context.Context, command string) (Answer, error) {
 
 // Read runs the whole plan. A modem that answers nonsense, or nothing, gives a Reading that says so; the error means
 // that no reading was possible: the port failed or ctx was cancelled.
-func (r *Reader) Read(ctx context.Context) (Reading, error) {
+func (r *Reader) Read(ctx context.Context) (Reading, error) { return r.read(ctx, false) }
+
+func (r *Reader) read(ctx context.Context, subscribers bool) (Reading, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	ctx, cancel := context.WithTimeout(ctx, r.config.TotalTimeout)
@@ -43,6 +45,9 @@ func (r *Reader) Read(ctx context.Context) (Reading, error) {
 		return Reading{}, err
 	}
 	reading := p.reading()
+	if subscribers {
+		p.askSubscribers(ctx, &reading)
+	}
 	reading.Port = r.channel.port.Info()
 	return reading, nil
 }

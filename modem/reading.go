@@ -31,6 +31,7 @@ type Slot struct {
 	Word    string
 	SVN     imei.SVN // "" if not told, or told differently
 	Methods Method   // which commands told this IMEI
+	IMSI    IMSI     // of the card in the slot, by [Reader.ReadSubscribers]; zero if it was not told
 	// Agreement is that of the answers about this slot.
 	Agreement Agreement
 }

@@ -83,6 +83,7 @@ func isName(name string) bool {
 var identityNames = []string{
 	"CGSN", "GSN", "KGSN", "QGSN", "IMEI", "IMEISV", "IMEISVN", "IMEINUM", "SIMEI", "SPIMEI", "MEID", "ESN", "SN", "SVN", "EGMR",
 	"CGMI", "CGMM", "CGMR", "GMI", "GMM", "GMR", "SIMCOMATI", "DEVCONINFO",
+	"CIMI", // and whose card is in it
 }
 
 func isIdentityName(name string) bool { return slices.Contains(identityNames, name[1:]) }

@@ -23,6 +23,8 @@ const (
 	FrontHTTP     Front = "http"     // an S-CSCF of ours asks POST /v1/registrations/check
 	FrontKamailio Front = "kamailio" // Kamailio with the gate of verifier/kamailio
 	FrontSCSCF    Front = "scscf"    // Kamailio as S-CSCF, with the SIP application server behind it
+	Front5GEIR    Front = "5geir"    // as http; then an AMF asks the 5G-EIR about the same device
+	FrontS13      Front = "s13"      // as http; then an MME asks the EIR over S13 about the same device
 )
 
 // openers start the home network of a front. A front that is not about IMS gets its line here too.
@@ -30,6 +32,8 @@ var openers = map[Front]func(*World, context.Context, *home, registrar.Subscribe
 	FrontHTTP:     (*World).openStandIn,
 	FrontKamailio: (*World).openGate,
 	FrontSCSCF:    (*World).openSCSCF,
+	Front5GEIR:    (*World).open5GEIR,
+	FrontS13:      (*World).openS13,
 }
 
 // Fronts are those that there are.
@@ -59,7 +63,8 @@ type home struct {
 	next           string // what stands behind the P-CSCF
 	gates          bool   // the verifier is asked before the UE is answered
 	verdict        func(context.Context) (verifier.Verdict, error)
-	server         func(context.Context) (int, error) // what the application server answered, 0 where there is none
+	server         func(context.Context) (int, error)                      // what the application server answered, 0 where there is none
+	nas            func(context.Context, *registering) (*Equipment, error) // asks as the access network does; nil where it does not
 	closers        []func() error
 }
 

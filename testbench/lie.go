@@ -60,7 +60,7 @@ func tellSpoofed(_ context.Context, r *registering) error {
 }
 
 func tellReprogrammed(_ context.Context, r *registering) error {
-	r.shown = registrar.InstanceID(otherIMEI)
+	r.shown, r.inNAS = registrar.InstanceID(otherIMEI), otherIMEI
 	r.d.Modem.SetIMEI(otherIMEI.Digits())
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"imei-attest/agent"
 	"imei-attest/attest"
+	"imei-attest/attest/imei"
 	"imei-attest/testbench/registrar"
 	"imei-attest/verifier"
 	"imei-attest/verifier/policy"
@@ -29,7 +30,8 @@ type Outcome struct {
 	Server     int                 // what the SIP application server answered to the S-CSCF; 0 where there is none
 	TokenBytes int                 // 0 when no token was sent
 	Verdict    verifier.Verdict
-	Problem    string // what is not as it must be, empty if all is
+	Equipment  *Equipment // what the access network was told then; nil where it does not ask
+	Problem    string     // what is not as it must be, empty if all is
 }
 
 // registering is a registration under way.
@@ -38,6 +40,7 @@ type registering struct {
 	d     *Device // whose IMEI registers
 	see   registrar.Observer
 	shown string       // in +sip.instance
+	inNAS imei.IMEI    // what the modem shows the access network
 	vault agent.Vault  // that signs
 	nonce attest.Nonce // that the token answers; nil for the one of its challenge
 	mute  bool         // no token is sent
@@ -70,7 +73,7 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 	if err := w.introduce(ctx, d, see); err != nil {
 		return nil, err
 	}
-	going := &registering{w: w, d: d, see: see, shown: registrar.InstanceID(d.IMEI), vault: d.Vault}
+	going := &registering{w: w, d: d, see: see, shown: registrar.InstanceID(d.IMEI), inNAS: d.IMEI, vault: d.Vault}
 	if err := lie.tell(ctx, going); err != nil {
 		return nil, err
 	}
@@ -80,7 +83,7 @@ func (w *World) Register(ctx context.Context, r Registration, see registrar.Obse
 	if r.Lie == "" {
 		lie.want = w.expects(r.Class, who.ByPassword)
 	}
-	if err := errors.Join(lie.Judge(out), home.obeys(out)); err != nil {
+	if err := errors.Join(lie.Judge(out), home.obeys(out), w.expectsEquipment(r, out.Equipment)); err != nil {
 		out.Problem = err.Error()
 	}
 	return out, nil
@@ -130,6 +133,9 @@ func (r *registering) run(ctx context.Context, h *home, who registrar.Subscriber
 	out := &Outcome{Answer: response, TokenBytes: len(token)}
 	if out.Verdict, err = h.verdict(ctx); err == nil {
 		out.Server, err = h.server(ctx)
+	}
+	if err == nil && h.nas != nil {
+		out.Equipment, err = h.nas(ctx, r)
 	}
 	return out, err
 }

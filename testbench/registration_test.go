@@ -144,7 +144,7 @@ func TestLiesRefuseOtherOutcomes(t *testing.T) {
 }
 
 func TestFrontsAndLiesThatAreNot(t *testing.T) {
-	if err := testbench.Front("nosuch").Check(); err == nil || !strings.Contains(err.Error(), "want one of http, kamailio, scscf") {
+	if err := testbench.Front("nosuch").Check(); err == nil || !strings.Contains(err.Error(), "want one of 5geir, http, kamailio, s13, scscf") {
 		t.Error(err)
 	}
 	if _, err := testbench.LieNamed("nosuch"); err == nil || !strings.Contains(err.Error(), "want one of spoofed, ") {

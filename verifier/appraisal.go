@@ -20,7 +20,6 @@ type appraisal struct {
 
 	state   *StateChange // nil without evidence of profile B
 	holders []Holder     // whose the IMEI of each provisioned slot becomes; nil where one was refused
-	few     [attest.MaxSlots]Holder
 }
 
 // judge is steps 0 to 11.
@@ -115,14 +114,19 @@ func (a *appraisal) judgeNoEvidence() {
 	switch {
 	case !f.Endorsed:
 		a.reg.Add(attest.ReasonNotEndorsed)
-	case f.Prior != nil && f.Prior.isWithin(a.rules.Ages.Prior, f.Now) && !a.isOvertaken(f.Prior.At):
+	case f.mayRest(a.rules):
 		a.takePrior(f.Prior)
 	case !a.byMSC():
 		a.reg.Add(attest.ReasonEvidenceMissing)
-		if a.isOvertaken(f.Now.Add(-a.rules.Ages.Interleave)) {
+		if f.isOvertaken(f.Now.Add(-a.rules.Ages.Interleave)) {
 			a.reg.Add(attest.ReasonDuplicateSubscriber)
 		}
 	}
+}
+
+// mayRest reports an earlier result that may stand in for evidence.
+func (f *Facts) mayRest(rules *Rules) bool {
+	return f.Prior != nil && f.Prior.isWithin(rules.Ages.Prior, f.Now) && !f.isOvertaken(f.Prior.At)
 }
 
 // takePrior rests on an earlier result of the same subscriber. A re-registration may do so, in IMS of the same binding; an initial one
@@ -133,22 +137,37 @@ func (a *appraisal) takePrior(prior *Prior) {
 			again := attest.Submod{Name: s.Name}
 			again.Add(s.Reasons...)
 			a.slots = append(a.slots, again)
-			continue
+		} else if prior.Slot == 0 {
+			a.takeRegistration(s.Reasons)
 		}
-		for _, r := range s.Reasons {
-			if !isOfOneRequest(r) {
-				a.reg.Add(r)
-			}
-		}
+	}
+	tier := prior.Answer.Tier
+	if prior.Slot > 0 && int(prior.Slot) <= len(a.slots) {
+		a.takeClaim(&a.slots[prior.Slot-1])
+		tier = attest.TierNone // of whom the network named then
 	}
 	a.freshness = attest.Prior
-	s := a.facts.Shown
-	if s.IMS {
-		a.takeTier(prior.Answer.Tier)
+	if a.facts.Shown.IMS {
+		a.takeTier(tier)
 	}
-	if s.Initial || s.IMS && !s.SameBinding && !a.byMSC() || a.rules.CeilingPrior != attest.StatusAffirming {
+	if !a.goesOn() || a.rules.CeilingPrior != attest.StatusAffirming {
 		a.reg.Add(attest.ReasonStale)
 	}
+}
+
+// takeRegistration is what an earlier result says of the same subscriber's registration.
+func (a *appraisal) takeRegistration(reasons []attest.Reason) {
+	for _, r := range reasons {
+		if !isOfOneRequest(r) {
+			a.reg.Add(r)
+		}
+	}
+}
+
+// goesOn: the request goes on with what an earlier one began, in IMS with its binding.
+func (a *appraisal) goesOn() bool {
+	s := a.facts.Shown
+	return !s.Initial && (!s.IMS || s.SameBinding || a.byMSC())
 }
 
 // clockSkew is how far the clocks of two verifiers on one store, or of one over a restart, may be apart.
@@ -268,13 +287,13 @@ func (a *appraisal) result() attest.Result {
 // device's. What was found about a spoofed registration must not stain the device's next honest one, and a modem that
 // could not be read says nothing for later.
 func (a *appraisal) mayLast() bool {
-	for i := range a.slots {
-		if a.slots[i].Has(attest.ReasonIMEINotRead) {
-			return false
-		}
-	}
 	s := a.facts.Shown
-	return s.byNetwork() && s.Subscribed && a.holdsShown()
+	return a.isRead() && s.byNetwork() && s.Subscribed && a.holdsShown()
+}
+
+// isRead: the modem could be read, in each slot.
+func (a *appraisal) isRead() bool {
+	return !slices.ContainsFunc(a.slots, func(s attest.Submod) bool { return s.Has(attest.ReasonIMEINotRead) })
 }
 
 // holdsShown: the device that attests has the IMEI that the network was shown, and keeps it.

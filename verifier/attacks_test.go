@@ -81,12 +81,12 @@ var attacks = []story{
 		s.forgets()
 		p.registersMute(thief)
 	}},
-	{title: "a clone with the owner's SIM, that registers and brings no evidence", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+	{title: "a clone with the owner's SIM, that registers and brings no evidence", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
 		p.registersMute(alice)
 	}},
-	{title: "a clone with the owner's SIM, that registers without evidence and then says that it re-registers", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+	{title: "a clone with the owner's SIM, that registers without evidence and then says that it re-registers", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
 		p.registersMute(alice, calling("the clone's"))
@@ -141,6 +141,94 @@ var attacks = []story{
 	{title: "an EIR query for a clone", want: missing + " duplicate-subscriber", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "another subscriber registers the IMEI of a phone that named its SIM to the verifier", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		p.registersMute(thief)
+	}},
+	{title: "an EIR query, by another subscriber, for a phone that named its SIM", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "an EIR query, without a subscriber, for a phone that named its SIM", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.present(nil, p.eir(""))
+	}},
+	{title: "the subscriber whom a phone named registers another phone's IMEI", want: missing, tell: func(s *scene) {
+		s.another("bob's", slots(bobs)).with(bob).attests()
+		s.phone().with(alice).showing(bobs).attests()
+		s.phones[1].registersMute(alice)
+	}},
+	{title: "a clone with the SIM that the owner's phone named says that it re-registers", want: device + foundReg, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		p.reregisters(alice)
+	}},
+	{title: "a clone with a SIM that the owner's phone named before it got another, which registered", want: missing + " duplicate-subscriber", tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.passes(time.Hour)
+		p.registers(aliceNew)
+		p.registersMute(alice)
+	}},
+	{title: "a clone with a SIM that the owner's phone named before another one", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		p.with(aliceNew).attests()
+		p.registersMute(alice)
+	}},
+	{title: "a phone that named its SIM and was found reprogrammed since", want: missing, tell: func(s *scene) {
+		p := s.phone().with(thief)
+		p.attests()
+		p.tells(says(stranger))
+		p.claims = nil
+		p.attests()
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "a phone that was found reprogrammed names its SIM", want: "slot1 contraindicated: imei-tampered" + good + " | registration none: subscriber-claimed", tell: func(s *scene) {
+		p := s.phone().with(thief).tells(says(stranger))
+		p.attests()
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "a phone that named its SIM and says that it signals another IMEI", want: missing, tell: func(s *scene) {
+		p := s.phone().with(thief)
+		s.present(p.token(s.mint()), registering(stranger, fromDevice))
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "a phone that named its SIM, and whose board was replaced since", want: missing, tell: func(s *scene) {
+		s.phone().with(thief).attests()
+		p := s.another("new board", serial(2))
+		p.attests()
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "a phone that named its SIM, and whose firmware was revoked since", want: missing, tell: func(s *scene) {
+		p := s.phone().running("R1.4").with(thief)
+		p.attests()
+		s.revokes(func(r *verifier.Revocations) { r.Firmware = revisions("R1", "R1.9") })
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "a device key that was revoked, of a phone that named its SIM", want: missing, tell: func(s *scene) {
+		p := s.phone().with(thief)
+		p.attests()
+		s.revokes(func(r *verifier.Revocations) {
+			r.DeviceKeys = map[attest.KeyID]bool{attest.KeyIDOf(&p.key.PublicKey): true}
+		})
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "an IMEI that was endorsed a second time, by a phone that names its SIM", want: missing, tell: func(s *scene) {
+		s.phone().attests()
+		p := s.another("thief's").with(thief)
+		p.attests()
+		s.present(nil, p.eir(thief))
+	}},
+	{title: "a forged token that names the thief's SIM for the owner's IMEI", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.present(forged(s.mint(), p.carried, names(thief)), nil)
 		s.present(nil, p.eir(thief))
 	}},
 	{title: "a phone that was found reprogrammed re-registers without evidence", want: missing, tell: func(s *scene) {
@@ -375,6 +463,14 @@ var attacks = []story{
 	}},
 	{title: "an app whose phone has a client of class 2.3, and answers no challenge", want: noBond + t1, tell: func(s *scene) {
 		s.phone(func(c *attest.Credential) { c.ClientClass = 3 }).registersBeside(thief)
+	}},
+	{title: "an app of class 2.1, to which the manufacturer opened the SIM's challenge", want: device + warnedReg + " subscriber-bound" + t1, tell: func(s *scene) {
+		s.phone(class(1)).registers(thief)
+	}},
+	{title: "an app of class 2.1 registers beside the phone's own client, by the phone's SIM", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		p.registersMute(alice, calling("the app's"))
 	}},
 	{title: "a device that says itself that it is in an emergency", want: device + spoofedReg, tell: func(s *scene) {
 		s.present(s.phone().token(s.mint()), registering(stranger, emergency, fromDevice))

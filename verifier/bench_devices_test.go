@@ -52,11 +52,12 @@ func BenchmarkAppraiseAmong(b *testing.B) {
 func newCrowd(b *testing.B, devices int) *crowd {
 	s := newBench(b, false, false)
 	memory := store.NewMemory()
-	fill(b, memory, devices-1, s.credential)
+	d := &s.devices[0]
+	fill(b, memory, devices-1, d.credential)
 	v, err := verifier.New(verifier.Config{Store: memory, Nonces: s.nonces, Trust: s.trust})
 	must(b, err)
 	c := &crowd{verifier: v, bench: s, nonces: countingReader{n: uint64(devices)}}
-	s.judge(b, v, s.token(c.nonce(b), s.credential, 0))
+	s.judge(b, v, s.token(b, d, c.nonce(b), d.credential, 0))
 	return c
 }
 
@@ -69,14 +70,15 @@ func (c *crowd) nonce(b *testing.B) attest.Nonce {
 func (c *crowd) sign(b *testing.B) {
 	c.tokens = c.tokens[:0]
 	for range benchTokens {
-		c.tokens = append(c.tokens, c.bench.token(c.nonce(b), nil, 0))
+		c.tokens = append(c.tokens, c.bench.token(b, &c.bench.devices[0], c.nonce(b), nil, 0))
 	}
 }
 
 // fill commits as many other devices as they would be kept: each with Credential, holder, subscriber, lasting answer and sighting.
 func fill(b *testing.B, memory *store.Memory, devices int, credential []byte) {
-	before := attesttest.Now.Add(-2 * attest.NonceLife) // so that their nonces are forgotten
+	start := attesttest.Now.Add(-2 * attest.NonceLife)
 	for i := range devices {
+		before := start.Add(time.Duration(i) * time.Microsecond) // the nonce has expired when the next comes, and is forgotten
 		id, err := imei.FromBody(fmt.Sprintf("35693803%06d", i))
 		must(b, err)
 		key := attest.KeyID{0: 0xff}
@@ -86,7 +88,7 @@ func fill(b *testing.B, memory *store.Memory, devices int, credential []byte) {
 		subscriber := strconv.Itoa(i)
 		_, err = memory.Commit(context.Background(), verifier.Decision{
 			Presentation: verifier.Presentation{Nonce: key[:], Subscriber: subscriber, Signalled: id},
-			Expiry:       before, Now: before.Add(-time.Second), Lasting: true,
+			Expiry:       before, Now: before.Add(-time.Microsecond), Lasting: true,
 			Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID(key), Result: answer}},
 			Device:   &verifier.Device{Key: key, Credential: credential, Holds: []verifier.Hold{{IMEI: id, Is: verifier.Holder{Key: key}}}},
 			Sighting: &verifier.Sighting{IMEI: id, Subscriber: subscriber, At: before},

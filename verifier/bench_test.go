@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/asn1"
+	"fmt"
 	"math/big"
 	"testing"
 
@@ -12,30 +13,37 @@ import (
 
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
+	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
 	"imei-attest/verifier"
 	"imei-attest/verifier/store"
 )
 
-// The benchmarks judge tokens of a device with a TPM, in-band size, one new nonce each; first contact carries the
-// Credential. In profile A the manufacturer vouches against rollback, in profile B a proof shows it. BenchmarkP256Verify is
-// the floor: one raw verification of the same token. Signatures to verify, warm and at first contact: 1 and 2 in profile A,
-// 2 and 3 in profile B, as verifications/op counts; TestWhichSignaturesAreVerified shows which.
+// The benchmarks judge tokens of devices with a TPM, in-band size, one new nonce each. Warm, all are of one device that the verifier knows; at
+// first contact each is of another, which it does not know, and carries the Credential. In profile A the manufacturer vouches
+// against rollback, in profile B a proof shows it. BenchmarkP256Verify is the floor: one raw verification of such a token.
+// Signatures to verify, warm and at first contact: 1 and 2 in profile A, 2 and 3 in profile B, as verifications/op counts;
+// TestWhichSignaturesAreVerified shows which.
 
 // benchTokens is how many tokens are signed beforehand; when they are used up the store starts anew, off the clock.
 const benchTokens = 2048
 
 type bench struct {
-	trust      *verifier.Trust
-	nonces     *attest.NonceKeys
-	endorsed   attest.Credential
-	credential []byte // endorsed, signed
-	proofs     bool   // profile B
-	tokens     [][]byte
+	trust   *verifier.Trust
+	nonces  *attest.NonceKeys
+	proofs  bool // profile B
+	devices []benchDevice
+	tokens  [][]byte // of the devices in turn
 }
 
-// newBench makes a manufacturer, and tokens with or without the Credential and a proof beside them.
-func newBench(b *testing.B, firstContact, proofs bool) *bench {
+type benchDevice struct {
+	key        *ecdsa.PrivateKey
+	endorsed   attest.Credential
+	credential []byte // endorsed, signed
+}
+
+// newBench makes a manufacturer, its devices and their tokens, with or without the Credential and a proof beside them.
+func newBench(b testing.TB, firstContact, proofs bool) *bench {
 	b.Helper()
 	nv, boot, standby := attesttest.Key("nv"), attesttest.Key("boot"), attesttest.Key("standby")
 	anchor := &verifier.Anchor{Issuer: attesttest.Credential().Issuer, OEMID: attesttest.Credential().OEMID,
@@ -46,37 +54,50 @@ func newBench(b *testing.B, firstContact, proofs bool) *bench {
 	var err error
 	s.nonces, err = attest.NewNonceKeys(0, make([]byte, 32), nil)
 	must(b, err)
-	s.endorsed = tpmCredential(b, anchor, !proofs)
-	s.credential = attesttest.SignedCredential(s.endorsed)
+	devices := 1
+	if firstContact {
+		devices = benchTokens
+	}
+	for i := range devices {
+		s.devices = append(s.devices, newBenchDevice(b, anchor, i, !proofs))
+	}
 	random := &countingReader{}
 	for i := range benchTokens {
 		nonce, err := s.nonces.Mint(random, attesttest.Now, attest.DefaultNonceBytes)
 		must(b, err)
+		d := &s.devices[i%devices]
 		var carried []byte
 		if firstContact {
-			carried = s.credential
+			carried = d.credential
 		}
-		s.tokens = append(s.tokens, s.token(nonce, carried, uint64(1+i)))
+		s.tokens = append(s.tokens, s.token(b, d, nonce, carried, uint64(1+i)))
 	}
 	return s
 }
 
-// token is number n of the device.
-func (s *bench) token(nonce attest.Nonce, carried []byte, n uint64) []byte {
-	claims := attesttest.Claims()
-	claims.Nonce = nonce
-	if !s.proofs {
-		return attesttest.Token(claims, carried)
+// token is number n of a device.
+func (s *bench) token(b testing.TB, d *benchDevice, nonce attest.Nonce, carried []byte, n uint64) []byte {
+	b.Helper()
+	claims, enclosed := attesttest.Claims(), attest.Enclosure{Credential: carried}
+	claims.Nonce, claims.Provisioned, claims.Observed[0].IMEI = nonce, d.endorsed.Slots, d.endorsed.Slots[0]
+	if s.proofs {
+		proof := attesttest.Proof()
+		proof.Counter += n
+		proof.Clock += n
+		enclosed.Prove = attesttest.Prove(d.key, d.endorsed, proof)
 	}
-	proof := attesttest.Proof()
-	proof.Counter += n
-	proof.Clock += n
-	return attesttest.ProvedToken(claims, s.endorsed, proof, carried)
+	token, err := attest.SignEvidence(nil, claims, attesttest.Signer(d.key), attest.KeyIDOf(&d.key.PublicKey), enclosed)
+	must(b, err)
+	return token
 }
 
-func tpmCredential(b *testing.B, anchor *verifier.Anchor, protected bool) attest.Credential {
+// newBenchDevice is the manufacturer's device of a number, with a TPM.
+func newBenchDevice(b testing.TB, anchor *verifier.Anchor, number int, protected bool) benchDevice {
 	b.Helper()
-	c := attesttest.Credential()
+	id, err := imei.FromBody(fmt.Sprintf("49015420%06d", 323751+number))
+	must(b, err)
+	key, c := attesttest.Key(fmt.Sprint("device ", number)), attesttest.Credential()
+	c.Key, c.Slots = &key.PublicKey, []imei.IMEI{id}
 	c.Storage.Kind, c.Storage.Boot, c.Storage.NV = attest.StorageTPMDiscrete, attest.BootMeasured, attest.NVPlatform
 	c.Storage.RollbackProtected = protected
 	binding, err := attest.BindingHash(c.OEMID, c.Slots, c.Storage.RecordID)
@@ -85,7 +106,7 @@ func tpmCredential(b *testing.B, anchor *verifier.Anchor, protected bool) attest
 		Variant: c.Storage.NV, Boot: c.Storage.Boot}
 	c.Storage.KeyName, err = profile.KeyName(c.Key, binding)
 	must(b, err)
-	return c
+	return benchDevice{key, c, attesttest.SignedCredential(c)}
 }
 
 // countingReader gives different bytes each time, and the same ones in each run.
@@ -99,7 +120,7 @@ func (r *countingReader) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func must(b *testing.B, err error) {
+func must(b testing.TB, err error) {
 	b.Helper()
 	if err != nil {
 		b.Fatal(err)
@@ -107,7 +128,7 @@ func must(b *testing.B, err error) {
 }
 
 // fresh returns a verifier that knows the device already, unless first contact is what is measured.
-func (s *bench) fresh(b *testing.B, known bool) *verifier.Verifier {
+func (s *bench) fresh(b testing.TB, known bool) *verifier.Verifier {
 	b.Helper()
 	v, err := verifier.New(verifier.Config{Store: store.NewMemory(), Nonces: s.nonces, Trust: s.trust})
 	must(b, err)
@@ -116,11 +137,12 @@ func (s *bench) fresh(b *testing.B, known bool) *verifier.Verifier {
 	}
 	nonce, err := s.nonces.Mint(&countingReader{n: 1}, attesttest.Now, attest.MaxMintedNonce)
 	must(b, err)
-	s.judge(b, v, s.token(nonce, s.credential, 0))
+	d := &s.devices[0]
+	s.judge(b, v, s.token(b, d, nonce, d.credential, 0))
 	return v
 }
 
-func (s *bench) judge(b *testing.B, v *verifier.Verifier, token []byte) {
+func (s *bench) judge(b testing.TB, v *verifier.Verifier, token []byte) {
 	result, err := v.Appraise(context.Background(), verifier.Input{Evidence: token, Now: attesttest.Now})
 	if err != nil || result.Status() != attest.StatusAffirming {
 		b.Fatalf("%v %v, %v", result.Status(), result.Reasons(), err)
@@ -134,33 +156,36 @@ func BenchmarkAppraiseFirstContactProfileB(b *testing.B) { benchmarkAppraise(b, 
 
 func benchmarkAppraise(b *testing.B, firstContact, proofs bool) {
 	s := newBench(b, firstContact, proofs)
-	verifiers := make([]*verifier.Verifier, 1)
-	if firstContact { // a verifier that has seen the Credential does not verify it again, so each token has one of its own
-		verifiers = make([]*verifier.Verifier, benchTokens)
-	}
+	var v *verifier.Verifier
 	verified := uint64(0)
 	b.ReportAllocs()
 	b.ResetTimer()
 	for i := range b.N {
 		if i%benchTokens == 0 {
 			b.StopTimer()
-			for k := range verifiers {
-				verifiers[k] = s.fresh(b, !firstContact)
-			}
+			v = s.fresh(b, !firstContact)
 			b.StartTimer()
 		}
 		before := attest.Verifications()
-		s.judge(b, verifiers[i%len(verifiers)], s.tokens[i%benchTokens])
+		s.judge(b, v, s.tokens[i%benchTokens])
 		verified += attest.Verifications() - before
 	}
 	b.ReportMetric(float64(verified)/float64(b.N), "verifications/op")
 }
 
 func BenchmarkP256Verify(b *testing.B) {
-	key := &attesttest.DeviceKey.PublicKey
-	structure, der := signedParts(b, attesttest.Token(attesttest.Claims(), nil))
+	verify := newVerification(b)
 	b.ReportAllocs()
 	for b.Loop() {
+		verify()
+	}
+}
+
+// newVerification is one raw verification of a token, with what is signed put together already.
+func newVerification(b testing.TB) func() {
+	key := &attesttest.DeviceKey.PublicKey
+	structure, der := signedParts(b, attesttest.Token(attesttest.Claims(), nil))
+	return func() {
 		digest := sha256.Sum256(structure)
 		if !ecdsa.VerifyASN1(key, digest[:], der) {
 			b.Fatal("the signature does not verify")
@@ -169,7 +194,7 @@ func BenchmarkP256Verify(b *testing.B) {
 }
 
 // signedParts returns what a token's signature is over (RFC 9052 section 4.4), and the signature in ASN.1.
-func signedParts(b *testing.B, token []byte) (structure, der []byte) {
+func signedParts(b testing.TB, token []byte) (structure, der []byte) {
 	b.Helper()
 	var message cbor.Tag
 	must(b, cbor.Unmarshal(token, &message))

@@ -42,12 +42,14 @@ func (v *Verifier) endorse(ctx context.Context, q *question) (*endorsement, atte
 	switch {
 	case refusal != "":
 		return nil, refusal, nil
-	case attest.KeyIDOf(e.credential.Key) != q.evidence.KeyID:
+	case e.credential.DeviceKeyID != q.evidence.KeyID:
 		return nil, attest.ReasonSignatureInvalid, nil // the Credential is of another key than the one that says it signed
 	}
 	e.software = kept.Software
-	if newer, refusal := q.trust.uphold(kept); found && refusal == "" && newer.supersedes(e) {
-		return newer, "", nil
+	if found {
+		if newer, refusal := q.trust.uphold(kept); refusal == "" && newer.supersedes(e) {
+			return newer, "", nil
+		}
 	}
 	return e, "", nil
 }
@@ -109,9 +111,9 @@ func (t *Trust) endorse(raw []byte) (*endorsement, attest.Reason) {
 		return nil, attest.ReasonCredentialInvalid
 	case anchor.Revoked.CredentialKeys[c.KeyID], anchor.Revoked.Credentials[attest.DigestOf(raw)]:
 		return nil, attest.ReasonCredentialRevoked
-	case anchor.Revoked.DeviceKeys[attest.KeyIDOf(c.Key)]:
+	case anchor.Revoked.DeviceKeys[c.DeviceKeyID]:
 		return nil, attest.ReasonKeyRevoked
-	case !anchor.isOurKey(&c.Credential):
+	case !t.isOurKey(&c.Credential, anchor):
 		return nil, attest.ReasonKeyNameMismatch
 	}
 	return &endorsement{credential: c, anchor: anchor, generation: t.Generation}, ""

@@ -13,9 +13,12 @@ import (
 var mallory = attesttest.Key("mallory")
 
 // signed is evidence with any key under any key id.
-func signed(n attest.Nonce, key *ecdsa.PrivateKey, kid attest.KeyID, carried []byte) []byte {
+func signed(n attest.Nonce, key *ecdsa.PrivateKey, kid attest.KeyID, carried []byte, edits ...func(*attest.Claims)) []byte {
 	c := attesttest.Claims()
 	c.Nonce = n
+	for _, edit := range edits {
+		edit(&c)
+	}
 	raw, err := attest.SignEvidence(nil, c, attesttest.Signer(key), kid, attest.Enclosure{Credential: carried})
 	if err != nil {
 		panic(err)
@@ -26,7 +29,9 @@ func signed(n attest.Nonce, key *ecdsa.PrivateKey, kid attest.KeyID, carried []b
 var deviceKID = attest.KeyIDOf(&attesttest.DeviceKey.PublicKey)
 
 // forged names the device's key and is signed by another.
-func forged(n attest.Nonce, carried []byte) []byte { return signed(n, mallory, deviceKID, carried) }
+func forged(n attest.Nonce, carried []byte, edits ...func(*attest.Claims)) []byte {
+	return signed(n, mallory, deviceKID, carried, edits...)
+}
 
 // issued is a Credential signed by any key under any key id.
 func issued(c attest.Credential, key *ecdsa.PrivateKey, kid attest.KeyID) []byte {
@@ -120,6 +125,32 @@ func TestEndorsement(t *testing.T) {
 				t.Errorf("\n got %s\nwant %s", got, c.want)
 			}
 		})
+	}
+}
+
+// TestANameIsOfOneKindOfDevice of a manufacturer, and of one manufacturer: what devices have in common is remembered, apart for each.
+func TestANameIsOfOneKindOfDevice(t *testing.T) {
+	l, nothing := newLab(t), func(*attest.Credential) {}
+	kinds := [][2]func(*attest.Credential){{nothing, nothing}, {owners, nothing}, {nothing, unmeasured}, {owners, unmeasured}}
+	for range 2 {
+		for i, said := range kinds {
+			for j, named := range kinds {
+				c := endorsed(said[0], said[1])
+				c.Storage.KeyName = endorsed(named[0], named[1]).Storage.KeyName
+				got := l.judge(l.token(attesttest.SignedCredential(c)), nil)
+				if (got == keyNameMismatch) != (i != j) {
+					t.Errorf("kind %d with the Name of kind %d: got %s", i, j, got)
+				}
+			}
+		}
+	}
+	other := anchor()
+	other.BootKeyStandby = public("contractor")
+	changed := trusting(other)
+	changed.Generation = 2
+	l.SetTrust(changed)
+	if got := l.judge(l.token(credential()), nil); got != keyNameMismatch {
+		t.Errorf("under other boot keys: got %s, want %s", got, keyNameMismatch)
 	}
 }
 

@@ -149,6 +149,8 @@ func (f *Facts) clientInput() string {
 	var all []string
 	if e := f.Evidence; e != nil {
 		all = append(all, fmt.Sprintf("the evidence answers the registration's own challenge: %s; client class 2.%d", yesNo(e.Challenged), e.ClientClass))
+	} else if f.Prior != nil && f.Prior.Slot > 0 {
+		all = append(all, f.ageInput())
 	} else {
 		all = append(all, "an earlier result")
 	}
@@ -174,8 +176,11 @@ func (f *Facts) ageInput() string {
 		if f.Shown.Initial {
 			kind = "initial registration"
 		}
-		return fmt.Sprintf("no evidence came with this %s; an earlier result of the same subscriber is %s old",
-			kind, f.Now.Sub(f.Prior.At).Round(time.Second))
+		of := "the same subscriber"
+		if f.Prior.Slot > 0 {
+			of = fmt.Sprintf("the device, which named this subscriber in slot %d,", f.Prior.Slot)
+		}
+		return fmt.Sprintf("no evidence came with this %s; an earlier result of %s is %s old", kind, of, f.Now.Sub(f.Prior.At).Round(time.Second))
 	}
 	return fmt.Sprintf("the modem was read %s before the token was signed", f.Evidence.ReadingAge)
 }

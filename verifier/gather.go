@@ -257,17 +257,6 @@ func (q *question) tie(challenged bool) attest.Reason {
 	return attest.ReasonSubscriberDiffers
 }
 
-// claimedSubscriber is the subscriber that the device names in the slot that registers.
-func (q *question) claimedSubscriber() []byte {
-	provisioned := q.endorsement.credential.Slots
-	for i, o := range q.evidence.Claims.Observed {
-		if q.signalled.IsZero() || i < len(provisioned) && provisioned[i] == q.signalled {
-			return o.Subscriber
-		}
-	}
-	return nil
-}
-
 // readWeakness asks the register of weaknesses about the device's model.
 func (v *Verifier) readWeakness(ctx context.Context, q *question) (err error) {
 	if v.cases == nil {

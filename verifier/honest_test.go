@@ -14,6 +14,9 @@ const (
 	bothSlots = "slot1 affirming: imei-consistent" + good + " | slot2 affirming: imei-consistent" + good + " | "
 	boundReg  = "registration affirming: imei-consistent subscriber-bound"
 	warnedReg = "registration warning: imei-consistent"
+	// foundReg is an IMS registration without evidence that is found by the subscriber whom the device named; askedReg is a query of an EIR.
+	foundReg = warnedReg + " subscriber-claimed client-unverified stale"
+	askedReg = "registration affirming: imei-consistent subscriber-claimed"
 )
 
 // honest are everyday lives. What an honest person is told is never contraindicated, and the last answer is as the row says.
@@ -238,10 +241,94 @@ var honest = []story{
 		s.passes(25 * time.Hour)
 		p.reregisters(alice)
 	}},
-	{title: "out of flight mode, before the agent runs", want: device + warnedReg + " subscriber-bound stale", tell: func(s *scene) {
+	{title: "out of flight mode, before the agent runs", want: device + warnedReg + " subscriber-bound client-unverified stale", tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)
 		s.passes(3 * time.Hour)
+		p.registersMute(alice)
+	}},
+	{title: "a phone that named its SIM to the verifier registers without a token", want: device + foundReg, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.passes(3 * time.Hour)
+		p.registersMute(alice)
+	}},
+	{title: "the 5G-EIR asks about a phone that named its SIM to the verifier", want: device + askedReg, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.passes(3 * time.Hour)
+		s.present(nil, p.eir(alice))
+	}},
+	{title: "a phone that named its SIM to the verifier and says what it signals", want: device + askedReg, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		s.present(p.token(s.mint()), registering(id1, fromDevice))
+		s.present(nil, p.eir(alice))
+	}},
+	{title: "a phone that did not name its SIM to the verifier registers without a token", want: missing, tell: func(s *scene) {
+		p := s.phone()
+		p.attests()
+		p.registersMute(alice)
+	}},
+	{title: "a phone that named its SIM to the verifier yesterday", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.passes(25 * time.Hour)
+		p.registersMute(alice)
+	}},
+	{title: "a phone that named its SIM, and registered with evidence, re-registers", want: bound, tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		s.passes(time.Hour)
+		p.with(alice).attests()
+		p.reregisters(alice)
+	}},
+	{title: "a phone that registered with evidence the day before, and named its SIM today", want: device + askedReg, tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		s.passes(26 * time.Hour)
+		p.with(alice).attests()
+		s.present(nil, p.eir(alice))
+	}},
+	{title: "a new eSIM profile after the agent named the former one, and no token", want: missing, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.passes(time.Hour)
+		p.registersMute(aliceNew)
+	}},
+	{title: "a new eSIM profile, which the agent named too, and no token", want: device + foundReg, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.passes(time.Hour)
+		p.with(aliceNew).attests()
+		p.registersMute(aliceNew)
+	}},
+	{title: "the SIM goes to the next phone, which names it too", want: device + foundReg, tell: func(s *scene) {
+		s.another("former phone", slots(bobs)).with(alice).attests()
+		s.passes(time.Hour)
+		p := s.phone().with(alice)
+		p.attests()
+		p.registersMute(alice)
+	}},
+	{title: "the second slot registers without a token, each slot's SIM named", want: bothSlots + foundReg, tell: func(s *scene) {
+		p := s.phone(slots(id1, id2)).with(alice, bob)
+		p.attests()
+		p.showing(id1).registersMute(alice)
+		p.showing(id2).registersMute(bob)
+	}},
+	{title: "the modem swapped the slots, and each SIM registers by the IMEI of its slot", tell: func(s *scene) {
+		p := s.phone(slots(id1, id2)).tells(says(id2), says(id1)).with(alice, bob)
+		p.attests()
+		p.showing(id2)
+		s.present(nil, p.eir(alice))
+	}, want: "slot1 affirming: imei-consistent slots-swapped" + good + " | slot2 affirming: imei-consistent slots-swapped" + good + " | " + askedReg},
+	{title: "a stranger's phone names the SIM of somebody who registers without a token", want: device + foundReg, tell: func(s *scene) {
+		p := s.phone().with(alice)
+		p.attests()
+		s.byStranger(func() {
+			liar := s.another("thief's", slots(bobs)).with(alice)
+			liar.attests()
+			liar.tells(says(stranger)).attests()
+		})
 		p.registersMute(alice)
 	}},
 	{title: "a device whose clock is at 1980", want: bound, tell: func(s *scene) {

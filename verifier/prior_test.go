@@ -2,6 +2,7 @@ package verifier_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -65,6 +66,8 @@ var priors = []struct {
 	{"another generation of trust judges the Credential anew", nil, again, time.Hour, true, resting},
 	{"an IMEI that never attested is not endorsed", nil, both(again, showingIMEI(id2.Body())), time.Hour, false, "registration none: not-endorsed"},
 	{"no IMEI rests on nothing", nil, both(again, showingIMEI("")), time.Hour, false, "registration none: unbound"},
+	{"how the URN was written is no remark on a later one", func(r *verifier.Registration) { r.InstanceID = "urn:gsma:imei:49015420-323751-8" },
+		again, time.Hour, false, resting},
 	{"the PEI of the same IMEI rests on it", nil, both(again, showingIMEI(id1.Digits())), time.Hour, false, resting},
 }
 
@@ -97,6 +100,25 @@ func TestAPriorAfterTheTrustChanged(t *testing.T) {
 		l.SetTrust(later)
 		if got := l.judge(nil, registering(id1, by("alice@example"), again)); got != c.want {
 			t.Errorf("%s:\n got %s\nwant %s", c.name, got, c.want)
+		}
+	}
+}
+
+// TestFirmwareThatChangedIsKept for evidence that tells none, in another process too.
+func TestFirmwareThatChangedIsKept(t *testing.T) {
+	l := newLab(t)
+	for _, token := range [][]byte{l.token(credential(), revision("R1")), l.token(nil, revision("R2"))} {
+		l.judge(token, nil)
+	}
+	l.restart(l.store)
+	for i, c := range []struct{ revoked, want string }{{"R1", affirmed}, {"R2", strings.Replace(affirmed, "affirming", "contraindicated", 1) + " firmware-revoked"}} {
+		a := anchor()
+		a.Revoked.Firmware = revisions(c.revoked, c.revoked)
+		later := trusting(a)
+		later.Generation = uint64(2 + i)
+		l.SetTrust(later)
+		if got := l.judge(l.token(nil), nil); got != c.want {
+			t.Errorf("with %s revoked: got %s, want %s", c.revoked, got, c.want)
 		}
 	}
 }

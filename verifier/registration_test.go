@@ -115,6 +115,13 @@ func challenged(auth string) *verifier.Registration {
 	return r
 }
 
+// overTLS is challenged where the P-CSCF saw TLS and no security association.
+func overTLS(auth string) *verifier.Registration {
+	r := challenged(auth)
+	r.IntegrityProtected = "tls-connected"
+	return r
+}
+
 func supi(text string) func(*verifier.Registration) {
 	return func(r *verifier.Registration) { r.SUPI = text }
 }
@@ -129,6 +136,8 @@ var subscribers = []struct {
 	{"nobody named is not compared", false, imsi, registering(id1), shown},
 	{"the challenge of an AKA run binds", true, "", challenged("AKAv1-MD5"), bound},
 	{"AKA version 2 binds", true, "", challenged("akav2-SHA-256"), bound},
+	{"TLS under AKA version 2 is of the client that the USIM authenticated", true, "", overTLS("AKAv2-SHA-256"), bound},
+	{"TLS under AKA version 1 is of nobody", true, "", overTLS("AKAv1-MD5"), device + "registration warning: imei-consistent subscriber-bound" + t1},
 	{"the challenge of a password binds nobody", true, "", challenged("MD5"), noBond + t1},
 	{"another nonce under AKA binds nobody", false, "", challenged("AKAv1-MD5"), noBond + t1},
 	{"the IMSI of the IMPI is claimed", false, imsi, registering(id1, by(impi)), device + "registration warning: imei-consistent subscriber-claimed" + t1},

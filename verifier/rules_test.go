@@ -25,18 +25,20 @@ type state struct {
 	State      verifier.State
 	Holders    [3]verifier.Holder // of id1, id2, the stranger's
 	Prior      verifier.Prior
+	Claim      verifier.Claimed
 }
 
 func (l *lab) state() (s state) {
 	l.t.Helper()
 	ctx := context.Background()
-	var errs [6]error
+	var errs [7]error
 	s.Credential, _, errs[0] = l.store.Credential(ctx, deviceKID)
 	for i, id := range []imei.IMEI{id1, id2, stranger} {
 		s.Holders[i], errs[1+i] = l.store.Holder(ctx, id)
 	}
 	s.Prior, _, errs[4] = l.store.Prior(ctx, id1, "alice@example")
 	s.State, errs[5] = l.store.State(ctx, deviceKID)
+	s.Claim, _, errs[6] = l.store.Claimed(ctx, id1)
 	if err := errors.Join(errs[:]...); err != nil {
 		l.t.Fatal(err)
 	}
@@ -66,6 +68,7 @@ func TestRule1OthersCannotHarmTheVictim(t *testing.T) {
 		grows  bool                     // mallory's own IMEI becomes known by it, as it should
 	}{
 		{"forged token", func(l *lab, _ []byte) { l.judge(forged(l.mint(), credential()), registering(id1, by("alice@example"))) }, false},
+		{"forged token that names mallory's SIM", func(l *lab, _ []byte) { l.judge(forged(l.mint(), credential(), names(thief)), nil) }, false},
 		{"forged token that shows an outdated Credential", func(l *lab, _ []byte) { l.judge(forged(l.mint(), outdated), nil) }, false},
 		{"expired token that shows an outdated Credential", func(l *lab, _ []byte) {
 			l.judge(answering(attesttest.Nonce(), outdated), nil)
@@ -90,6 +93,7 @@ func TestRule1OthersCannotHarmTheVictim(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			l := newLab(t)
 			l.judge(l.token(outdated), nil)
+			l.judge(l.token(credential(), names(alice)), nil)
 			old, registration := challengeAnswered()
 			l.judge(old, registration)
 			want := l.state()
@@ -191,11 +195,13 @@ func TestASlotThatLiesIsNotUnendorsed(t *testing.T) {
 	}
 }
 
-// TestRule3AnEIRPermitsNoIMEIAlone: without a subscriber, good evidence is tracked.
+// TestRule3AnEIRPermitsNoIMEIAlone: without a subscriber, good evidence is tracked. Another front, which names none to judge a device, is
+// answered as it asks.
 func TestRule3AnEIRPermitsNoIMEIAlone(t *testing.T) {
 	for front, want := range map[verifier.Front]map[subscriber]attest.FrontAnswer{
 		verifier.Front5GEIR: {"": {SIP: 200, EIR: "GREYLISTED", S13: 2}, alice: attest.AnswerPermit},
 		verifier.FrontS13:   {"": {SIP: 200, EIR: "GREYLISTED", S13: 2}, alice: attest.AnswerPermit},
+		verifier.FrontHTTP:  {"": attest.AnswerPermit},
 	} {
 		for who, answer := range want {
 			s := newScene(t, enforced())
@@ -226,6 +232,7 @@ func TestAStoreThatFailsGivesNoJudgement(t *testing.T) {
 		{"credential", verifier.Input{Evidence: l.token(nil)}},
 		{"holder", verifier.Input{Registration: registering(id1)}},
 		{"prior", verifier.Input{Registration: registering(id1, by("alice@example"))}},
+		{"claim", verifier.Input{Registration: registering(id1, by(alice.impi()))}},
 		{"holder", verifier.Input{Evidence: l.token(credential())}},
 		{"state", verifier.Input{Evidence: l.token(credential(unprotected))}},
 		{"commit", verifier.Input{Evidence: l.token(credential())}},
@@ -318,8 +325,8 @@ func (s *downStore) Holder(ctx context.Context, id imei.IMEI) (verifier.Holder, 
 	switch {
 	case s.failing == "holder":
 		return verifier.Holder{}, errDown
-	case s.failing == "prior":
-		return verifier.Holder{Key: deviceKID}, nil // so that the prior is asked for
+	case s.failing == "prior", s.failing == "claim":
+		return verifier.Holder{Key: deviceKID}, nil // so that those are asked for
 	}
 	return s.Memory.Holder(ctx, id)
 }
@@ -329,6 +336,13 @@ func (s *downStore) Prior(ctx context.Context, id imei.IMEI, subscriber string) 
 		return verifier.Prior{}, false, errDown
 	}
 	return s.Memory.Prior(ctx, id, subscriber)
+}
+
+func (s *downStore) Claimed(ctx context.Context, id imei.IMEI) (verifier.Claimed, bool, error) {
+	if s.failing == "claim" {
+		return verifier.Claimed{}, false, errDown
+	}
+	return s.Memory.Claimed(ctx, id)
 }
 
 func (s *downStore) Commit(ctx context.Context, d verifier.Decision) (verifier.Commitment, error) {

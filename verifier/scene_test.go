@@ -368,9 +368,19 @@ func flagged(id imei.IMEI, flags attest.ReadingFlags) attest.Observed {
 	return attest.Observed{IMEI: id, Flags: flags}
 }
 
-// names lets the agent name the subscriber of slot 1.
-func names(who subscriber) func(*attest.Claims) {
-	return func(c *attest.Claims) { c.Observed[0].Subscriber = attest.SubscriberHash(c.Nonce, string(who)) }
+// names lets the agent name the subscribers whose SIMs are in the slots.
+func names(who ...subscriber) func(*attest.Claims) {
+	return func(c *attest.Claims) {
+		for slot, imsi := range who {
+			c.Observed[slot].Subscriber = attest.SubscriberHash(c.Nonce, string(imsi))
+		}
+	}
+}
+
+// with puts SIMs into the slots; the agent names their subscribers from then on.
+func (p *phone) with(who ...subscriber) *phone {
+	p.claims = []func(*attest.Claims){names(who...)}
+	return p
 }
 
 // bobs is an IMEI of another phone of the same model.

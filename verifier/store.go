@@ -20,6 +20,8 @@ type Store interface {
 	Holder(ctx context.Context, id imei.IMEI) (Holder, error)
 	// Prior returns the last lasting answer for an IMEI that a subscriber registered.
 	Prior(ctx context.Context, id imei.IMEI, subscriber string) (Prior, bool, error)
+	// Claimed returns the answer to the last evidence for an IMEI in whose slot a subscriber was named, with the name.
+	Claimed(ctx context.Context, id imei.IMEI) (Claimed, bool, error)
 	// Presented returns the verdict committed for a nonce that has not expired.
 	Presented(ctx context.Context, n attest.Nonce) (Verdict, bool, error)
 	// Seen returns when which subscribers lately attested for an IMEI, the latest last, and which of them this subscriber is; at
@@ -73,10 +75,13 @@ type Decision struct {
 	Record *Record
 	// Device is the device that attested; nil records the use of the nonce and nothing else.
 	Device *Device
-	// Damning: the evidence convicts the device, so what lasted for its IMEIs, for whomever, lasts no longer.
+	// Damning: the evidence convicts the device, so what lasted for its IMEIs, for whomever, lasts no longer; what was claimed neither.
 	Damning bool
 	// Lasting: the answer may stand in for later evidence when the presentation's subscriber registers its IMEI again.
 	Lasting bool
+	// Claims are the subscribers that the device names for IMEIs that it holds. Each replaces the earlier one of its IMEI, and the answer
+	// may stand in for later evidence when that subscriber registers it.
+	Claims []Claim
 	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
 	Sighting *Sighting
 }
@@ -169,6 +174,8 @@ type Prior struct {
 	Generation uint64        `json:"generation" cbor:"2,keyasint"`
 	Answer     attest.Result `json:"answer" cbor:"3,keyasint"`
 	Binding    Pseudonym     `json:"binding,omitzero" cbor:"4,keyasint,omitzero"` // of the registration that it answered: [Record.Binding]
+	// Slot is that in which the device named the subscriber, from 1; 0 where the network named him.
+	Slot uint8 `json:"claimed_in_slot,omitempty" cbor:"5,keyasint,omitempty"`
 }
 
 // Commitment says what became of a Decision.

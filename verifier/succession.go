@@ -18,7 +18,7 @@ import (
 // judgeSuccession is the first half of step 8: is each IMEI this key's, or does it become so?
 func (a *appraisal) judgeSuccession() {
 	refused := false
-	a.holders = a.few[:0]
+	a.holders = make([]Holder, 0, len(a.facts.Evidence.Slots))
 	for i := range a.facts.Evidence.Slots {
 		s := &a.facts.Evidence.Slots[i]
 		if s.Provisioned == (Identity{}) {
@@ -55,8 +55,8 @@ func (a *appraisal) succeed(s *SlotFact) (Holder, attest.Reason) {
 }
 
 // isOvertaken reports that another subscriber has attested for the IMEI since.
-func (a *appraisal) isOvertaken(since time.Time) bool {
-	return slices.ContainsFunc(a.facts.Seen, func(s Seen) bool { return !s.Same && s.At.After(since) })
+func (f *Facts) isOvertaken(since time.Time) bool {
+	return slices.ContainsFunc(f.Seen, func(s Seen) bool { return !s.Same && s.At.After(since) })
 }
 
 // judgeSubscribers is the second half of step 8. A SIM that is put into another phone, and another one that takes its place, are

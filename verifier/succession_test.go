@@ -165,6 +165,19 @@ func TestAnOutdatedCredentialTakesNothingFromItsHolder(t *testing.T) {
 	}
 }
 
+// TestSerialsOfAnotherManufacturerCountForNothing once a device has a Credential of the one that took it over.
+func TestSerialsOfAnotherManufacturerCountForNothing(t *testing.T) {
+	l := newFactories(t)
+	for _, step := range []struct {
+		board board
+		want  string
+	}{{newBoard("first", 9), affirmed}, {newBoard("first", 1, other), affirmed}, {newBoard("second", 5, other), superseding}} {
+		if got := l.judge(step.board.resigned().token(l.mint()), nil); got != step.want {
+			t.Errorf("got %s, want %s", got, step.want)
+		}
+	}
+}
+
 // TestAHolderThatWasGivenAnotherIMEI holds the former one no longer.
 func TestAHolderThatWasGivenAnotherIMEI(t *testing.T) {
 	l := newLab(t)

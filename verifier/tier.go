@@ -14,9 +14,9 @@ func (a *appraisal) judgeTier() {
 	if !s.byNetwork() || !s.IMS {
 		return
 	}
-	const embedded = 3 // class 2.3
+	const selfContained, embedded = 1, 3 // classes 2.1 and 2.3
 	switch {
-	case !e.Challenged || !s.isOfTheUSIM():
+	case !e.Challenged || !s.isOfTheUSIM() || e.ClientClass == selfContained:
 		a.tier = attest.T1
 	case e.ClientClass == embedded:
 		a.tier = attest.T3
@@ -26,10 +26,11 @@ func (a *appraisal) judgeTier() {
 	a.capTier()
 }
 
-// takeTier: of an earlier result is left what this request shows by itself. A result of another kind of front had no tier.
+// takeTier: of an earlier result is left what this request shows by itself. Only the client that answered the challenge then goes on
+// with its binding: another one of the same phone, or of a clone, begins its own. A result of another kind of front had no tier.
 func (a *appraisal) takeTier(earlier attest.Tier) {
 	a.tier = attest.T1
-	if a.facts.Shown.isOfTheUSIM() {
+	if a.goesOn() && a.facts.Shown.isOfTheUSIM() {
 		a.tier = max(a.tier, earlier)
 	}
 	a.capTier()

@@ -5,6 +5,7 @@ import (
 	"crypto/ecdsa"
 	"slices"
 	"strings"
+	"sync"
 
 	"imei-attest/attest"
 	"imei-attest/attest/imei"
@@ -17,6 +18,8 @@ type Trust struct {
 	Generation uint64
 	// Keys are the manufacturers' credential keys, each with its Anchor.
 	Keys attest.KeySet[*Anchor]
+	// fleets are remembered, tpmprofile.Fleet by the tpmprofile.Profile that it follows from alone.
+	fleets sync.Map
 }
 
 // Anchor is one manufacturer, or one laboratory that stands in for one.
@@ -107,10 +110,10 @@ func (a *Anchor) permits(c *attest.Credential) bool {
 
 func (a *Anchor) vouches(kind attest.StorageKind) bool { return slices.Contains(a.StorageKinds, kind) }
 
-// isOurKey recomputes the Name of the device key from the Credential's own key, the template and the anchor's keys.
+// isOurKey recomputes the Name of the device key from the Credential's own key, the template and an anchor's keys.
 // The Name covers the key's attributes and policy, so equality shows that the key cannot sign without the record in
 // place and an approved boot. Storage that is no TPM has no Name and nothing to recompute.
-func (a *Anchor) isOurKey(c *attest.Credential) bool {
+func (t *Trust) isOurKey(c *attest.Credential, a *Anchor) bool {
 	if !c.Storage.Kind.IsTPM() {
 		return true
 	}
@@ -118,10 +121,24 @@ func (a *Anchor) isOurKey(c *attest.Credential) bool {
 	if err != nil {
 		return false
 	}
-	profile := tpmprofile.Profile{NVKey: a.NVKey, BootPrimary: a.BootKey, BootStandby: a.BootKeyStandby,
-		Variant: c.Storage.NV, Boot: c.Storage.Boot}
-	name, err := profile.KeyName(c.Key, binding)
+	fleet, err := t.fleet(tpmprofile.Profile{NVKey: a.NVKey, BootPrimary: a.BootKey, BootStandby: a.BootKeyStandby,
+		Variant: c.Storage.NV, Boot: c.Storage.Boot})
+	if err != nil {
+		return false
+	}
+	name, err := fleet.KeyName(c.Key, binding)
 	return err == nil && slices.Equal(name, c.Storage.KeyName)
+}
+
+func (t *Trust) fleet(p tpmprofile.Profile) (tpmprofile.Fleet, error) {
+	if known, found := t.fleets.Load(p); found {
+		return known.(tpmprofile.Fleet), nil
+	}
+	fleet, err := p.Fleet()
+	if err == nil {
+		t.fleets.Store(p, fleet)
+	}
+	return fleet, err
 }
 
 // judgeFirmware compares the revision of the modem's firmware, empty where the device never told it, with what is revoked and with the

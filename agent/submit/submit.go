@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -43,6 +44,12 @@ func New(address string) (*Client, error) {
 	// A redirect would carry the token, and so the IMEI, to an address that nobody configured.
 	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 	return &Client{base: base, http: &http.Client{Timeout: requestTime, CheckRedirect: stay}}, nil
+}
+
+// IsConfidential reports that nobody on the way reads what is handed in: it goes over TLS, or does not leave this machine.
+func (c *Client) IsConfidential() bool {
+	host := c.base.Hostname()
+	return c.base.Scheme == "https" || host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
 // Session is a challenge of the verifier.

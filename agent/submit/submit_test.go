@@ -218,3 +218,16 @@ func TestSSLCertFileNamesTheAuthority(t *testing.T) {
 		t.Errorf("%v: %s", err, said)
 	}
 }
+
+func TestIsConfidential(t *testing.T) {
+	for address, want := range map[string]bool{
+		"https://verifier.example": true, "https://192.0.2.1:8443": true, "http://127.0.0.1:8080": true, "http://127.9.9.9": true, "http://[::1]:80": true,
+		"http://localhost:8080": true, "http://verifier.example": false, "http://192.0.2.1": false, "http://localhost.example": false, "http://127.0.0.1.example": false,
+		"http://[::]": false, "http://0.0.0.0": false,
+	} {
+		c, err := submit.New(address)
+		if err != nil || c.IsConfidential() != want {
+			t.Errorf("%s: %v, want %v", address, err, want)
+		}
+	}
+}

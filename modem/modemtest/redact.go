@@ -23,9 +23,15 @@ const (
 // with at most one hyphen or blank between any two. The first that fits counts.
 var identityForms = regexp.MustCompile(`(?:003[0-9]){14,}|(?:3[0-9]){14,}|[0-9](?:[- ]?[0-9]){13,}`)
 
+// shortIMSI is one that has less than 14 digits, behind the command that asks for it or its name (TS 27.007 clause 5.6).
+var shortIMSI = regexp.MustCompile(`(?i)(\+CIMI(?:: *"?|[\r\n]+))([0-9]{6,13})\b`)
+
+// networkDigits of an IMSI are its network's, in most countries; the others are the subscriber's (TS 23.003 clause 2.2).
+const networkDigits = 5
+
 // Redactor replaces the serial digits of identities by made-up ones, the same identity always by the same, so that a
-// recording can be shown to others and still be replayed. The first 8 digits stay; the check digit is made to fit, or
-// not to fit, as before; software versions stay. One digit repeated is no identity and stays.
+// recording can be shown to others and still be replayed. The first 8 digits stay, of an IMSI its network and two or three more; the
+// check digit is made to fit, or not to fit, as before; software versions stay. One digit repeated is no identity and stays.
 type Redactor struct {
 	random io.Reader
 	known  map[string]string // 14 digits -> 14 digits
@@ -43,6 +49,14 @@ func NewRedactor(random io.Reader) *Redactor {
 // Redact returns text with other serial digits. Its length is that of text.
 func (r *Redactor) Redact(text string) (string, error) {
 	var failed error
+	text = shortIMSI.ReplaceAllStringFunc(text, func(found string) string {
+		parts := shortIMSI.FindStringSubmatch(found)
+		digits, err := r.subscriber(parts[2])
+		if err != nil {
+			failed = err
+		}
+		return parts[1] + digits
+	})
 	out := identityForms.ReplaceAllStringFunc(text, func(found string) string {
 		digits, width := digitsOf(found)
 		replaced, err := r.replace(digits)
@@ -170,6 +184,19 @@ func (r *Redactor) body(body string) (string, error) {
 		return made, nil
 	}
 	return "", fmt.Errorf("no serial number is left to make up for a TAC")
+}
+
+// subscriber keeps the network of an IMSI and makes up the rest.
+func (r *Redactor) subscriber(imsi string) (string, error) {
+	if known, ok := r.known[imsi]; ok {
+		return known, nil
+	}
+	made, err := r.digits(len(imsi) - networkDigits)
+	if err != nil {
+		return strings.Repeat("*", len(imsi)), err
+	}
+	r.known[imsi] = imsi[:networkDigits] + made
+	return r.known[imsi], nil
 }
 
 // digits makes up n digits.

@@ -150,21 +150,27 @@ var law = map[string]line{
 	"verifier/kamailio": {},                                                                                 // the include files of the gate
 	"verifier/sip":      {},                                                                                 // foreign bytes: the requests of strangers
 
-	"verifier/httpapi": {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
+	"verifier/httpapi":  {may: []string{"verifier", "verifier/ear", "verifier/sip", "attest", "attest/imei"}},
+	"verifier/eirfront": {may: []string{"verifier", "attest"}, modules: []string{jwt}}, // the NRF's access tokens; a main makes its connections
 	"verifier/sipfront": {
 		may:     []string{"verifier", "verifier/sip"},
 		modules: []string{sipgo}, // no other folder has it: what strangers wrote is read by verifier/sip
 		opens:   map[outside]string{clock: "deadlines of sockets, monotonic"},
 	},
+	"verifier/diameterfront": {
+		may:   []string{"verifier", "verifier/diameterfront/diameter", "attest"},
+		opens: map[outside]string{clock: "deadlines and the watchdog of connections, monotonic; nothing is judged by it"},
+	},
+	"verifier/diameterfront/diameter": {}, // foreign bytes of Diameter: it opens nothing and knows nothing of ours
 	"verifier/bench": {
-		may: []string{"verifier", "attest", "attest/imei", "attest/tpmprofile"},
+		may: []string{"verifier", "verifier/diameterfront/diameter", "attest", "attest/imei", "attest/tpmprofile"},
 		opens: map[outside]string{
 			clock:   "it measures how long answers take; nothing is judged by it",
 			network: "it is the load on a verifier; a main names the address",
 		},
 	},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/ear", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/sipfront", "verifier/store",
+		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/diameterfront", "verifier/ear", "verifier/eirfront", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/sipfront", "verifier/store",
 			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra, progress},
 	},
@@ -192,6 +198,7 @@ var law = map[string]line{
 	"testbench/layers":   {},
 	"testbench/peertest": {}, // tests of every role import it, so it imports none
 	"testbench/programs": {}, // tests only
+	"testbench/nrftest":  {}, // an NRF, for tests of the verifier's role
 	"testbench/cmd/imei-lab": {
 		may:     []string{"testbench", "testbench/registrar", "attest/...", "modem/...", "agent/...", "verifier/..."},
 		modules: []string{cobra},

@@ -1,6 +1,7 @@
 package programs
 
 import (
+	"bytes"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -20,7 +21,8 @@ func TestEmbeddedAgentAttests(t *testing.T) {
 	output(t, filepath.Join(bin, "imei-provision"), "oem-key", "--development", "--out", oem)
 	output(t, filepath.Join(bin, "imei-provision"), "device", "--oem", oem, "--vault", spec, "--imei", documentIMEI, "--approvals", approvals)
 
-	token := output(t, buildExample(t, "embed"), "-port", port, "-tpm", spec, "-approvals", approvals, "3031323334353637")
+	embed := buildExample(t, "embed")
+	token := output(t, embed, "-port", port, "-tpm", spec, "-approvals", approvals, "3031323334353637")
 	evidence, err := attest.DecodeEvidence(token)
 	if err != nil {
 		t.Fatal(err)
@@ -28,6 +30,14 @@ func TestEmbeddedAgentAttests(t *testing.T) {
 	claims := evidence.Claims
 	if string(claims.Nonce) != "01234567" || len(claims.Measurements) != 1 || claims.Measurements[0] != attest.MeasuredEqual {
 		t.Errorf("nonce %x, measurements %v; want the one given, and one that is equal", claims.Nonce, claims.Measurements)
+	}
+
+	token = output(t, embed, "-port", port, "-tpm", spec, "-approvals", approvals, "-401", "dcd98b7102dd2f0e")
+	if evidence, err = attest.DecodeEvidence(token); err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(evidence.Claims.Nonce, attest.NonceFrom401("dcd98b7102dd2f0e")) || !evidence.Claims.Registration || evidence.Credential != nil || len(token) > 300 {
+		t.Errorf("for a 401: %d bytes, %+v", len(token), evidence.Claims)
 	}
 }
 

@@ -75,7 +75,7 @@ func TestManualsNameTheJSONMembers(t *testing.T) {
 		args             []string
 	}{
 		{"imei-agent", "identify", nil, []string{"--port", port}},
-		{"imei-agent", "attest", []string{"status", "reasons", "result"}, []string{"--port", port, "--vault", "software:" + vault, "--nonce", "0001020304050607", "--out", os.DevNull}},
+		{"imei-agent", "attest", []string{"status", "reasons", "subscriber", "result"}, []string{"--port", port, "--vault", "software:" + vault, "--nonce", "0001020304050607", "--out", os.DevNull}},
 		{"imei-verifier", "policy check", nil, []string{shippedPolicy(t)}},
 		{"imei-lab", "demo", nil, []string{"--vault", "software", "--out", filepath.Join(t.TempDir(), "demo")}},
 	} {

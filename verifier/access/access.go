@@ -99,13 +99,14 @@ func (c *Clients) named(state *tls.ConnectionState) *Client {
 	return found
 }
 
-// wait takes a turn of the caller. If it is above zero there is none, and there may be one after that time.
-func (c *Clients) wait(client *Client, remote string, now time.Time) time.Duration {
+// Wait takes a turn of who asks. If it is above zero there is none, and there may be one after that time.
+func (c *Clients) Wait(r *http.Request, now time.Time) time.Duration {
+	client := c.Of(r)
 	switch {
 	case client.limit != nil:
 		return take(client.limit, now)
 	case client.Name == "" && c.addresses != nil:
-		return c.addresses.wait(prefix(remote), now)
+		return c.addresses.wait(prefix(r.RemoteAddr), now)
 	}
 	return 0
 }

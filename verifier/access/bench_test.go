@@ -25,7 +25,7 @@ func BenchmarkHotPath(b *testing.B) {
 		access.Unnamed{Rate: 1e6, Burst: 1e9, Addresses: 1 << 16})
 	none := func() time.Time { return time.Time{} }
 	m := metrics.New("v", metrics.Gauges{InFlight: func() int { return 0 }, Connections: func() int { return 0 }, Ready: func() bool { return true },
-		Checkpoint: none, LostNotes: func() int64 { return 0 }})
+		Checkpoint: none, LostNotes: func() int64 { return 0 }, S13Peers: func() int { return 0 }})
 	gate := access.NewGate(clients, 256, time.Now, func(access.Limit) {})
 	full := m.Measure(gate.Handler(mux), time.Now)
 	for _, c := range []struct {

@@ -58,9 +58,10 @@ func (c *Connections) Open() int {
 // connection is one that is counted.
 type connection struct {
 	net.Conn
-	of    *Connections
-	gone  bool
-	waits *list.Element // nil while it is answered
+	of       *Connections
+	gone     bool
+	answered int           // requests; in HTTP/2 there may be several
+	waits    *list.Element // nil while there is one
 }
 
 // Close implements net.Conn.
@@ -94,14 +95,15 @@ func (c *Connections) Context(ctx context.Context, conn net.Conn) context.Contex
 	return context.WithValue(ctx, connectionKey{}, conn)
 }
 
-// settle marks the connection of a request as one that is answered, until the function that it returns is called.
-func settle(ctx context.Context) func() {
+// Settle marks the connection of a request as one that is answered, until the function that it returns is called.
+func Settle(ctx context.Context) func() {
 	c, ok := ctx.Value(connectionKey{}).(*connection)
 	if !ok {
 		return func() {}
 	}
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
+	c.answered++
 	if c.waits != nil {
 		c.of.waiting.Remove(c.waits)
 		c.waits = nil
@@ -109,11 +111,11 @@ func settle(ctx context.Context) func() {
 	return c.wait
 }
 
-// wait marks the connection as one that waits for a request.
+// wait marks the connection as one that waits for a request, once all that it had are answered.
 func (c *connection) wait() {
 	c.of.mu.Lock()
 	defer c.of.mu.Unlock()
-	if !c.gone && c.waits == nil {
+	if c.answered--; c.answered == 0 && !c.gone {
 		c.waits = c.of.waiting.PushBack(c)
 	}
 }

@@ -29,7 +29,9 @@ func listening(t *testing.T, most int, handler http.Handler, with *tls.Config) (
 		listener = tls.NewListener(connections, with)
 	}
 	gate := newGate(access.NewClients(nil, access.Unnamed{}), 100, func(access.Limit) {})
-	s := &http.Server{Handler: gate.Handler(handler), ConnContext: connections.Context}
+	s := &http.Server{Handler: gate.Handler(handler), ConnContext: connections.Context, Protocols: new(http.Protocols)}
+	s.Protocols.SetHTTP1(true)
+	s.Protocols.SetUnencryptedHTTP2(true)
 	go s.Serve(listener)
 	t.Cleanup(func() { s.Close() })
 	return connections, &closed
@@ -93,6 +95,65 @@ func TestWhoWaitsLongestMakesRoom(t *testing.T) {
 		conn.Close()
 	}
 	until(t, "all closed", func() bool { return c.Open() == 0 })
+}
+
+// TestAConnectionIsAnsweredAsLongAsOneOfItsRequestsIs: in HTTP/2 one may end while others go on.
+func TestAConnectionIsAnsweredAsLongAsOneOfItsRequestsIs(t *testing.T) {
+	hold, entered := make(chan bool), make(chan bool)
+	c, closed := listening(t, 1, http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/hold" {
+			entered <- true
+			<-hold
+		}
+	}), nil)
+	transport := &http.Transport{Protocols: new(http.Protocols)}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	defer transport.CloseIdleConnections()
+	get := func(path string) string {
+		response, err := (&http.Client{Transport: transport}).Get("http://" + c.Addr().String() + path)
+		if err != nil {
+			return err.Error()
+		}
+		response.Body.Close()
+		return response.Proto + " " + response.Status
+	}
+	answer := make(chan string)
+	go func() { answer <- get("/hold") }()
+	<-entered
+	if got := get("/"); got != "HTTP/2.0 200 OK" || c.Open() != 1 {
+		t.Errorf("got %s on %d connections", got, c.Open())
+	}
+	if got, err := ask(dial(t, c)); err != nil || !strings.Contains(got, "200") { // one more than there may be
+		t.Errorf("the newcomer: %q, %v", got, err)
+	}
+	close(hold)
+	if got := <-answer; got != "HTTP/2.0 200 OK" || closed.Load() != 0 {
+		t.Errorf("the one that was answered: %s; %d closed", got, closed.Load())
+	}
+}
+
+func TestCertificatesMayBeDemanded(t *testing.T) {
+	ca := newAuthority(t)
+	certificates := access.Certificates{Protocols: []string{"h2"}, Demand: true}
+	if _, err := certificates.Use(ca.server(noon.Add(time.Hour)), func() time.Time { return noon }); err != nil {
+		t.Fatal(err)
+	}
+	c, _ := listening(t, 10, http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}), certificates.Config())
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca.pem)
+	for _, shown := range [][]tls.Certificate{nil, {*certificates.Current()}} {
+		conn := tls.Client(dial(t, c), &tls.Config{RootCAs: roots, ServerName: "127.0.0.1", Time: func() time.Time { return noon }, Certificates: shown, NextProtos: []string{"h2"}})
+		err := conn.Handshake()
+		if err == nil {
+			_, err = conn.Read(make([]byte, 1)) // in TLS 1.3 a refusal comes after the handshake; HTTP/2 speaks first
+		}
+		if (err == nil) != (shown != nil) {
+			t.Errorf("with %d certificates: %v", len(shown), err)
+		}
+		if shown != nil && conn.ConnectionState().NegotiatedProtocol != "h2" {
+			t.Errorf("the protocol is %q", conn.ConnectionState().NegotiatedProtocol)
+		}
+	}
 }
 
 func TestCertificatesAreExchangedWhileConnectionsLast(t *testing.T) {
@@ -160,9 +221,9 @@ func TestCertificatesThatCannotServeAreRefused(t *testing.T) {
 		want string
 	}{
 		"another key":                {access.PEM{Certificate: good.Certificate, Key: other.Key}, "private key does not match"},
-		"no certificate":             {access.PEM{Certificate: []byte("nothing"), Key: good.Key}, "tls.certificate"},
-		"no key":                     {access.PEM{Certificate: good.Certificate}, "tls.key"},
-		"a CA file without any":      {access.PEM{Certificate: good.Certificate, Key: good.Key, ClientCA: []byte("x")}, "tls.client_ca"},
+		"no certificate":             {access.PEM{Certificate: []byte("nothing"), Key: good.Key}, "certificate and key"},
+		"no key":                     {access.PEM{Certificate: good.Certificate}, "certificate and key"},
+		"a CA file without any":      {access.PEM{Certificate: good.Certificate, Key: good.Key, ClientCA: []byte("x")}, "client_ca"},
 		"a certificate of yesterday": {ended, "renew it, or set the clock"},
 	} {
 		var certificates access.Certificates

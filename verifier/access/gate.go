@@ -48,14 +48,16 @@ func (g *Gate) SetClients(c *Clients) { g.clients.Store(c) }
 // Of returns the client of a request.
 func (g *Gate) Of(r *http.Request) *Client { return g.clients.Load().Of(r) }
 
+// Wait takes a turn of the client of a request: see [Clients.Wait].
+func (g *Gate) Wait(r *http.Request) time.Duration { return g.clients.Load().Wait(r, g.now()) }
+
 // InFlight is how many requests are judged now.
 func (g *Gate) InFlight() int { return len(g.places) }
 
 // Handler lets requests through to next, or turns them away.
 func (g *Gate) Handler(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		clients := g.clients.Load()
-		if wait := clients.wait(clients.Of(r), r.RemoteAddr, g.now()); wait > 0 {
+		if wait := g.Wait(r); wait > 0 {
 			g.turnAway(w, LimitRate, http.StatusTooManyRequests, wait, "more requests than are taken from one caller: wait as long as Retry-After says")
 			return
 		}
@@ -66,7 +68,7 @@ func (g *Gate) Handler(next http.Handler) http.Handler {
 			g.turnAway(w, LimitInFlight, http.StatusServiceUnavailable, time.Second, "as many requests are judged as can be: try again")
 			return
 		}
-		defer settle(r.Context())()
+		defer Settle(r.Context())()
 		answer := held{ResponseWriter: w}
 		g.judge(next, &answer, r)
 		answer.send()

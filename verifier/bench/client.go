@@ -48,7 +48,7 @@ func newClient(l *Load, crowd *Crowd) *client {
 
 // prepare draws the devices whose turn it will be. To be checked, a device needs no key.
 func (c *client) prepare(ctx context.Context) error {
-	if c.load.Check {
+	if c.load.Check || c.load.S13 {
 		return nil
 	}
 	turns := make([]*device, min(preparedRate*int(c.load.Time.Seconds()), preparedMost)/c.load.Clients)

@@ -19,6 +19,8 @@ type Load struct {
 	// Check asks POST /v1/registrations/check about re-registrations, which earlier results answer; else the devices attest by
 	// challenge and response.
 	Check bool `json:"check"`
+	// S13 asks over S13 instead, at that address, with some questions of each client under way (TS 29.272 clause 6).
+	S13 bool `json:"s13"`
 }
 
 // Figures are what was measured. An answer is one verdict: by challenge and response that is two requests, and its time is that from
@@ -78,7 +80,11 @@ func (c *Clients) Ask(ctx context.Context) (*Figures, error) {
 	took := make([][]time.Duration, len(c.all))
 	begun := time.Now()
 	err := c.each(ctx, func(ctx context.Context, i int) (err error) {
-		took[i], err = c.all[i].ask(ctx, begun.Add(c.load.Time))
+		if c.load.S13 {
+			took[i], err = c.all[i].askS13(ctx, i, begun.Add(c.load.Time))
+		} else {
+			took[i], err = c.all[i].ask(ctx, begun.Add(c.load.Time))
+		}
 		return err
 	})
 	if err != nil {

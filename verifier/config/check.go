@@ -8,10 +8,12 @@ import (
 // check looks at what settings mean together. It is not reached if one of them could not be read.
 func (r *reader) check() {
 	r.required()
-	r.checkTLS()
+	r.checkTLS("tls", r.config.TLS)
 	r.checkAddresses()
+	r.checkEIR5G()
 	r.checkSIP()
 	r.checkClients()
+	r.checkS13()
 }
 
 func (r *reader) required() {
@@ -22,15 +24,15 @@ func (r *reader) required() {
 	}
 }
 
-func (r *reader) checkTLS() {
-	tls := r.config.TLS
+// checkTLS looks at the TLS files of a group of settings.
+func (r *reader) checkTLS(group string, tls TLS) {
 	switch {
 	case tls.Certificate == "" && tls.Key != "":
-		r.at("tls.key", "is of no use without tls.certificate")
+		r.at(group+".key", "is of no use without %s.certificate", group)
 	case tls.Certificate != "" && tls.Key == "":
-		r.at("tls.certificate", "needs tls.key, the file of its private key")
+		r.at(group+".certificate", "needs %s.key, the file of its private key", group)
 	case tls.ClientCA != "" && tls.Certificate == "":
-		r.at("tls.client_ca", "needs tls.certificate and tls.key: certificates of clients are shown over TLS")
+		r.at(group+".client_ca", "needs %[1]s.certificate and %[1]s.key: certificates of clients are shown over TLS", group)
 	}
 }
 
@@ -71,6 +73,9 @@ func (c *Config) Warnings() (warnings []string) {
 	if c.Admin != "" && !Loopback(c.Admin) && !slices.ContainsFunc(c.Clients, isAdmin) {
 		warnings = append(warnings, fmt.Sprintf("admin: nobody may ask for metrics and decisions at %s: give a client the role admin, or an address on 127.0.0.1", c.Admin))
 	}
+	if e := &c.EIR5G; e.Listen != "" && !Loopback(e.Listen) && !e.Plain && e.TLS.ClientCA == "" && e.TokenKey == "" {
+		warnings = append(warnings, fmt.Sprintf("eir_5g: whoever reaches %s may ask about everybody's equipment: give eir_5g.client_ca or eir_5g.token_key", e.Listen))
+	}
 	return warnings
 }
 
@@ -79,7 +84,7 @@ func portIsFree(address string) bool { return len(address) > 2 && address[len(ad
 
 func (r *reader) checkClients() {
 	c := r.config
-	if len(c.Clients) > 0 && c.TLS.ClientCA == "" {
+	if len(c.Clients) > 0 && c.TLS.ClientCA == "" && c.EIR5G.TLS.ClientCA == "" {
 		r.Wrong(r.config.lines["clients[1]"], "clients", "are known by their certificates: give tls.client_ca, the file of who signs them")
 	}
 	if slices.Contains(c.Unnamed, RoleAdmin) {

@@ -22,6 +22,7 @@ type Config struct {
 	Admin     string // address of the operator's interface; "" for none
 	PlainHTTP bool   // HTTP without TLS may leave the machine
 	TLS       TLS
+	EIR5G     EIR5G
 	SIP       SIP
 	Trust     string // folder of anchors
 	Policy    string // file; "" for the default policy
@@ -32,6 +33,7 @@ type Config struct {
 	Log       slog.Level
 	Clients   []Client
 	Unnamed   []string // roles of who shows no certificate of a client
+	S13       S13
 
 	origins map[string]string // of a setting, by its key
 	lines   map[string]int    // in the file, likewise

@@ -30,6 +30,7 @@ func (c *Config) Effective(w io.Writer, mask func(string) string) error {
 	}
 	fmt.Fprintf(&b, "unnamed: [%s]\n", strings.Join(c.Unnamed, ", "))
 	c.printClients(&b, mask)
+	c.printPeers(&b, mask)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
@@ -80,16 +81,21 @@ func (c *Config) Sample(w io.Writer) error {
 		}
 		b.WriteString(mark + name + ":" + shown + "\n")
 	}
-	b.WriteString(sampleClients)
+	b.WriteString(sampleLists)
 	_, err := io.WriteString(w, b.String())
 	return err
 }
 
-// sampleClients has the default of unnamed where there is no tls.client_ca.
-const sampleClients = `# unnamed: [device, network] # with tls.client_ca: [device]
+// sampleLists has the default of unnamed where there is no tls.client_ca.
+const sampleLists = `# unnamed: [device, network] # with tls.client_ca: [device]
 # clients:
 #   - name: pcscf-1
 #     certificates: ["spiffe://operator.example/pcscf", "dns:pcscf.operator.example"]
 #     roles: [network]
 #     rate: 500
+# s13_peers:
+#   - host: mme1.epc.mnc001.mcc001.3gppnetwork.org
+#     addresses: [192.0.2.7]
+#   - host: dra.epc.mnc001.mcc001.3gppnetwork.org
+#     certificate: "dns:dra.epc.mnc001.mcc001.3gppnetwork.org"
 `

@@ -38,6 +38,8 @@ func (r *reader) file(text []byte) {
 	known := map[string]strictyaml.Field{
 		"clients": r.List(r.client),
 		"unnamed": r.unnamed,
+
+		"s13_peers": r.List(r.peer),
 	}
 	groups := make(map[string]map[string]strictyaml.Field)
 	for _, s := range settings {

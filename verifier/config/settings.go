@@ -6,6 +6,8 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
@@ -50,6 +52,34 @@ var settings = []setting{
 	value("limits.connections", "4096", strictyaml.Count, func(c *Config) *int { return &c.Limits.Connections }, isFixed),
 	value("retention.decisions", "2160h", retention, func(c *Config) *time.Duration { return &c.Retention.Decisions }, isFixed),
 	value("retention.subscribers", "4392h", retention, func(c *Config) *time.Duration { return &c.Retention.Subscribers }, isFixed),
+	value("eir_5g.listen", "", hostPort, func(c *Config) *string { return &c.EIR5G.Listen }, isFixed),
+	value("eir_5g.plain", "false", yesNo, func(c *Config) *bool { return &c.EIR5G.Plain }, isFixed),
+	value("eir_5g.certificate", "", strictyaml.Text, func(c *Config) *string { return &c.EIR5G.TLS.Certificate }, isPath, isFixed),
+	value("eir_5g.key", "", strictyaml.Text, func(c *Config) *string { return &c.EIR5G.TLS.Key }, isPath, isFixed),
+	value("eir_5g.client_ca", "", strictyaml.Text, func(c *Config) *string { return &c.EIR5G.TLS.ClientCA }, isPath, isFixed),
+	value("eir_5g.rate", "0", rate, func(c *Config) *float64 { return &c.EIR5G.Rate }),
+	value("eir_5g.instance", "", uuid, func(c *Config) *string { return &c.EIR5G.Instance }, isFixed),
+	value("eir_5g.advertise", "", hostPort, func(c *Config) *string { return &c.EIR5G.Advertise }, isFixed),
+	value("eir_5g.nrf", "", root, func(c *Config) *string { return &c.EIR5G.NRF }, isFixed),
+	value("eir_5g.token_key", "", strictyaml.Text, func(c *Config) *string { return &c.EIR5G.TokenKey }, isPath, isFixed),
+	value("eir_5g.token_issuer", "", uuid, func(c *Config) *string { return &c.EIR5G.TokenIssuer }, isFixed),
+	value("eir_5g.peer_ca", "", strictyaml.Text, func(c *Config) *string { return &c.EIR5G.PeerCA }, isPath, isFixed),
+	value("eir_5g_upstream.root", "", root, func(c *Config) *string { return &c.EIR5G.Upstream }, isFixed),
+	value("eir_5g_upstream.fail", "ignore", strictyaml.OneOf(OutageIgnore, OutageTrack, OutageDeny), func(c *Config) *Outage { return &c.EIR5G.Fail }, isFixed),
+	value("s13.listen", "", hostPort, func(c *Config) *string { return &c.S13.Listen }, isFixed),
+	value("s13.listen_tls", "", hostPort, func(c *Config) *string { return &c.S13.ListenTLS }, isFixed),
+	value("s13.plain", "false", yesNo, func(c *Config) *bool { return &c.S13.Plain }, isFixed),
+	value("s13.host", "", diameterName, func(c *Config) *string { return &c.S13.Host }, isFixed),
+	value("s13.realm", "", diameterName, func(c *Config) *string { return &c.S13.Realm }, isFixed),
+	value("s13.in_flight", "256", strictyaml.Count, func(c *Config) *int { return &c.S13.InFlight }, isFixed),
+	value("s13.watchdog", "30s", watchdog, func(c *Config) *time.Duration { return &c.S13.Watchdog }, isFixed),
+	value("s13_upstream.address", "", hostPort, func(c *Config) *string { return &c.S13.Upstream.Address }, isFixed),
+	value("s13_upstream.host", "", diameterName, func(c *Config) *string { return &c.S13.Upstream.Host }, isFixed),
+	value("s13_upstream.realm", "", diameterName, func(c *Config) *string { return &c.S13.Upstream.Realm }, isFixed),
+	value("s13_upstream.ca", "", strictyaml.Text, func(c *Config) *string { return &c.S13.Upstream.CA }, isPath, isFixed),
+	value("s13_upstream.plain", "false", yesNo, func(c *Config) *bool { return &c.S13.Upstream.Plain }, isFixed),
+	value("s13_upstream.timeout", "1s", strictyaml.Duration(time.Minute), func(c *Config) *time.Duration { return &c.S13.Upstream.Timeout }, isFixed),
+	value("s13_upstream.fail", "ignore", strictyaml.OneOf(OutageIgnore, OutageTrack, OutageDeny), func(c *Config) *Outage { return &c.S13.Upstream.Fail }, isFixed),
 	value("log", "info", level, func(c *Config) *slog.Level { return &c.Log }),
 }
 
@@ -101,6 +131,25 @@ func own(text string) (string, error) {
 		text = "127.0.0.1" + text
 	}
 	return text, err
+}
+
+// uuid is an NF instance id (TS 29.571 clause 5.3.2).
+func uuid(text string) (string, error) {
+	if !uuidForm.MatchString(text) {
+		return "", fmt.Errorf("%q is no NF instance id: want a UUID, such as uuidgen prints", text)
+	}
+	return strings.ToLower(text), nil
+}
+
+var uuidForm = regexp.MustCompile(`^(?i)[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$`)
+
+// root is an apiRoot (TS 29.501 clause 4.4.1): scheme, host, port, and perhaps a path before the API's.
+func root(text string) (string, error) {
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.User != nil || strings.ContainsAny(text, "?# ") {
+		return "", fmt.Errorf("%q is no root of an API: want http://HOST:PORT or https://HOST:PORT", text)
+	}
+	return strings.TrimSuffix(text, "/"), nil
 }
 
 func yesNo(text string) (bool, error) {

@@ -68,8 +68,9 @@ func FuzzQuestion(f *testing.F) {
 	for _, body := range []string{
 		fmt.Sprintf(`{"evidence":%q,"nonce":%q,"registration":{"imei":"490154203237518"}}`, base64.StdEncoding.EncodeToString(token(n)), n),
 		`{"registration":{"instance_id":"<urn:gsma:imei:49015420-323751-0>","impi":"alice@example","initial":false,"expires":0,"cseq":1}}`,
-		`{"evidence":"AAAA","registration":null}`, messageQuestion(registered(contact+digest, token(attest.NonceFrom401(akaText))), `,"registration":`+vouched), `[[[[[[[[`, `{"a":1,"A":2}`, `{"registration":{"imei":490154203237518}}`, `{"registration":{"front":"device"}}`,
+		`{"evidence":"AAAA","registration":null}`, `[[[[[[[[`, `{"a":1,"A":2}`, `{"registration":{"imei":490154203237518}}`, `{"registration":{"front":"device"}}`,
 		`{"registration":{"imei":"a\\"b","i\u006dei":""}}`, `{"registration" : {"impi":"\"imei\":"} , "evidence":null}`,
+		messageQuestion(registered(contact+digest, token(attest.NonceFrom401(akaText))), `,"registration":`+vouched),
 	} {
 		f.Add([]byte(body))
 	}

@@ -38,6 +38,8 @@ type Metrics struct {
 	policy   *prometheus.GaugeVec
 	breaker  prometheus.Gauge
 	tlsEnds  prometheus.Gauge
+	eir      eir
+	s13      s13
 }
 
 // Gauges are looked at when somebody asks for the metrics; all are required.
@@ -47,6 +49,7 @@ type Gauges struct {
 	Ready       func() bool      // as /readyz has it
 	Checkpoint  func() time.Time // of the audit chain, the last one; zero if there is none
 	LostNotes   func() int64     // decisions without evidence that could not be recorded
+	S13Peers    func() int       // peers of S13 that are connected
 }
 
 // New returns metrics that start at zero.
@@ -72,6 +75,7 @@ func New(version string, g Gauges) *Metrics {
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.look(g)
 	m.prepare()
+	m.s13.register(m.registry)
 	return m
 }
 
@@ -81,6 +85,7 @@ func (m *Metrics) look(g Gauges) {
 	}
 	of("http_in_flight", "Requests that are judged now.", func() float64 { return float64(g.InFlight()) })
 	of("connections", "Connections that are open.", func() float64 { return float64(g.Connections()) })
+	of("s13_peers", "Peers that are connected over S13.", func() float64 { return float64(g.S13Peers()) })
 	of("ready", "1 while /readyz says so.", func() float64 { return flag(g.Ready()) })
 	of("audit_checkpoint_timestamp_seconds", "When the audit chain was last signed; 0 if never.", func() float64 { return seconds(g.Checkpoint()) })
 	m.registry.MustRegister(prometheus.NewCounterFunc(prometheus.CounterOpts{Namespace: namespace, Name: "store_lost_notes_total",

@@ -1,6 +1,7 @@
 package metrics_test
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -19,7 +20,7 @@ var noon = time.Date(2026, 11, 22, 12, 0, 0, 0, time.UTC)
 
 func newMetrics() *metrics.Metrics {
 	return metrics.New("v1", metrics.Gauges{InFlight: func() int { return 3 }, Connections: func() int { return 5 }, Ready: func() bool { return true },
-		Checkpoint: func() time.Time { return noon }, LostNotes: func() int64 { return 0 }})
+		Checkpoint: func() time.Time { return noon }, LostNotes: func() int64 { return 0 }, S13Peers: func() int { return 2 }})
 }
 
 // shown are the metrics as Prometheus gets them.
@@ -111,6 +112,31 @@ func TestDecisionsAreCounted(t *testing.T) {
 	}
 }
 
+func TestWhatAMFsAreAnsweredIsCounted(t *testing.T) {
+	m := newMetrics()
+	m.CountEIR([]string{"permitted", "unknown"}, []string{"answered", "failed"})
+	m.EIRAnswered("permitted")
+	m.EIRUpstream("failed")
+	m.EIRRegistered(true)
+	m.EIRCertificate(noon)
+	want(t, m, `imeiatt_eir_5g_answers_total{result="permitted"} 1`, `imeiatt_eir_5g_answers_total{result="unknown"} 0`, `imeiatt_eir_5g_upstream_total{outcome="failed"} 1`,
+		`imeiatt_eir_5g_upstream_total{outcome="answered"} 0`, `imeiatt_eir_5g_registered 1`, fmt.Sprintf("imeiatt_eir_5g_tls_certificate_expiry_timestamp_seconds %g", float64(noon.Unix())))
+	m.EIRRegistered(false)
+	want(t, m, `imeiatt_eir_5g_registered 0`)
+}
+
+func TestS13IsCounted(t *testing.T) {
+	m := newMetrics()
+	m.S13Prepare([]string{"whitelisted", "blacklisted"}, []string{"peer"})
+	m.S13Answered("whitelisted", 3*time.Millisecond)
+	m.S13Refused("address")
+	m.S13Upstream(true)
+	m.S13Upstream(false)
+	want(t, m, `imeiatt_s13_answers_total{outcome="whitelisted"} 1`, `imeiatt_s13_answers_total{outcome="blacklisted"} 0`, `imeiatt_s13_answer_seconds_bucket{le="0.0025"} 0`,
+		`imeiatt_s13_answer_seconds_bucket{le="0.005"} 1`, `imeiatt_s13_refused_connections_total{reason="address"} 1`, `imeiatt_s13_refused_connections_total{reason="peer"} 0`,
+		`imeiatt_s13_upstream_total{outcome="answered"} 1`, `imeiatt_s13_upstream_total{outcome="failed"} 1`, `imeiatt_s13_peers 2`)
+}
+
 // TestLabelsAreThoseThatAreAllowed: a new one is a decision, because it may name somebody.
 func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 	m := newMetrics()
@@ -118,15 +144,19 @@ func TestLabelsAreThoseThatAreAllowed(t *testing.T) {
 	m.Policy("observe")
 	m.Reloaded("trust", nil)
 	m.Verdict(&verifier.Verdict{})
+	m.CountEIR([]string{"permitted"}, []string{"failed"})
+	m.S13Answered("unknown", time.Millisecond)
+	m.S13Refused("peer")
+	m.S13Upstream(true)
 	m.Measure(http.NotFoundHandler(), time.Now).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
 	var labels []string
-	for _, of := range regexp.MustCompile(`(?m)^imeiatt_[a-z_]+\{(.*)\} `).FindAllStringSubmatch(shown(t, m), -1) {
+	for _, of := range regexp.MustCompile(`(?m)^imeiatt_[a-z0-9_]+\{(.*)\} `).FindAllStringSubmatch(shown(t, m), -1) {
 		for _, label := range regexp.MustCompile(`([a-z_]+)="`).FindAllStringSubmatch(of[1], -1) {
 			labels = append(labels, label[1])
 		}
 	}
 	slices.Sort(labels)
-	if got := strings.Join(slices.Compact(labels), " "); got != "action code endpoint generation go le limit method name original outcome part reason status version" {
+	if got := strings.Join(slices.Compact(labels), " "); got != "action code endpoint generation go le limit method name original outcome part reason result status version" {
 		t.Errorf("got %s", got)
 	}
 }

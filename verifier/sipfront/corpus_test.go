@@ -62,7 +62,7 @@ func corpus() []struct {
 			"200 none: emergency", "403 " + spoofed},
 		{"retransmission", []asked{{original: whole}, {original: whole}}, "200 " + bound, ""},
 		{"re-registration with the same token", []asked{{original: whole}, {original: strings.Replace(whole, "CSeq: 2", "CSeq: 3", 1)}}, "200 " + bound, ""},
-		{"re-registration without a token", []asked{{original: whole}, {original: strings.Replace(registered(contact+digest, nil), "CSeq: 2", "CSeq: 3", 1)}}, "401 " + bound + " stale", "200 " + bound + " stale"},
+		{"re-registration without a token", []asked{{original: whole}, {original: strings.Replace(registered(contact+digest, nil), "CSeq: 2", "CSeq: 3", 1)}}, "401 " + bound + " client-unverified stale", "200 " + bound + " client-unverified stale"},
 		{"the same subscriber, another public identity", []asked{{original: whole}, {original: strings.Replace(whole, "To: <sip:alice@ims.example>", "To: <tel:+15550100>", 1)}}, "200 " + bound, ""},
 		{"replay on another subscriber", []asked{{original: whole}, {original: strings.ReplaceAll(whole, "alice", "mallory")}}, "403 contraindicated: nonce-reused", ""},
 		{"replay on another challenge", []asked{{original: strings.Replace(whole, aka401, "QW5vdGhlciBub25jZQ==", 1)}}, "401 none: nonce-expired", "200 none: nonce-expired"},

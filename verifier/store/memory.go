@@ -20,6 +20,7 @@ type Memory struct {
 	states      map[attest.KeyID]verifier.State
 	holders     map[imei.IMEI]verifier.Holder
 	priors      map[imei.IMEI]map[string]verifier.Prior // by subscriber
+	claims      map[imei.IMEI]verifier.Claimed
 	nonces      map[string]*use
 	alive       int       // nonces that the last sweep left
 	forgot      time.Time // nonces that expired until then may be forgotten
@@ -29,8 +30,8 @@ type Memory struct {
 	sightings map[imei.IMEI][]verifier.Sighting
 	days      map[month]map[verifier.Pseudonym]uint32 // by subscriber
 	names     *verifier.Pseudonyms
-	records   map[verifier.DecisionID]*verifier.Record
-	recorded  []verifier.DecisionID                      // the oldest first
+	records   []*verifier.Record                         // the oldest first
+	recorded  []verifier.DecisionID                      // of the records
 	latest    map[verifier.Pseudonym]verifier.DecisionID // by public identity
 }
 
@@ -49,19 +50,28 @@ var _ verifier.Store = (*Memory)(nil)
 type use struct {
 	presentation verifier.Presentation
 	expiry       time.Time
-	answer       verifier.Verdict
-	device       *attest.KeyID // nil when the nonce was given up
-	generation   uint64        // of the trust
+	record       *verifier.Record // with the answer; nil when nothing was decided
+	device       attest.KeyID
+	generation   uint64 // of the trust
 	decision     uint64
+	givenUp      bool // no device was judged
+}
+
+// answer is what was answered; zero where nothing was decided.
+func (u *use) answer() verifier.Verdict {
+	if u.record == nil {
+		return verifier.Verdict{}
+	}
+	return u.record.Verdict
 }
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory {
 	return &Memory{
 		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
-		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
+		priors: make(map[imei.IMEI]map[string]verifier.Prior), claims: make(map[imei.IMEI]verifier.Claimed), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
-		records: make(map[verifier.DecisionID]*verifier.Record), latest: make(map[verifier.Pseudonym]verifier.DecisionID),
+		latest: make(map[verifier.Pseudonym]verifier.DecisionID),
 	}
 }
 
@@ -95,6 +105,14 @@ func (m *Memory) Prior(_ context.Context, id imei.IMEI, subscriber string) (veri
 	return p, found, nil
 }
 
+// Claimed implements verifier.Store.
+func (m *Memory) Claimed(_ context.Context, id imei.IMEI) (verifier.Claimed, bool, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	c, found := m.claims[id]
+	return c, found, nil
+}
+
 // Presented implements verifier.Store.
 func (m *Memory) Presented(_ context.Context, n attest.Nonce) (verifier.Verdict, bool, error) {
 	m.mu.RLock()
@@ -103,7 +121,7 @@ func (m *Memory) Presented(_ context.Context, n attest.Nonce) (verifier.Verdict,
 	if !found {
 		return verifier.Verdict{}, false, nil
 	}
-	return u.answer, true, nil
+	return u.answer(), true, nil
 }
 
 // Seen implements verifier.Store.
@@ -127,15 +145,23 @@ func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) 
 func (m *Memory) Record(_ context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r, found := m.records[id]
+	r, found := m.find(id)
 	return r, found, nil
+}
+
+func (m *Memory) find(id verifier.DecisionID) (*verifier.Record, bool) {
+	i := slices.Index(m.recorded, id)
+	if i < 0 {
+		return nil, false
+	}
+	return m.records[i], true
 }
 
 // Latest implements verifier.Store.
 func (m *Memory) Latest(_ context.Context, public verifier.Alias) (*verifier.Record, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r, found := m.records[m.latest[public.Current]]
+	r, found := m.find(m.latest[public.Current])
 	return r, found, nil
 }
 
@@ -143,8 +169,8 @@ func (m *Memory) Latest(_ context.Context, public verifier.Alias) (*verifier.Rec
 func (m *Memory) Records(_ context.Context, since time.Time, yield func(*verifier.Record) bool) error {
 	m.mu.RLock()
 	var found []*verifier.Record
-	for _, id := range m.recorded {
-		if r := m.records[id]; !r.Facts.Now.Before(since) {
+	for _, r := range m.records {
+		if !r.Facts.Now.Before(since) {
 			found = append(found, r)
 		}
 	}
@@ -170,17 +196,16 @@ func (m *Memory) record(r *verifier.Record) {
 	if r == nil {
 		return
 	}
-	if len(m.recorded) == keptRecords {
-		for _, id := range m.recorded[:keptRecords/2] {
-			if public := m.records[id].Public; m.latest[public] == id {
-				delete(m.latest, public)
+	if len(m.records) == keptRecords {
+		for _, gone := range m.records[:keptRecords/2] {
+			if m.latest[gone.Public] == gone.Verdict.ID {
+				delete(m.latest, gone.Public)
 			}
-			delete(m.records, id)
 		}
-		m.recorded = append([]verifier.DecisionID(nil), m.recorded[keptRecords/2:]...)
+		m.records = slices.Clone(m.records[keptRecords/2:])
+		m.recorded = slices.Clone(m.recorded[keptRecords/2:])
 	}
-	m.records[r.Verdict.ID] = r
-	m.recorded = append(m.recorded, r.Verdict.ID)
+	m.records, m.recorded = append(m.records, r), append(m.recorded, r.Verdict.ID)
 	if r.Public != (verifier.Pseudonym{}) {
 		m.latest[r.Public] = r.Verdict.ID
 	}
@@ -231,12 +256,12 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 		return verifier.Commitment{Conflict: true}, nil
 	}
 	m.decisions++
-	u := &use{presentation: d.Presentation, expiry: d.Expiry, answer: d.Verdict(), decision: m.decisions}
+	u := &use{presentation: d.Presentation, expiry: d.Expiry, record: d.Record, decision: m.decisions, givenUp: d.Device == nil}
 	m.nonces[string(d.Presentation.Nonce)] = u
 	m.record(d.Record)
 	m.see(d.Sighting)
 	if d.Device != nil {
-		u.device, u.generation = &d.Device.Key, d.Device.Generation
+		u.device, u.generation = d.Device.Key, d.Device.Generation
 		m.keep(d)
 	}
 	return verifier.Commitment{}, nil
@@ -266,7 +291,22 @@ func (m *Memory) keep(d verifier.Decision) {
 		m.holders[h.IMEI] = h.Is
 		if d.Damning || h.Is.Key != h.Was.Key {
 			delete(m.priors, h.IMEI)
+			delete(m.claims, h.IMEI)
 		}
+	}
+	m.last(d)
+}
+
+// last keeps an answer that may stand in for later evidence, for the subscriber that the network named and for those that the device did.
+func (m *Memory) last(d verifier.Decision) {
+	if d.Record == nil {
+		return
+	}
+	p := verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result}
+	for _, c := range d.Claims {
+		claimed := verifier.Claimed{Prior: p, Nonce: d.Presentation.Nonce, Hash: c.Hash}
+		claimed.Slot = c.Slot
+		m.claims[c.IMEI] = claimed
 	}
 	if d.Lasting {
 		of := m.priors[d.Presentation.Signalled]
@@ -274,7 +314,8 @@ func (m *Memory) keep(d verifier.Decision) {
 			of = make(map[string]verifier.Prior)
 			m.priors[d.Presentation.Signalled] = of
 		}
-		of[d.Presentation.Subscriber] = verifier.Prior{At: d.Now, Generation: d.Device.Generation, Answer: d.Record.Verdict.Result, Binding: d.Record.Binding}
+		p.Binding = d.Record.Binding
+		of[d.Presentation.Subscriber] = p
 	}
 }
 
@@ -285,15 +326,15 @@ func (m *Memory) Close() error { return nil }
 // not convicted since.
 func (m *Memory) again(u *use, d verifier.Decision) verifier.Commitment {
 	switch {
-	case u.device == nil:
+	case u.givenUp:
 		return verifier.Commitment{Closed: true}
 	case !u.presentation.Same(&d.Presentation):
-		isSecondTry := d.Device != nil && d.Device.Key == *u.device && u.presentation.Asks(&d.Presentation)
+		isSecondTry := d.Device != nil && d.Device.Key == u.device && u.presentation.Asks(&d.Presentation)
 		return verifier.Commitment{Closed: isSecondTry, Replay: !isSecondTry}
-	case d.Device == nil || d.Device.Generation != u.generation, !d.Now.Before(u.answer.ValidUntil), m.convicted[*u.device] > u.decision:
+	case d.Device == nil || d.Device.Generation != u.generation, !d.Now.Before(u.answer().ValidUntil), m.convicted[u.device] > u.decision:
 		return verifier.Commitment{Closed: true}
 	}
-	return verifier.Commitment{Repeat: true, Answer: u.answer}
+	return verifier.Commitment{Repeat: true, Answer: u.answer()}
 }
 
 // forget drops expired nonces: their evidence is refused as expired before it gets here. It looks through all of them

@@ -22,11 +22,13 @@ import (
 type attestFlags struct {
 	modem                                             modemFlags
 	vault, approvals, verifier, nonce, signalled, out string
-	compares                                          bool // --signalled was given
+	challenge                                         string // of a 401, or -
+	compares, answers                                 bool   // --signalled, and --challenge-401, was given
+	subscriber                                        bool
 	asJSON                                            bool
 }
 
-func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+func attestCommand(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) (int, error) {
 	var f attestFlags
 	flags := newFlags("attest")
 	f.modem.add(flags)
@@ -34,6 +36,8 @@ func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 	flags.StringVar(&f.approvals, "approvals", "", "`folder` of boot approvals; needed with a TPM")
 	flags.StringVar(&f.verifier, "verifier", "", "hand the evidence in to the verifier at this `URL`")
 	flags.StringVar(&f.nonce, "nonce", "", "sign for this nonce, `hex` of 8 to 64 bytes, and do not hand in")
+	flags.StringVar(&f.challenge, "challenge-401", "", "sign an in-band token for the 401 with this nonce `text`, - to read it from standard input, and do not hand in")
+	flags.BoolVar(&f.subscriber, "subscriber", false, "name the subscriber of the SIM card to the verifier, in a form from which it can find out the IMSI")
 	flags.StringVar(&f.signalled, "signalled", "", "the IMEI `URN` that this device signals to the network")
 	flags.StringVar(&f.out, "out", "", "write the token to this `file`")
 	flags.BoolVar(&f.asJSON, "json", false, "print JSON")
@@ -41,11 +45,18 @@ func attestCommand(ctx context.Context, args []string, stdout, stderr io.Writer)
 		return 0, err
 	}
 	// An empty --signalled, as of a variable that is not set, must not drop the comparison that was asked for.
-	flags.Visit(func(given *flag.Flag) { f.compares = f.compares || given.Name == "signalled" })
-	if err := f.check(); err != nil {
+	flags.Visit(func(given *flag.Flag) {
+		f.compares = f.compares || given.Name == "signalled"
+		f.answers = f.answers || given.Name == "challenge-401"
+	})
+	err := f.check()
+	if err == nil && f.answers {
+		f.challenge, err = readChallenge(f.challenge, stdin)
+	}
+	if err != nil {
 		return 0, fail(exitUsage, err)
 	}
-	return f.run(ctx, stdout, stderr)
+	return f.run(ctx, stdout)
 }
 
 func (f *attestFlags) check() error {
@@ -55,10 +66,14 @@ func (f *attestFlags) check() error {
 	switch {
 	case f.vault == "":
 		return errors.New("--vault is missing: name the secure storage, such as tpm:/dev/tpmrm0")
-	case (f.verifier == "") == (f.nonce == ""):
-		return errors.New("give either --verifier URL or --nonce HEX")
+	case f.asked() != 1:
+		return errors.New("give one of --verifier URL, --nonce HEX and --challenge-401 TEXT")
 	case f.compares && f.verifier == "":
 		return errors.New("--signalled is for the verifier: give --verifier URL too")
+	case f.subscriber && f.answers:
+		return errors.New("--subscriber is not for --challenge-401: the token goes through SIP, where others would find out the IMSI, and the challenge binds the subscriber")
+	case f.subscriber && f.verifier == "":
+		return errors.New("--subscriber is for the verifier alone: give --verifier URL too")
 	}
 	if f.compares {
 		if _, err := imei.ParseURN(f.signalled); err != nil {
@@ -66,6 +81,40 @@ func (f *attestFlags) check() error {
 		}
 	}
 	return f.checkOut()
+}
+
+// asked is how many say what is signed for.
+func (f *attestFlags) asked() (n int) {
+	for _, given := range []bool{f.verifier != "", f.nonce != "", f.answers} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
+// maxChallenge is the longest nonce text of a 401 that a verifier takes, in bytes.
+const maxChallenge = 512
+
+// readChallenge takes the nonce text of a 401 (RFC 3261 section 20.44) as it was given, or from the one line on standard input.
+func readChallenge(text string, stdin io.Reader) (string, error) {
+	if text == "-" {
+		line, err := io.ReadAll(io.LimitReader(stdin, maxChallenge+int64(len("\r\n"))+1))
+		if err != nil {
+			return "", fmt.Errorf("--challenge-401: reading standard input: %w", err)
+		}
+		text = strings.TrimSuffix(strings.TrimSuffix(string(line), "\n"), "\r")
+	}
+	isOther := func(c rune) bool { return c <= ' ' || c == '"' || c > '~' }
+	switch {
+	case text == "":
+		return "", errors.New("--challenge-401: there is no text: give the nonce of the 401's WWW-Authenticate")
+	case len(text) > maxChallenge:
+		return "", fmt.Errorf("--challenge-401: it is longer than %d bytes, and no verifier takes that", maxChallenge)
+	case strings.ContainsFunc(text, isOther):
+		return "", errors.New("--challenge-401: give what stands between the quotation marks of nonce=\"...\" in the 401's WWW-Authenticate, and nothing else")
+	}
+	return text, nil
 }
 
 // checkOut misses the folder before the nonce is used up, not after.
@@ -80,7 +129,7 @@ func (f *attestFlags) checkOut() error {
 	return nil
 }
 
-func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, error) {
+func (f *attestFlags) run(ctx context.Context, stdout io.Writer) (int, error) {
 	challenger, err := f.challenger()
 	if err != nil {
 		return 0, err
@@ -107,7 +156,7 @@ func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, e
 	if err != nil {
 		return 0, fail(exitFailed, err)
 	}
-	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: f.compares})
+	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: f.compares || f.answers, InBand: f.answers, Subscriber: f.subscriber})
 	if err != nil {
 		return 0, fail(exitRefused, err)
 	}
@@ -123,6 +172,8 @@ func (f *attestFlags) run(ctx context.Context, stdout, stderr io.Writer) (int, e
 	return f.report(stdout, attestation, v)
 }
 
+var _ agent.SubscriberReader = (*modem.Reader)(nil)
+
 // challenger is where the nonce comes from and the token goes to.
 type challenger interface {
 	challenge(context.Context) (attest.Nonce, error)
@@ -137,8 +188,11 @@ type verdict struct {
 }
 
 func (f *attestFlags) challenger() (challenger, error) {
-	if f.verifier != "" {
-		return newVerifierClient(f.verifier, f.signalled)
+	switch {
+	case f.verifier != "":
+		return newVerifierClient(f.verifier, f.signalled, f.subscriber)
+	case f.answers:
+		return givenNonce(attest.NonceFrom401(f.challenge)), nil
 	}
 	nonce, err := hex.DecodeString(f.nonce)
 	const shortest, longest = 8, 64 // RFC 9711 section 4.1
@@ -160,6 +214,9 @@ func (f *attestFlags) report(stdout io.Writer, a *agent.Attestation, v *verdict)
 		comparison = append(comparison, m.String())
 	}
 	o := object{{"comparison", comparison}, {"agreement", a.Reading.Agreement.String()}, {"token_bytes", len(a.Token)}}
+	if f.subscriber {
+		o = append(o, member{"subscriber", named(a.Reading.Slots)})
+	}
 	if f.out == "" && v == nil {
 		o = append(o, member{"token", hex.EncodeToString(a.Token)})
 	}
@@ -176,6 +233,18 @@ func (f *attestFlags) report(stdout io.Writer, a *agent.Attestation, v *verdict)
 		return 0, fail(exitFailed, err)
 	}
 	return code, nil
+}
+
+// named says of each slot whether the token names its subscriber: a SIM card may be locked or missing.
+func named(slots []modem.Slot) (all []string) {
+	for _, s := range slots {
+		if s.IMSI.IsZero() {
+			all = append(all, "not-read")
+		} else {
+			all = append(all, "named")
+		}
+	}
+	return all
 }
 
 func (v *verdict) codes() (codes []string) {

@@ -28,7 +28,7 @@ const (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
-	code := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	code := run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
 	stop()
 	os.Exit(code)
 }
@@ -39,7 +39,8 @@ Usage:
   imei-agent identify --port PATH [--watch [--interval TIME]] [--modem-profiles FILE] [--json]
         Read the modem and say what it answers, or keep reading and say what changes. Signs nothing.
   imei-agent attest --port PATH --vault SPEC [--approvals DIR]
-                    (--verifier URL | --nonce HEX) [--signalled URN] [--modem-profiles FILE] [--out FILE] [--json]
+                    (--verifier URL [--signalled URN] [--subscriber] | --nonce HEX | --challenge-401 TEXT)
+                    [--modem-profiles FILE] [--out FILE] [--json]
         Read the modem, compare with the manufacturer's value, sign, and hand in or write out.
   imei-agent --version
 
@@ -59,8 +60,8 @@ func (f *failure) Unwrap() error { return f.err }
 
 func fail(code int, err error) error { return &failure{code, err} }
 
-func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
-	code, err := dispatch(ctx, args, stdout, stderr)
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	code, err := dispatch(ctx, args, stdin, stdout, stderr)
 	if err == nil {
 		return code
 	}
@@ -75,7 +76,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return exitUsage
 }
 
-func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int, error) {
+func dispatch(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (int, error) {
 	if len(args) == 0 {
 		return 0, errors.New("no command: want identify or attest; see imei-agent help")
 	}
@@ -86,7 +87,7 @@ func dispatch(ctx context.Context, args []string, stdout, stderr io.Writer) (int
 	case "identify":
 		return identify(ctx, args[1:], stdout, stderr)
 	case "attest":
-		return attestCommand(ctx, args[1:], stdout, stderr)
+		return attestCommand(ctx, args[1:], stdin, stdout)
 	case "--version", "-version", "version":
 		fmt.Fprintln(stdout, "imei-agent", versionText())
 		return exitYes, nil

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"imei-attest/agent/submit"
 	"imei-attest/attest"
@@ -16,8 +17,11 @@ type verifierClient struct {
 	signalled string
 }
 
-func newVerifierClient(address, signalled string) (challenger, error) {
+func newVerifierClient(address, signalled string, subscriber bool) (challenger, error) {
 	client, err := submit.New(address)
+	if err == nil && subscriber && !client.IsConfidential() {
+		err = errors.New("--subscriber: the verifier's address must begin with https://, as whoever reads the token on its way finds out the IMSI")
+	}
 	if err != nil {
 		return nil, fail(exitUsage, err)
 	}

@@ -25,7 +25,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"emulate --link x --pin 1234 --no-sim", `--no-sim and --pin exclude each other: leave one out; imei-lab emulate -h tells more`},
 		{"emulate --link x --replay y --imei z", `--imei and --replay exclude each other: leave one out; imei-lab emulate -h tells more`},
 		{"intercept --port x --link y", `it needs at least one of the flags rewrite delay replay-after; imei-lab intercept -h tells more`},
-		{"registration --front nosuch", `--front: there is no front "nosuch": want one of http, kamailio, scscf`},
+		{"registration --front nosuch", `--front: there is no front "nosuch": want one of 5geir, http, kamailio, s13, scscf`},
 		{"registration --lie nosuch", `--lie: there is no lie "nosuch": want one of spoofed, reprogrammed, blank, unreadable, missing, replayed, copied`},
 		{"registration --class 4", `--class 4: want 1, 2 or 3`},
 		{"registration --class 256", `--class does not take "256"; imei-lab registration -h tells more`},

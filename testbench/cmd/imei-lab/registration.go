@@ -15,6 +15,7 @@ import (
 	"imei-attest/agent/tpmvault/tpmtest"
 	"imei-attest/testbench"
 	"imei-attest/testbench/registrar"
+	"imei-attest/verifier"
 )
 
 type registration struct {
@@ -33,6 +34,8 @@ Fronts:
   http      an S-CSCF of the laboratory asks the verifier over HTTP; needs nothing else
   kamailio  Kamailio with the gate that is shipped, as S-CSCF, or as a registrar for a client that has a password
   scscf     Kamailio as S-CSCF without it, and the verifier as SIP application server behind it
+  5geir     as http; then an AMF asks the verifier as its 5G-EIR about the same device, by HTTP/2; needs nothing else
+  s13       as http; then an MME asks the verifier as its EIR about the same device, by Diameter; needs nothing else
 
 Lies:
 ` + lieTable() + `
@@ -134,12 +137,19 @@ func (r *registration) tell(w io.Writer, o *testbench.Outcome) {
 	if o.Server != 0 {
 		fmt.Fprintf(w, "the AS said  %d\n", o.Server)
 	}
+	if o.Equipment != nil {
+		fmt.Fprintf(w, "the %s got  %s\n", o.Equipment.Asker, o.Equipment.Status)
+	}
 	fmt.Fprintf(w, "status       %s\ntier         %s\nthe policy   %s, SIP %d, label %s\n", v.Status(), v.Tier, v.Answer.Action, v.Answer.SIPCode, v.Answer.Label)
-	for i, reason := range v.Reasons() {
-		heading := "reasons"
-		if i > 0 {
-			heading = ""
-		}
+	tellReasons(w, "reasons", v)
+	if o.Equipment != nil {
+		tellReasons(w, "then in NAS", &o.Equipment.Verdict)
+	}
+}
+
+func tellReasons(w io.Writer, heading string, v *verifier.Verdict) {
+	for _, reason := range v.Reasons() {
 		fmt.Fprintf(w, "%-12s %-22s %s\n", heading, reason, reason.Info().Sentence)
+		heading = ""
 	}
 }

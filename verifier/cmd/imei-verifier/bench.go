@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"net/netip"
 	"os"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"imei-attest/verifier/bench"
+	"imei-attest/verifier/config"
+	"imei-attest/verifier/policy"
 	"imei-attest/verifier/redact"
 )
 
@@ -23,6 +26,8 @@ type benchRun struct {
 	clients int
 	seconds int
 	check   bool
+	s13     bool
+	asked   int // devices that check and s13 ask about
 	stderr  io.Writer
 }
 
@@ -31,7 +36,7 @@ func newBench() *cobra.Command {
 	var dir string
 	var asJSON bool
 	c := &cobra.Command{
-		Use:   "bench [--devices N] [--clients N] [--seconds N] [--state DIR] [--check] [--json]",
+		Use:   "bench [--devices N] [--clients N] [--seconds N] [--state DIR] [--check | --s13] [--asked N] [--json]",
 		Short: "Measure how many tokens a second this machine can judge",
 		Long: `Start the server on a free port of this machine, with a store that knows many devices, and let clients in another process attest as
 these devices do: two requests and one durable decision for each token. The devices and their manufacturer are made up, with keys of
@@ -41,9 +46,13 @@ used again by later runs, and completed if it was interrupted.`,
   imei-verifier bench --devices 1000000 --clients 64 --seconds 20 --state bench/ --json`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			if b.devices < 1 || b.devices > bench.MaxDevices || b.clients < 1 || b.seconds < 1 {
-				return fail(exitUsage, fmt.Errorf("--devices, --clients and --seconds are at least 1, and devices at most %d", bench.MaxDevices))
+			if b.devices < 1 || b.devices > bench.MaxDevices || b.clients < 1 || b.seconds < 1 || b.asked < 1 {
+				return fail(exitUsage, fmt.Errorf("--devices, --clients, --seconds and --asked are at least 1, and devices at most %d", bench.MaxDevices))
 			}
+			if b.check && b.s13 {
+				return fail(exitUsage, errors.New("want --check or --s13, not both"))
+			}
+			b.asked = min(b.asked, b.devices)
 			b.stderr = c.ErrOrStderr()
 			r, err := b.inFolder(c.Context(), dir)
 			if err != nil {
@@ -60,6 +69,8 @@ used again by later runs, and completed if it was interrupted.`,
 	c.Flags().IntVar(&b.seconds, "seconds", 10, "`number` of seconds to measure for")
 	c.Flags().StringVar(&dir, "state", "", "`folder` to keep the store in, for later runs (default: one that is removed at the end)")
 	c.Flags().BoolVar(&b.check, "check", false, "instead of tokens, check re-registrations that an earlier result answers")
+	c.Flags().BoolVar(&b.s13, "s13", false, "instead of tokens, ask over S13 about devices that have registered, under the policy enforce")
+	c.Flags().IntVar(&b.asked, "asked", 10_000, "`number` of devices that --check and --s13 ask about, again and again")
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
@@ -93,6 +104,9 @@ func (b *benchRun) run(ctx context.Context) (r *benchReport, err error) {
 	defer log.Close()
 	from := configuration{flags: map[string]string{"trust": b.folder.file(benchTrust), "state": b.folder.file(benchServer), "listen": "127.0.0.1:0"}}
 	settings, err := from.read()
+	if err == nil && b.s13 {
+		err = b.serveS13(settings)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +122,17 @@ func (b *benchRun) run(ctx context.Context) (r *benchReport, err error) {
 	return b.measure(ctx, s)
 }
 
+// serveS13 adds S13 to the settings, with the clients as its peers.
+func (b *benchRun) serveS13(c *config.Config) error {
+	c.S13 = config.S13{Listen: "127.0.0.1:0", Host: "eir." + bench.S13Realm, Realm: bench.S13Realm, InFlight: c.S13.InFlight, Watchdog: c.S13.Watchdog}
+	for i := range b.clients {
+		c.S13.Peers = append(c.S13.Peers, config.S13Peer{Host: bench.S13Host(i), Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
+	}
+	c.Policy = b.folder.file(benchPolicy)
+	text, _ := policy.Shipped(policy.Enforce)
+	return os.WriteFile(c.Policy, text, 0o600)
+}
+
 // measure serves while the clients ask.
 func (b *benchRun) measure(ctx context.Context, s *service) (*benchReport, error) {
 	doors, err := s.doors()
@@ -117,8 +142,8 @@ func (b *benchRun) measure(ctx context.Context, s *service) (*benchReport, error
 	ctx, stop := context.WithCancel(ctx)
 	served := make(chan error, 1)
 	go func() { served <- s.run(ctx, doors, nil) }()
-	load := &bench.Load{Address: doors[0].Addr().String(), Secret: b.folder.secret, Devices: b.devices, Clients: b.clients,
-		Time: time.Duration(b.seconds) * time.Second, Check: b.check}
+	load := &bench.Load{Address: doors[len(doors)-1].address(), Secret: b.folder.secret, Devices: b.devices, Clients: b.clients,
+		Time: time.Duration(b.seconds) * time.Second, Check: b.check, S13: b.s13}
 	r, err := b.underLoad(ctx, load)
 	stop()
 	if err = errors.Join(err, <-served); err != nil {

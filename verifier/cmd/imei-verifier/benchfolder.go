@@ -15,12 +15,13 @@ import (
 
 // Files of the folder that bench makes.
 const (
-	benchFile       = "bench.json" // says that bench made the folder, and how many devices are in its store
-	benchSecretFile = "crowd.key"  // 64 hex digits: all keys of the devices and of their manufacturer follow from it
-	benchTrust      = "trust"      // the trust folder, with that manufacturer
-	benchServer     = "server"     // the server's state folder
-	benchLog        = "server.log" // of the last run
-	benchAnchor     = "bench.yaml" // in the trust folder
+	benchFile       = "bench.json"   // says that bench made the folder, and how many devices are in its store
+	benchSecretFile = "crowd.key"    // 64 hex digits: all keys of the devices and of their manufacturer follow from it
+	benchTrust      = "trust"        // the trust folder, with that manufacturer
+	benchServer     = "server"       // the server's state folder
+	benchLog        = "server.log"   // of the last run
+	benchPolicy     = "enforce.yaml" // of runs over S13
+	benchAnchor     = "bench.yaml"   // in the trust folder
 )
 
 // benchFolder is what bench keeps between runs.

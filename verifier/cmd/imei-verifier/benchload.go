@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"runtime/debug"
@@ -21,6 +23,9 @@ import (
 // benchClients is the command that a run of bench starts for its clients, so that their processor time is not the server's.
 const benchClients = "bench-clients"
 
+// benchReady is what it says when the clients could begin.
+const benchReady = "ready"
+
 func newBenchClients() *cobra.Command {
 	return &cobra.Command{
 		Use:    benchClients,
@@ -36,6 +41,8 @@ func newBenchClients() *cobra.Command {
 			if err != nil {
 				return fail(exitFailed, err)
 			}
+			fmt.Fprintln(c.OutOrStdout(), benchReady)
+			_, _ = io.Copy(io.Discard, c.InOrStdin()) // they begin when it ends
 			before := processorTime()
 			figures, err := clients.Ask(c.Context())
 			if err != nil {
@@ -54,17 +61,19 @@ type asked struct {
 
 // underLoad lets the clients ask, and looks at what that costs.
 func (b *benchRun) underLoad(ctx context.Context, load *bench.Load) (*benchReport, error) {
-	if b.check {
-		load.Devices = min(load.Devices, lately)
+	if b.check || b.s13 {
+		load.Devices = b.asked
 	}
-	debug.FreeOSMemory() // what registering took is not the server's
-	peak := resetPeak()
-	before := processorTime()
-	got, err := runClients(ctx, load)
+	var peak bool
+	var before time.Duration
+	got, err := runClients(ctx, load, func() {
+		debug.FreeOSMemory() // what registering took is not the server's
+		peak, before = resetPeak(), processorTime()
+	})
 	if err != nil {
 		return nil, err
 	}
-	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, Figures: *got.Figures, LoadAverage: loadAverage()}
+	r := &benchReport{Devices: b.devices, Clients: b.clients, Check: b.check, S13: b.s13, Figures: *got.Figures, LoadAverage: loadAverage()}
 	each := func(d time.Duration) float64 { return float64(d.Microseconds()) / float64(got.Answers) }
 	r.Processor.Server, r.Processor.Clients = each(processorTime()-before), each(got.Processor)
 	if peak {
@@ -73,24 +82,48 @@ func (b *benchRun) underLoad(ctx context.Context, load *bench.Load) (*benchRepor
 	return r, nil
 }
 
-// runClients runs the clients in a process of their own.
-func runClients(ctx context.Context, load *bench.Load) (got asked, err error) {
+// runClients runs the clients in a process of their own. They begin when begin returns.
+func runClients(ctx context.Context, load *bench.Load, begin func()) (got asked, err error) {
 	program, err := os.Executable()
-	if err != nil {
-		return got, err
-	}
-	plan, err := json.Marshal(load)
 	if err != nil {
 		return got, err
 	}
 	var complaint bytes.Buffer
 	c := exec.CommandContext(ctx, program, benchClients)
-	c.Stdin, c.Stderr = bytes.NewReader(plan), &complaint // the secret is on no command line
-	out, err := c.Output()
+	c.Stderr = &complaint
+	in, err := c.StdinPipe()
 	if err != nil {
-		return got, fmt.Errorf("the clients: %w: %s", err, strings.TrimSpace(complaint.String()))
+		return got, err
 	}
-	return got, json.Unmarshal(out, &got)
+	out, err := c.StdoutPipe()
+	if err != nil {
+		return got, err
+	}
+	if err := c.Start(); err != nil {
+		return got, err
+	}
+	err = converse(in, out, load, begin, &got)
+	if failed := c.Wait(); failed != nil {
+		err = fmt.Errorf("the clients: %w: %s", failed, strings.TrimSpace(complaint.String()))
+	}
+	return got, err
+}
+
+// converse tells the clients what to do, which is on no command line because of the secret, and reads what came of it.
+func converse(in io.WriteCloser, out io.Reader, load *bench.Load, begin func(), got *asked) error {
+	defer in.Close()
+	if err := json.NewEncoder(in).Encode(load); err != nil {
+		return err
+	}
+	answers := bufio.NewReader(out)
+	if line, _ := answers.ReadString('\n'); strings.TrimSpace(line) != benchReady {
+		return fmt.Errorf("the clients are not ready: they say %q", line)
+	}
+	begin()
+	if err := in.Close(); err != nil {
+		return err
+	}
+	return json.NewDecoder(answers).Decode(got)
 }
 
 // processorTime is that of this process.

@@ -14,6 +14,7 @@ type benchReport struct {
 	Devices int  `json:"devices"`
 	Clients int  `json:"clients"`
 	Check   bool `json:"check"`
+	S13     bool `json:"s13"`
 	bench.Figures
 	// Processor is the time that an answer took of the processors, in microseconds.
 	Processor struct {
@@ -27,8 +28,11 @@ type benchReport struct {
 
 func (r *benchReport) print(w io.Writer) error {
 	what := "tokens"
-	if r.Check {
+	switch {
+	case r.Check:
 		what = "checks"
+	case r.S13:
+		what = "S13 questions"
 	}
 	var b strings.Builder
 	row := func(name, format string, args ...any) {

@@ -65,7 +65,7 @@ func TestTheDashboardAsksForWhatThereIs(t *testing.T) {
 		t.Fatal(err)
 	}
 	told := servedMetrics(t)
-	name := regexp.MustCompile(`\b(?:imeiatt|process|go)_[a-z_]+`)
+	name := regexp.MustCompile(`\b(?:imeiatt|process|go)_[a-z0-9_]+`)
 	label := regexp.MustCompile(`by \(([a-z, ]+)\)|\{\{([a-z]+)\}\}`)
 	queries := 0
 	for _, p := range dashboard.Panels {
@@ -120,8 +120,8 @@ func TestTheOperatorsPageListsTheMetrics(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := matches(`(?m)^# TYPE (imeiatt_[a-z_]+) `, servedMetrics(t))
-	got := matches("(?m)^\\| `(imeiatt_[a-z_]+)", string(raw))
+	want := matches(`(?m)^# TYPE (imeiatt_[a-z0-9_]+) `, servedMetrics(t))
+	got := matches("(?m)^\\| `(imeiatt_[a-z0-9_]+)", string(raw))
 	if len(want) < 15 || strings.Join(got, " ") != strings.Join(want, " ") {
 		t.Errorf("the page has  %q\nthe server has %q", got, want)
 	}

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -15,7 +16,6 @@ import (
 	"imei-attest/verifier/access"
 	"imei-attest/verifier/config"
 	"imei-attest/verifier/httpapi"
-	"imei-attest/verifier/sipfront"
 )
 
 // Bounds on a client of the server: a registration is small and hurried.
@@ -26,48 +26,56 @@ const (
 	idleTime       = 2 * time.Minute
 	drainTime      = 10 * time.Second
 	maxHeaderBytes = 16 << 10
+	pingEach       = 15 * time.Second // on a silent connection of HTTP/2
+	pongTime       = 15 * time.Second
 )
 
 // operatorConnections bounds those at the operator's address: people, and a few programs that watch.
 const operatorConnections = 64
 
-// door is a listener with who answers there: a handler, or the application server, which has a socket for UDP beside it.
+// door is where somebody answers.
 type door struct {
-	net.Listener
-	handler     http.Handler
-	connections *access.Connections
-	sip         *sipfront.Server
-	packets     net.PacketConn
-	operator    bool // for the operator alone
+	at        net.Addr
+	sockets   []io.Closer                 // one or more
+	operators bool                        // it stays open until the others are closed
+	serve     func(context.Context) error // until ctx is done, and what is under way is answered
 }
 
-// doors opens the listeners: all of them, or none.
+func (d door) address() string { return d.at.String() }
+
+func (d door) close() {
+	for _, socket := range d.sockets {
+		_ = socket.Close() // nobody was answered there
+	}
+}
+
+// doors opens the listeners: all of them, or none. The first is the public one.
 func (s *service) doors() (doors []door, err error) {
-	defer func() {
+	openers := []func() (door, error){s.publicDoor}
+	if s.eir != nil {
+		openers = append(openers, s.eirDoor)
+	}
+	if s.s13 != nil {
+		openers = append(openers, s.s13Door)
+	}
+	if s.config.SIP.Listen != "" {
+		openers = append(openers, s.sipDoor)
+	}
+	if s.config.Admin != "" {
+		openers = append(openers, s.operatorsDoor)
+	}
+	for _, open := range openers {
+		d, err := open()
 		if err != nil {
 			for _, d := range doors {
 				d.close()
 			}
+			return nil, err
 		}
-	}()
-	for _, open := range []func() (door, error){s.publicDoor, s.sipDoor, s.operatorDoor} {
-		d, err := open()
-		if err != nil {
-			return doors, err
-		}
-		if d.Listener != nil {
-			doors = append(doors, d)
-		}
+		doors = append(doors, d)
 	}
-	s.log.Info("listening", "address", doors[0].Addr().String(), "version", versionText())
+	s.log.Info("listening", "address", doors[0].address(), "version", versionText())
 	return doors, nil
-}
-
-func (d *door) close() {
-	_ = d.Close()
-	if d.packets != nil {
-		_ = d.packets.Close()
-	}
 }
 
 func (s *service) publicDoor() (door, error) {
@@ -75,39 +83,53 @@ func (s *service) publicDoor() (door, error) {
 	if err != nil {
 		return door{}, err
 	}
-	d, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, s.config.TLS.Certificate != "")
+	certificates := &s.certificates
+	if s.config.TLS.Certificate == "" {
+		certificates = nil
+	}
+	l, connections, err := s.listen("listen", s.config.Listen, s.config.Limits.Connections, certificates)
 	if err != nil {
 		return door{}, err
 	}
-	s.connections = d.connections
-	d.handler = s.metrics.Measure(s.gate.Handler(handler), time.Now)
-	return d, nil
+	s.connections = connections
+	return s.httpDoor(l, &http.Server{Handler: s.metrics.Measure(s.gate.Handler(handler), time.Now), ConnContext: connections.Context}), nil
 }
 
-func (s *service) operatorDoor() (door, error) {
-	if s.config.Admin == "" {
-		return door{}, nil
+func (s *service) operatorsDoor() (door, error) {
+	certificates := &s.certificates
+	if config.Loopback(s.config.Admin) {
+		certificates = nil
 	}
-	d, err := s.listen("admin", s.config.Admin, operatorConnections, !config.Loopback(s.config.Admin))
+	l, connections, err := s.listen("admin", s.config.Admin, operatorConnections, certificates)
 	if err != nil {
 		return door{}, err
 	}
-	d.handler, d.operator = patient(s.adminHandler()), true
-	s.log.Info("listening for the operator", "address", d.Addr().String())
+	d := s.httpDoor(l, &http.Server{Handler: patient(s.adminHandler()), ConnContext: connections.Context})
+	d.operators = true
+	s.log.Info("listening for the operator", "address", d.address())
 	return d, nil
 }
 
-func (s *service) listen(key, address string, connections int, secured bool) (door, error) {
-	l, err := net.Listen("tcp", address)
+// listen opens an address with a bound on connections, and with TLS where there are certificates.
+func (s *service) listen(key, address string, connections int, certificates *access.Certificates) (net.Listener, *access.Connections, error) {
+	l, err := s.bind(key, address)
 	if err != nil {
-		return door{}, s.cannotListen(key, err)
+		return nil, nil, err
 	}
 	bounded := access.NewConnections(l, connections, func(l access.Limit) { s.metrics.Limited(string(l)) })
-	d := door{Listener: bounded, connections: bounded}
-	if secured {
-		d.Listener = tls.NewListener(bounded, s.certificates.Config())
+	if certificates != nil {
+		return tls.NewListener(bounded, certificates.Config()), bounded, nil
 	}
-	return d, nil
+	return bounded, bounded, nil
+}
+
+// bind opens the address of a setting.
+func (s *service) bind(key, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, s.cannotListen(key, err)
+	}
+	return l, nil
 }
 
 func (s *service) cannotListen(key string, err error) error {
@@ -156,19 +178,19 @@ func (p *patientWriter) Write(b []byte) (int, error) {
 
 func (p *patientWriter) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the others
-// are closed, and says meanwhile that the service is not ready.
+// serveUntil serves until ctx is done or a door fails, then lets requests under way finish. The operator's door stays open until the
+// others are closed, and says meanwhile that the service is not ready.
 func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors []door) error {
 	othersOpen, othersClosed := context.WithCancel(context.WithoutCancel(ctx))
 	defer othersClosed()
-	ended := make(chan error, len(doors))
 	var others sync.WaitGroup
+	ended := make(chan error, len(doors))
 	for _, d := range doors {
 		serve := func(ctx context.Context) {
 			defer stop() // one door that fails closes the others
-			ended <- s.serve(ctx, d)
+			ended <- d.serve(ctx)
 		}
-		if d.operator {
+		if d.operators {
 			go serve(othersOpen)
 			continue
 		}
@@ -183,16 +205,17 @@ func (s *service) serveUntil(ctx context.Context, stop context.CancelFunc, doors
 	return errors.Join(errs...)
 }
 
-func (s *service) serve(ctx context.Context, d door) error {
-	if d.sip != nil {
-		return d.sip.Serve(ctx, d.packets, d.Listener, drainTime)
-	}
-	server := &http.Server{
-		Handler: d.handler, ReadHeaderTimeout: readHeaderTime, ReadTimeout: readTime, WriteTimeout: writeTime, ConnContext: d.connections.Context,
-		IdleTimeout: idleTime, MaxHeaderBytes: maxHeaderBytes, ErrorLog: slog.NewLogLogger(s.log.Handler(), slog.LevelDebug), // callers' faults
-	}
+// httpDoor answers over HTTP: a server that says who answers and how, and is bounded here.
+func (s *service) httpDoor(l net.Listener, server *http.Server) door {
+	server.ReadHeaderTimeout, server.ReadTimeout, server.WriteTimeout, server.IdleTimeout = readHeaderTime, readTime, writeTime, idleTime
+	server.MaxHeaderBytes, server.HTTP2 = maxHeaderBytes, &http.HTTP2Config{SendPingTimeout: pingEach, PingTimeout: pongTime}
+	server.ErrorLog = slog.NewLogLogger(s.log.Handler(), slog.LevelDebug) // callers' faults
+	return door{at: l.Addr(), sockets: []io.Closer{l}, serve: func(ctx context.Context) error { return s.serve(ctx, l, server) }}
+}
+
+func (s *service) serve(ctx context.Context, l net.Listener, server *http.Server) error {
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(d.Listener) }()
+	go func() { failed <- server.Serve(l) }()
 	select {
 	case err := <-failed:
 		return fmt.Errorf("serving: %w", err)

@@ -29,6 +29,7 @@ type programme struct {
 	cmd            *exec.Cmd
 	log            *bufio.Scanner
 	address, admin string
+	amfs           string // where AMFs ask
 }
 
 // launch starts serve with flags and environment, and waits for its address.
@@ -60,6 +61,9 @@ func (p *programme) until(message string) (e event) {
 	for p.log.Scan() {
 		if err := json.Unmarshal(p.log.Bytes(), &e); err != nil {
 			p.t.Fatalf("the log says %q", p.log.Text())
+		}
+		if e.Message == "listening for AMFs" {
+			p.amfs = e.Address
 		}
 		if e.Message == message {
 			return e

@@ -81,6 +81,9 @@ func (s *service) run(ctx context.Context, doors []door, hangup <-chan os.Signal
 	watching.Go(func() { s.watch(ctx, hangup) })
 	watching.Go(func() { (&clockWatch{log: s.log, jump: s.clockWasSet}).run(ctx) })
 	watching.Go(func() { s.care(ctx) })
+	if s.eir != nil {
+		watching.Go(func() { s.eir.register(ctx) })
+	}
 	watching.Go(func() { giveRoom(ctx) })
 	waitUntil(ctx, s.since)
 	return s.serveUntil(ctx, stop, doors)

@@ -30,6 +30,7 @@ type event struct {
 	Issuer  string `json:"issuer"`
 	Status  string `json:"status"`
 	Error   string `json:"error"`
+	TLS     bool   `json:"tls"`
 }
 
 // serving is a server under way.

@@ -17,7 +17,9 @@ import (
 	"imei-attest/verifier"
 	"imei-attest/verifier/access"
 	"imei-attest/verifier/config"
+	"imei-attest/verifier/diameterfront"
 	"imei-attest/verifier/ear"
+	"imei-attest/verifier/eirfront"
 	"imei-attest/verifier/httpapi"
 	"imei-attest/verifier/metrics"
 	"imei-attest/verifier/policy"
@@ -45,7 +47,9 @@ type service struct {
 	gate         *access.Gate
 	connections  *access.Connections
 	certificates access.Certificates
-	since        time.Time // of a store in memory
+	eir          *eir                  // nil if AMFs are not answered
+	s13          *diameterfront.Server // nil without S13
+	since        time.Time             // of a store in memory
 
 	auditing sync.WaitGroup
 }
@@ -79,7 +83,13 @@ func (s *service) open(ctx context.Context) (err error) {
 	s.metrics.Trust(anchors.Generation, wallClock())
 	s.metrics.Policy(s.policy.Name)
 	s.gate = access.NewGate(clients(s.config), s.config.Limits.InFlight, time.Now, func(l access.Limit) { s.metrics.Limited(string(l)) })
-	return s.newVerifier()
+	if err := s.newVerifier(); err != nil {
+		return err
+	}
+	if err := s.openEIR(); err != nil {
+		return err
+	}
+	return s.openS13()
 }
 
 func (s *service) openPolicy() error {
@@ -144,11 +154,17 @@ func (s *service) newMetrics() {
 		Ready:       func() bool { return s.health.unready(context.Background()) == "" },
 		Checkpoint:  func() time.Time { return time.Time{} },
 		LostNotes:   func() int64 { return 0 },
+		S13Peers:    func() int { return 0 },
+	}
+	if s.config.S13.Listens() {
+		g.S13Peers = func() int { return s.s13.Connected() }
 	}
 	if s.durable != nil {
 		g.Checkpoint, g.LostNotes = s.checkpoint, s.durable.LostNotes
 	}
 	s.metrics = metrics.New(versionText(), g)
+	s.metrics.CountEIR(eirfront.Results(), eirfront.Outcomes())
+	s.metrics.S13Prepare(diameterfront.Outcomes(), diameterfront.Refusals())
 }
 
 // checkpoint is when the audit chain was last signed.
@@ -166,11 +182,15 @@ func (s *service) checkpoint() time.Time {
 
 // clients are those that a configuration lists.
 func clients(c *config.Config) *access.Clients {
-	var grants []access.Grant
+	return access.NewClients(grants(c), access.Unnamed{Roles: c.Unnamed, Rate: c.Limits.Rate, Burst: c.Limits.Burst, Addresses: c.Limits.Addresses})
+}
+
+// grants are the clients that are known by name.
+func grants(c *config.Config) (all []access.Grant) {
 	for _, client := range c.Clients {
-		grants = append(grants, access.Grant(client))
+		all = append(all, access.Grant(client))
 	}
-	return access.NewClients(grants, access.Unnamed{Roles: c.Unnamed, Rate: c.Limits.Rate, Burst: c.Limits.Burst, Addresses: c.Limits.Addresses})
+	return all
 }
 
 // roles are those of the configuration as the interface knows them.
@@ -207,7 +227,7 @@ func (s *service) handler() (http.Handler, error) {
 
 // useCertificates reads the certificates and puts them into force.
 func (s *service) useCertificates() error {
-	content, err := readTLS(s.config.TLS)
+	content, err := readTLS("tls", s.config.TLS)
 	if err != nil {
 		return err
 	}
@@ -216,31 +236,30 @@ func (s *service) useCertificates() error {
 
 func (s *service) exchangeCertificates(content access.PEM) error {
 	ends, err := s.certificates.Use(content, wallClock)
-	if err == nil && s.metrics != nil {
+	if err != nil {
+		return fmt.Errorf("tls.%w", err)
+	}
+	if s.metrics != nil {
 		s.metrics.Certificate(ends)
 	}
-	return err
+	return nil
 }
 
-// readTLS reads the files, of which the key must be private.
-func readTLS(files config.TLS) (p access.PEM, err error) {
+// readTLS reads the files of a group of settings, of which the key must be private.
+func readTLS(group string, files config.TLS) (p access.PEM, err error) {
 	for _, f := range []struct {
 		setting, path, what string
 		content             *[]byte
 	}{
-		{"tls.key", files.Key, "the server's private key", &p.Key},
-		{"tls.certificate", files.Certificate, "the server's certificate and its chain", &p.Certificate},
-		{"tls.client_ca", files.ClientCA, "who signs the certificates of clients", &p.ClientCA},
+		{"key", files.Key, "the server's private key", &p.Key},
+		{"certificate", files.Certificate, "the server's certificate and its chain", &p.Certificate},
+		{"client_ca", files.ClientCA, "who signs the certificates of clients", &p.ClientCA},
 	} {
 		if f.path == "" {
 			continue
 		}
-		*f.content, err = os.ReadFile(f.path)
-		if errors.Is(err, fs.ErrNotExist) {
-			err = fmt.Errorf("%w: put the PEM file of %s there, or name another", err, f.what)
-		}
-		if err != nil {
-			return access.PEM{}, fmt.Errorf("%s: %w", f.setting, err)
+		if *f.content, err = readNamed(group+"."+f.setting, f.path, "the PEM file of "+f.what); err != nil {
+			return access.PEM{}, err
 		}
 	}
 	info, err := os.Stat(files.Key)
@@ -248,9 +267,21 @@ func readTLS(files config.TLS) (p access.PEM, err error) {
 		err = private(files.Key, info)
 	}
 	if err != nil {
-		return access.PEM{}, fmt.Errorf("tls.key: %w", err)
+		return access.PEM{}, fmt.Errorf("%s.key: %w", group, err)
 	}
 	return p, nil
+}
+
+// readNamed reads a file that a setting names, and says what belongs there if it is missing.
+func readNamed(setting, path, what string) ([]byte, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = fmt.Errorf("%w: put %s there, or name another", err, what)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return text, nil
 }
 
 // checkFiles reads what a configuration names.
@@ -260,14 +291,24 @@ func checkFiles(c *config.Config) error {
 		_, _, broken := policy.Load(c.Policy, wallClock())
 		err = errors.Join(err, broken)
 	}
-	if c.TLS.Certificate != "" {
-		content, broken := readTLS(c.TLS)
-		if broken == nil {
-			_, broken = new(access.Certificates).Use(content, wallClock)
+	for group, files := range map[string]config.TLS{"tls": c.TLS, "eir_5g": c.EIR5G.TLS} {
+		if files.Certificate != "" {
+			err = errors.Join(err, checkTLS(group, files))
 		}
-		err = errors.Join(err, broken)
 	}
-	return err
+	_, broken := upstreamTLS(c, new(access.Certificates))
+	return errors.Join(err, checkEIR(c), broken)
+}
+
+func checkTLS(group string, files config.TLS) error {
+	content, err := readTLS(group, files)
+	if err != nil {
+		return err
+	}
+	if _, err := new(access.Certificates).Use(content, wallClock); err != nil {
+		return fmt.Errorf("%s.%w", group, err)
+	}
+	return nil
 }
 
 // close writes down what waits and lets go of the store.

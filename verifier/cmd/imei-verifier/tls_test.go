@@ -21,7 +21,7 @@ import (
 	"time"
 )
 
-// issue makes a certificate and its key, signed by an authority or, without one, by itself.
+// issue makes a certificate and its key, signed by an authority or, without one, by itself. It has a URI, or a DNS name after "dns:".
 func issue(t *testing.T, ca *tls.Certificate, uri string) (c tls.Certificate, certificate, key []byte) {
 	t.Helper()
 	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -30,7 +30,9 @@ func issue(t *testing.T, ca *tls.Certificate, uri string) (c tls.Certificate, ce
 	}
 	template := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 		IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, IsCA: ca == nil, BasicConstraintsValid: true}
-	if uri != "" {
+	if host, isDNS := strings.CutPrefix(uri, "dns:"); isDNS {
+		template.DNSNames = []string{host}
+	} else if uri != "" {
 		u, err := url.Parse(uri)
 		if err != nil {
 			t.Fatal(err)

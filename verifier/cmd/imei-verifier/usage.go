@@ -110,7 +110,7 @@ func unknownFlag(c *cobra.Command, err error) error {
 	return fmt.Errorf("%s has no flag --%s: --help tells which it has", c.CommandPath(), name)
 }
 
-var flagName = regexp.MustCompile(`(?m)^ +(?:-., )?--([a-z-]+)`)
+var flagName = regexp.MustCompile(`(?m)^ +(?:-., )?--([a-z0-9-]+)`)
 
 // flagNames are those that a command has, without the hyphens.
 func flagNames(c *cobra.Command) (names []string) {

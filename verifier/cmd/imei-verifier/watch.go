@@ -69,9 +69,10 @@ func (s *service) sources() []source {
 		all = append(all, s.source("the configuration", "config", s.from.path, func() ([]byte, error) { return os.ReadFile(s.from.path) }, s.exchangeConfig))
 	}
 	if s.config.TLS.Certificate != "" {
-		all = append(all, s.source("the certificate", "tls", s.config.TLS.Certificate, s.certificateBytes, func([]byte) error { return s.useCertificates() }))
+		all = append(all, s.source("the certificate", "tls", s.config.TLS.Certificate, func() ([]byte, error) { return tlsBytes("tls", s.config.TLS) },
+			func([]byte) error { return s.useCertificates() }))
 	}
-	return all
+	return append(all, s.eirSources()...)
 }
 
 // source tells of what becomes of a file. What names it in the log, part in metrics.
@@ -104,9 +105,9 @@ func digestOf(text []byte) uint64 {
 	return max(1, binary.BigEndian.Uint64(sum[:]))
 }
 
-// certificateBytes are all of the TLS files, to notice a change.
-func (s *service) certificateBytes() ([]byte, error) {
-	p, err := readTLS(s.config.TLS)
+// tlsBytes are all of the TLS files of a group, to notice a change.
+func tlsBytes(group string, files config.TLS) ([]byte, error) {
+	p, err := readTLS(group, files)
 	return slices.Concat(p.Certificate, p.Key, p.ClientCA), err
 }
 
@@ -133,6 +134,12 @@ func (s *service) exchangeConfig([]byte) error {
 	}
 	s.level.Set(now.Log)
 	s.gate.SetClients(clients(now))
+	if s.eir != nil {
+		s.eir.setClients(now)
+	}
+	if s.s13 != nil {
+		s.s13.SetPeers(s13Peers(now))
+	}
 	return nil
 }
 

@@ -22,6 +22,7 @@ type decision struct {
 	shown     verifier.Alias
 	by        verifier.Alias
 	sighting  *preparedSighting
+	claims    []preparedClaim
 }
 
 type preparedRecord struct {
@@ -68,6 +69,9 @@ func (s *Store) prepare(d verifier.Decision) (p *decision, err error) {
 	}
 	for _, h := range d.Device.Holds {
 		p.held = append(p.held, s.names.Device(h.IMEI))
+	}
+	for _, c := range d.Claims {
+		p.claims = append(p.claims, s.sealClaim(c, d.Presentation.Nonce, p.record.id))
 	}
 	if d.Lasting {
 		p.shown, p.by = s.names.Device(d.Presentation.Signalled), s.names.Subscriber(d.Presentation.Subscriber)
@@ -269,14 +273,21 @@ func (w *writer) hold(d *decision, i int) error {
 	if !d.Damning && h.Is.Key == h.Was.Key {
 		return nil
 	}
-	_, err := w.exec(`DELETE FROM priors WHERE device = ?`, device)
-	return err
+	for _, table := range []string{"priors", "claims"} {
+		if _, err := w.exec(`DELETE FROM `+table+` WHERE device = ?`, device); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // last keeps an answer that may stand in for later evidence.
 func (w *writer) last(d *decision) error {
-	if !d.Lasting || d.record.body == nil {
+	if d.record.body == nil {
 		return nil
+	}
+	if err := w.keepClaims(d); err != nil || !d.Lasting {
+		return err
 	}
 	_, err := w.exec(`INSERT INTO priors (device, subscriber, key, subkey, at, generation, record) VALUES (?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (device, subscriber) DO UPDATE SET at = excluded.at, generation = excluded.generation, record = excluded.record`,

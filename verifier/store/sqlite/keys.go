@@ -68,7 +68,7 @@ func (w *writer) renameDevice(device verifier.Alias) error {
 	if device.Former == (verifier.Pseudonym{}) {
 		return nil
 	}
-	for _, table := range []string{"holders", "sightings", "days", "priors"} {
+	for _, table := range []string{"holders", "sightings", "days", "priors", "claims"} {
 		if _, err := w.exec(`UPDATE OR IGNORE `+table+` SET device = ?, key = ? WHERE device = ?`, device.Current[:], w.keys.devices, device.Former[:]); err != nil {
 			return err
 		}

@@ -10,11 +10,13 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"imei-attest/attest"
 )
 
 // tables are those of the store, with the time that tells how old a row is; empty where there is none.
 var tables = []struct{ name, at string }{
-	{"devices", "seen"}, {"credentials", ""}, {"holders", ""}, {"sightings", "at"}, {"days", ""}, {"priors", "at"},
+	{"devices", "seen"}, {"credentials", ""}, {"holders", ""}, {"sightings", "at"}, {"days", ""}, {"priors", "at"}, {"claims", "at"},
 	{"nonces", "expiry"}, {"records", "at"}, {"audit", "at"}, {"checkpoints", ""},
 }
 
@@ -79,7 +81,7 @@ func (s *Store) formerKeys(ctx context.Context, tx *sql.Tx) (rows int64, err err
 	devices, subscribers := s.config.Devices.Current.ID(), s.config.Subscribers.Current.ID()
 	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM credentials WHERE key <> ?1) + (SELECT count(*) FROM holders WHERE key <> ?1)
 		+ (SELECT count(*) FROM sightings WHERE key <> ?1) + (SELECT count(*) FROM days WHERE key <> ?1 OR subkey <> ?2)
-		+ (SELECT count(*) FROM priors WHERE key <> ?1 OR subkey <> ?2)`, devices, subscribers).Scan(&rows)
+		+ (SELECT count(*) FROM priors WHERE key <> ?1 OR subkey <> ?2) + (SELECT count(*) FROM claims WHERE key <> ?1 OR subkey <> ?2)`, devices, subscribers).Scan(&rows)
 	return rows, err
 }
 
@@ -145,29 +147,48 @@ func (s *Store) checkContent(ctx context.Context) (problems []string, err error)
 	if err := rows.Err(); err != nil {
 		return problems, fault("checking it", err)
 	}
-	broken, err := s.brokenSeals(ctx)
-	if broken > 0 {
-		problems = append(problems, fmt.Sprintf("%d Credentials have a broken seal", broken))
+	for _, sealed := range []struct {
+		what, query string
+		open        func(about []byte, generation uint64, by uint32, content []byte) error
+	}{
+		{"Credentials", `SELECT kid, generation, key, sealed FROM credentials`, func(kid []byte, generation uint64, by uint32, content []byte) error {
+			if len(kid) != len(attest.KeyID{}) {
+				return errSeal
+			}
+			_, err := s.seals.open(attest.KeyID(kid), by, generation, content)
+			return err
+		}},
+		{"claims", `SELECT record, generation, subkey, sealed FROM claims`, func(record []byte, _ uint64, by uint32, content []byte) error {
+			_, err := s.openClaim(by, content, record)
+			return err
+		}},
+	} {
+		broken, err := s.brokenSeals(ctx, sealed.query, sealed.open)
+		if err != nil {
+			return problems, err
+		}
+		if broken > 0 {
+			problems = append(problems, fmt.Sprintf("%d %s have a broken seal", broken, sealed.what))
+		}
 	}
-	return problems, err
+	return problems, nil
 }
 
-func (s *Store) brokenSeals(ctx context.Context) (broken int, err error) {
-	rows, err := s.db.QueryContext(ctx, `SELECT kid, generation, key, sealed FROM credentials`)
+// brokenSeals counts the rows of a query, each about something, that open refuses.
+func (s *Store) brokenSeals(ctx context.Context, query string, open func(about []byte, generation uint64, by uint32, content []byte) error) (broken int, err error) {
+	rows, err := s.db.QueryContext(ctx, query)
 	if err != nil {
 		return 0, fault("checking it", err)
 	}
 	defer rows.Close()
 	for rows.Next() {
-		var kid, content []byte
+		var about, content []byte
 		var generation int64
 		var by uint32
-		if err := rows.Scan(&kid, &generation, &by, &content); err != nil {
+		if err := rows.Scan(&about, &generation, &by, &content); err != nil {
 			return broken, fault("checking it", err)
 		}
-		if len(kid) != 16 {
-			broken++
-		} else if _, err := s.seals.open([16]byte(kid), by, uint64(generation), content); err != nil {
+		if open(about, uint64(generation), by, content) != nil {
 			broken++
 		}
 	}

@@ -25,7 +25,8 @@ func Restore(ctx context.Context, c Config, backup string, replace bool, now tim
 		return err
 	}
 	defer func() { err = errors.Join(err, held.release()) }()
-	if err := checkBackup(ctx, c, backup); err != nil {
+	older, err := checkBackup(ctx, c, backup)
+	if err != nil {
 		return err
 	}
 	_, err = os.Lstat(c.Path)
@@ -40,33 +41,43 @@ func Restore(ctx context.Context, c Config, backup string, replace bool, now tim
 	if err := copyFile(part, backup); err != nil {
 		return err
 	}
-	if err := enterRestore(ctx, c, part, now); err != nil {
+	if err := enterRestore(ctx, c, part, older, now); err != nil {
 		return err
 	}
 	return putInPlace(part, c.Path, ".replaced-"+now.UTC().Format("20060102T150405Z"))
 }
 
-// checkBackup refuses what is no sound store under these keys, with [ErrBackup] if it is damaged or something else.
-func checkBackup(ctx context.Context, c Config, backup string) error {
+// checkBackup refuses what is no sound store under these keys, with [ErrBackup] if it is damaged or something else. An older one is
+// looked into when its copy was brought to this program's version.
+func checkBackup(ctx context.Context, c Config, backup string) (older bool, err error) {
 	if _, err := os.Stat(backup); err != nil {
-		return fmt.Errorf("store: the backup: %w", err)
+		return false, fmt.Errorf("store: the backup: %w", err)
 	}
 	c.Path, c.ReadOnly = backup, true
 	s, err := Open(ctx, c)
-	var problems []string
 	if err == nil {
-		problems, err = s.Check(ctx)
-		err = errors.Join(err, s.Close())
+		err = errors.Join(s.checkSound(ctx), s.Close())
 	}
 	switch {
+	case errors.Is(err, errOlder):
+		return true, nil
 	case errors.Is(err, ErrNoStore):
-		return fmt.Errorf("%s is no backup of imei-verifier store backup: %w", backup, ErrBackup)
-	case errors.Is(err, ErrCorrupt) || err == nil && len(problems) > 0:
-		return fmt.Errorf("the backup %s is damaged: %w", backup, ErrBackup)
+		err = fmt.Errorf("%s is no backup of imei-verifier store backup: %w", backup, ErrBackup)
+	case errors.Is(err, ErrCorrupt):
+		err = fmt.Errorf("the backup %s is damaged: %w", backup, ErrBackup)
 	case err != nil:
-		return fmt.Errorf("the backup: %w", err)
+		err = fmt.Errorf("the backup: %w", err)
 	}
-	return nil
+	return false, err
+}
+
+// checkSound is [Store.Check] with [ErrCorrupt] for what it finds.
+func (s *Store) checkSound(ctx context.Context) error {
+	problems, err := s.Check(ctx)
+	if err == nil && len(problems) > 0 {
+		err = ErrCorrupt
+	}
+	return err
 }
 
 func copyFile(to, from string) error {
@@ -87,13 +98,18 @@ func copyFile(to, from string) error {
 }
 
 // enterRestore closes the nonces of before, and enters the restoration in the audit chain.
-func enterRestore(ctx context.Context, c Config, path string, now time.Time) error {
+func enterRestore(ctx context.Context, c Config, path string, older bool, now time.Time) error {
 	c.Path = path
 	s, err := Open(ctx, c)
 	if err != nil {
 		return err
 	}
 	defer os.Remove(path + ".lock")
+	if older {
+		if err := s.checkSound(ctx); err != nil {
+			return errors.Join(fmt.Errorf("the backup is damaged: %w (%w)", ErrBackup, err), s.Close())
+		}
+	}
 	err = s.do(ctx, func(w *writer) error {
 		w.forgot = max(w.forgot, now.Add(attest.NonceLife).UnixNano())
 		if err := w.setMeta("forgot", w.forgot); err != nil {

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 )
 
@@ -95,6 +96,15 @@ CREATE TABLE meta (
 	value INTEGER NOT NULL
 ) WITHOUT ROWID;
 `, `
+CREATE TABLE claims (         -- the last answer to a device that named the subscriber in an IMEI's slot
+	device     BLOB PRIMARY KEY,
+	key        INTEGER NOT NULL,
+	at         INTEGER NOT NULL,
+	generation INTEGER NOT NULL,
+	record     BLOB NOT NULL,
+	subkey     INTEGER NOT NULL, -- that the name is sealed under
+	sealed     BLOB NOT NULL
+) WITHOUT ROWID;
 ALTER TABLE records ADD COLUMN public BLOB; -- the public identity that an S-CSCF registered; NULL of none
 CREATE INDEX records_public ON records (public, at) WHERE public IS NOT NULL;
 `}
@@ -147,6 +157,8 @@ func versionOf(ctx context.Context, q querier) (version int, err error) {
 	return version, nil
 }
 
+var errOlder = errors.New("it is of an older version: start the server once, which brings it to version")
+
 // checkReadable refuses a store that this program would misread.
 func (s *Store) checkReadable(ctx context.Context) error {
 	var there bool
@@ -156,7 +168,7 @@ func (s *Store) checkReadable(ctx context.Context) error {
 	}
 	version, err := versionOf(ctx, s.db)
 	if err == nil && version < len(migrations) {
-		err = fmt.Errorf("store: it is of an older version, %d: start the server once, which brings it to version %d", version, len(migrations))
+		err = fmt.Errorf("store: version %d: %w %d", version, errOlder, len(migrations))
 	}
 	return err
 }

@@ -14,23 +14,29 @@ import (
 	"imei-attest/verifier"
 )
 
-// seals hide Credentials, which hold IMEIs, and the firmware that devices told of: AES-256-GCM under a key that follows from that of the IMEIs' pseudonyms (HKDF, RFC 5869).
-// The seal covers whose Credential it is and which trust it verified under, so that neither can be changed in the file.
+// seals hide what names somebody and has to come back: AES-256-GCM under a key that follows from that of the pseudonyms (HKDF, RFC
+// 5869) and from what it is for.
 type seals struct {
 	id              uint32 // of the current key
 	current, former cipher.AEAD
 }
 
-func newSeals(keys verifier.PseudonymKeys) (s *seals, err error) {
+// What seals are for: Credentials, which hold IMEIs, and the firmware that devices told of; and the subscribers that devices named.
+const (
+	forCredentials = "imei-attest-credential-seal-v1"
+	forClaims      = "imei-attest-claim-seal-v1"
+)
+
+func newSeals(keys verifier.PseudonymKeys, purpose string) (s *seals, err error) {
 	s = &seals{id: keys.Current.ID()}
-	if s.current, err = newSeal(keys.Current); err == nil && keys.Former != nil {
-		s.former, err = newSeal(*keys.Former)
+	if s.current, err = newSeal(keys.Current, purpose); err == nil && keys.Former != nil {
+		s.former, err = newSeal(*keys.Former, purpose)
 	}
 	return s, err
 }
 
-func newSeal(key verifier.PseudonymKey) (cipher.AEAD, error) {
-	secret, err := hkdf.Key(sha256.New, key[:], nil, "imei-attest-credential-seal-v1", len(key))
+func newSeal(key verifier.PseudonymKey, purpose string) (cipher.AEAD, error) {
+	secret, err := hkdf.Key(sha256.New, key[:], nil, purpose, len(key))
 	if err != nil {
 		return nil, err
 	}
@@ -41,6 +47,22 @@ func newSeal(key verifier.PseudonymKey) (cipher.AEAD, error) {
 	return cipher.NewGCMWithRandomNonce(block)
 }
 
+// openRaw opens a seal of the key with this id; it covers what it is about, so that neither can be changed in the file.
+func (s *seals) openRaw(id uint32, content, about []byte) ([]byte, error) {
+	aead := s.current
+	if id != s.id {
+		if aead = s.former; aead == nil {
+			return nil, errSeal
+		}
+	}
+	opened, err := aead.Open(nil, nil, content, about)
+	if err != nil {
+		return nil, errSeal
+	}
+	return opened, nil
+}
+
+// sealed is what the seal of a Credential is about: whose it is, and which trust it verified under.
 func sealed(key attest.KeyID, generation uint64) []byte {
 	return binary.BigEndian.AppendUint64(key[:len(key):len(key)], generation)
 }
@@ -66,19 +88,13 @@ func unseal(content []byte) (kept verifier.Endorsed, err error) {
 	return kept, nil
 }
 
-var errSeal = errors.New("the seal of a Credential is broken: the file was altered, or its key is another")
+var errSeal = errors.New("a seal is broken: the file was altered, or its key is another")
 
-// open opens a seal. What was sealed under the former key counts as not verified: so it is soon sealed anew.
+// open opens the seal of a Credential. What was sealed under the former key counts as not verified: so it is soon sealed anew.
 func (s *seals) open(key attest.KeyID, id uint32, generation uint64, content []byte) (kept verifier.Endorsed, err error) {
-	aead := s.current
-	if id != s.id {
-		if aead = s.former; aead == nil {
-			return kept, errSeal
-		}
-	}
-	opened, err := aead.Open(nil, nil, content, sealed(key, generation))
+	opened, err := s.openRaw(id, content, sealed(key, generation))
 	if err != nil {
-		return kept, errSeal
+		return kept, err
 	}
 	if kept, err = unseal(opened); err == nil && id == s.id {
 		kept.Generation = generation

@@ -4,8 +4,8 @@
 // takes all decisions that wait, at most 256, into one transaction, so that under load they share the cost of a sync; a decision
 // that comes alone waits for nobody. Readers have connections of their own and see what was answered.
 //
-// The file names nobody. IMEIs and subscribers are in it as pseudonyms, under two keys that are not in it, and Credentials, which
-// hold IMEIs, are sealed under a key that follows from the first. While a key is exchanged, what is found under the former one is
+// The file names nobody. IMEIs and subscribers are in it as pseudonyms, under two keys that are not in it. Credentials, which
+// hold IMEIs, are sealed under a key that follows from the first, and what devices name subscribers by under one that follows from the second. While a key is exchanged, what is found under the former one is
 // written anew under the current one when it is next seen.
 //
 // Each decision, and each [Event] that the operator should be able to account for, is a link of a chain of hashes: see [Store.Verify].
@@ -71,8 +71,9 @@ const busyWait = 2000
 type Store struct {
 	config Config
 	names  *verifier.Pseudonyms
-	seals  *seals
-	lock   *lock // nil when read-only
+	seals  *seals // of Credentials
+	claims *seals // of the subscribers that devices named
+	lock   *lock  // nil when read-only
 	db     *sql.DB
 	reads  statements
 	writer *writer
@@ -93,7 +94,10 @@ func Open(ctx context.Context, c Config) (*Store, error) {
 	if s.names, err = verifier.NewPseudonyms(c.Devices, c.Subscribers); err != nil {
 		return nil, err
 	}
-	if s.seals, err = newSeals(c.Devices); err != nil {
+	if s.seals, err = newSeals(c.Devices, forCredentials); err != nil {
+		return nil, err
+	}
+	if s.claims, err = newSeals(c.Subscribers, forClaims); err != nil {
 		return nil, err
 	}
 	if !c.ReadOnly {

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,6 +42,7 @@ func decision(n byte) verifier.Decision {
 		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{n}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}, Generation: 7},
 		Sighting: &verifier.Sighting{IMEI: device, Subscriber: alice, At: attesttest.Now},
 	}
+	d.Claims = []verifier.Claim{{IMEI: device, Slot: 1, Hash: claimed(1)}, {IMEI: second, Slot: 2, Hash: claimed(2)}}
 	credential := attesttest.Credential()
 	credential.Slots = []imei.IMEI{device, second}
 	d.Device = &verifier.Device{Key: key, Credential: attesttest.SignedCredential(credential), Generation: 7,
@@ -50,6 +52,9 @@ func decision(n byte) verifier.Decision {
 	}
 	return d
 }
+
+// claimed is what the device names the subscriber of a slot by.
+func claimed(slot byte) [32]byte { return [32]byte(bytes.Repeat([]byte{0xc0 + slot}, 32)) }
 
 func commit(t testing.TB, s verifier.Store, d verifier.Decision) verifier.Commitment {
 	t.Helper()
@@ -65,6 +70,7 @@ type known struct {
 	Credential verifier.Endorsed
 	Holders    [2]verifier.Holder
 	Prior      verifier.Prior
+	Claims     [2]verifier.Claimed
 	Seen       []verifier.Seen
 	Days       int
 	Answer     verifier.Verdict
@@ -72,7 +78,7 @@ type known struct {
 
 func know(t *testing.T, s *sqlite.Store) (k known) {
 	t.Helper()
-	var errs [7]error
+	var errs [9]error
 	k.Credential, _, errs[0] = s.Credential(ctx, key)
 	k.Holders[0], errs[1] = s.Holder(ctx, device)
 	k.Holders[1], errs[2] = s.Holder(ctx, second)
@@ -81,10 +87,20 @@ func know(t *testing.T, s *sqlite.Store) (k known) {
 	days, err := s.Days(ctx, device, attesttest.Now.Year(), attesttest.Now.Month())
 	k.Days, errs[5] = len(days), err
 	k.Answer, _, errs[6] = s.Presented(ctx, decision(1).Presentation.Nonce)
+	k.Claims[0], _, errs[7] = s.Claimed(ctx, device)
+	k.Claims[1], _, errs[8] = s.Claimed(ctx, second)
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// claimsOf is what is kept of the claims of a decision.
+func claimsOf(d verifier.Decision) (kept [2]verifier.Claimed) {
+	for i, c := range d.Claims {
+		kept[i] = verifier.Claimed{Prior: verifier.Prior{At: d.Now, Generation: 7, Answer: d.Verdict().Result, Slot: c.Slot}, Nonce: d.Presentation.Nonce, Hash: c.Hash}
+	}
+	return kept
 }
 
 func TestWhatWasCommittedOutlivesTheProcess(t *testing.T) {
@@ -93,7 +109,7 @@ func TestWhatWasCommittedOutlivesTheProcess(t *testing.T) {
 	d := decision(1)
 	commit(t, s, d)
 	want := known{verifier.Endorsed{Credential: d.Device.Credential, Generation: 7}, [2]verifier.Holder{holder, holder},
-		verifier.Prior{At: d.Now, Generation: 7, Answer: d.Verdict().Result}, []verifier.Seen{{At: d.Now, Same: true}}, 1, d.Verdict()}
+		verifier.Prior{At: d.Now, Generation: 7, Answer: d.Verdict().Result}, claimsOf(d), []verifier.Seen{{At: d.Now, Same: true}}, 1, d.Verdict()}
 	if got := know(t, s); !reflect.DeepEqual(got, want) {
 		t.Fatalf("before: got %+v, want %+v", got, want)
 	}
@@ -150,6 +166,7 @@ func TestARotationFindsWhatWasKept(t *testing.T) {
 	s = open(t, rotated)
 	want.Credential.Generation = 7
 	want.Prior.Answer = decision(2).Record.Verdict.Result
+	want.Claims = claimsOf(decision(2))
 	if got := know(t, s); !reflect.DeepEqual(got, want) {
 		t.Errorf("without the former keys: got %+v, want %+v", got, want)
 	}
@@ -201,6 +218,11 @@ func wantAnonymous(t *testing.T, paths ...string) {
 				if bytes.Contains(content, form) {
 					t.Errorf("%s holds %x, a form of an identity", filepath.Base(path), form)
 				}
+			}
+		}
+		for _, hash := range [][32]byte{claimed(1), claimed(2)} {
+			if bytes.Contains(content, hash[:]) {
+				t.Errorf("%s holds what a subscriber can be searched for by", filepath.Base(path))
 			}
 		}
 		for _, id := range []imei.IMEI{device, second} {
@@ -266,23 +288,73 @@ func TestAStoreOfANewerProgramIsRefused(t *testing.T) {
 	}
 }
 
-// TestAStoreOfAnEarlierProgramIsBroughtToThisVersion, and knows what it knew.
-func TestAStoreOfAnEarlierProgramIsBroughtToThisVersion(t *testing.T) {
+// toVersion1 undoes what version 2 added.
+var toVersion1 = []string{`DROP TABLE claims`, `DROP INDEX records_public`, `ALTER TABLE records DROP COLUMN public`, `DELETE FROM migrations WHERE version = 2`}
+
+// TestAStoreOfVersion1IsBroughtToThisOne with all that is in it; who only reads is told who does that.
+func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 	c := config(t)
 	s := open(t, c)
 	commit(t, s, decision(1))
 	want := know(t, s)
 	closeStore(t, s)
-	change(t, c.Path, `DROP INDEX records_public`, `ALTER TABLE records DROP COLUMN public`, `DELETE FROM migrations WHERE version > 1`)
+	change(t, c.Path, toVersion1...)
+	reader := c
+	reader.ReadOnly = true
+	if _, err := sqlite.Open(ctx, reader); err == nil || !strings.Contains(err.Error(), "version 1: it is of an older version: start the server once") {
+		t.Errorf("read-only: %v", err)
+	}
 	s = open(t, c)
+	want.Claims = [2]verifier.Claimed{}
 	if got := know(t, s); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if stats, err := s.Stats(ctx); err != nil || stats.Version != 2 {
+		t.Errorf("%+v, %v; want version 2", stats, err)
 	}
 	d := decision(2)
 	d.Record.Public = verifier.Pseudonym{1}
 	commit(t, s, d)
 	if got, found, err := s.Latest(ctx, verifier.Alias{Current: d.Record.Public}); err != nil || !found || !reflect.DeepEqual(got, d.Record) {
 		t.Errorf("Latest: %+v, %v, %v", got, found, err)
+	}
+	if got, want := know(t, s).Claims, claimsOf(decision(2)); !reflect.DeepEqual(got, want) {
+		t.Errorf("a claim after it: %+v, want %+v", got, want)
+	}
+}
+
+// TestABackupOfVersion1IsRestored, and looked into like any other.
+func TestABackupOfVersion1IsRestored(t *testing.T) {
+	c := config(t)
+	s := open(t, c)
+	commit(t, s, decision(1))
+	want := know(t, s)
+	want.Claims = [2]verifier.Claimed{}
+	backup := filepath.Join(t.TempDir(), "backup.db")
+	if err := s.Backup(ctx, backup); err != nil {
+		t.Fatal(err)
+	}
+	closeStore(t, s)
+	change(t, backup, toVersion1...)
+	damaged := filepath.Join(t.TempDir(), "damaged.db")
+	content, err := os.ReadFile(backup)
+	if err == nil {
+		err = os.WriteFile(damaged, content, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(t, damaged, `UPDATE credentials SET generation = generation + 1`)
+	now := attesttest.Now.Add(time.Second)
+	if err := sqlite.Restore(ctx, c, damaged, true, now); !errors.Is(err, sqlite.ErrBackup) {
+		t.Errorf("a damaged one: %v", err)
+	}
+	if err := sqlite.Restore(ctx, c, backup, true, now); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, c)
+	if got := know(t, s); !reflect.DeepEqual(got, want) {
+		t.Errorf("restored: %+v, want %+v", got, want)
 	}
 }
 
@@ -319,7 +391,7 @@ func TestRetention(t *testing.T) {
 	commit(t, s, decision(1))
 	closeStore(t, s) // signs a checkpoint
 	s = open(t, c)
-	if done, err := s.Sweep(ctx, attesttest.Now.Add(47*time.Hour)); err != nil || done != (sqlite.Sweeping{Nonces: 1}) {
+	if done, err := s.Sweep(ctx, attesttest.Now.Add(47*time.Hour)); err != nil || done != (sqlite.Sweeping{Nonces: 1, Claims: 2}) {
 		t.Errorf("too early: %+v, %v", done, err)
 	}
 	done, err := s.Sweep(ctx, attesttest.Now.Add(62*24*time.Hour))
@@ -334,6 +406,36 @@ func TestRetention(t *testing.T) {
 	}
 	if chain, err := verify(s); err != nil || chain.First != 3 || chain.Last != 4 {
 		t.Errorf("the audit chain after the sweep: %+v, %v", chain, err)
+	}
+}
+
+// TestTheSweepOfManyDevices takes what is old from every part of the tables, and nothing else.
+func TestTheSweepOfManyDevices(t *testing.T) {
+	c := config(t)
+	closeStore(t, open(t, c))
+	const many = `INSERT INTO sightings (device, key, at, seen) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000)
+		SELECT CASE i WHEN 1 THEN zeroblob(16) WHEN 3 THEN x'ffffffffffffffffffffffffffffffff' ELSE randomblob(16) END, 1, 1 + i % 3, randomblob(1000) FROM n`
+	change(t, c.Path, many)
+	s := open(t, c)
+	if done, err := s.Sweep(ctx, time.Unix(0, 2).Add(sqlite.DefaultKeepSubscribers)); err != nil || done.Sightings != 2000 {
+		t.Errorf("%+v, %v; want 2000 sightings", done, err)
+	}
+	closeStore(t, s)
+	var left, oldest int
+	if err := connectShell(t, c.Path).QueryRow(`SELECT count(*), min(at) FROM sightings`).Scan(&left, &oldest); err != nil || left != 1000 || oldest != 3 {
+		t.Errorf("%d are left, the oldest of %d, %v; want 1000 of 3", left, oldest, err)
+	}
+}
+
+func TestTheNamesAreSplitWithoutAGap(t *testing.T) {
+	for _, n := range []int{1, 2, 3, 7, 256, 1 << 16} {
+		bounds := sqlite.Split(n)
+		if first, last := bounds[0], bounds[n]; len(bounds) != n+1 || bytes.Compare(first, make([]byte, 16)) > 0 || bytes.Compare(last, bytes.Repeat([]byte{0xff}, 16)) <= 0 {
+			t.Errorf("%d ranges: %d bounds from %x to %x", n, len(bounds), first, last)
+		}
+		if !slices.IsSortedFunc(bounds, bytes.Compare) || len(slices.CompactFunc(bounds, bytes.Equal)) != n+1 {
+			t.Errorf("%d ranges: a bound is not above the one before", n)
+		}
 	}
 }
 
@@ -407,6 +509,7 @@ func TestCheckFindsWhatWasAltered(t *testing.T) {
 		"nothing":            {`SELECT 1`, ""},
 		"a recorded verdict": {`UPDATE records SET body = body || x'00'`, "recorded decision of audit entry 1 was altered"},
 		"a seal":             {`UPDATE credentials SET generation = generation + 1`, "1 Credentials have a broken seal"},
+		"a claim":            {`UPDATE claims SET record = zeroblob(16) WHERE device = (SELECT max(device) FROM claims)`, "1 claims have a broken seal"},
 		"a Credential":       {`DELETE FROM credentials`, "2 IMEIs are held by a device key without a Credential"},
 		"the audit chain":    {`DELETE FROM audit`, "1 used nonces belong to an audit entry that is not there"},
 	} {

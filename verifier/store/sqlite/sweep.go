@@ -1,9 +1,14 @@
 package sqlite
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
+	"math"
 	"time"
+
+	"imei-attest/verifier"
 )
 
 // Retention is how long things are kept after they were last seen. Zero takes the default.
@@ -34,9 +39,10 @@ func (r Retention) orDefault() Retention {
 	return Retention{or(r.Records, DefaultKeepRecords), or(r.Subscribers, DefaultKeepSubscribers), or(r.Audit, DefaultKeepAudit)}
 }
 
-// Nonces are swept while decisions come in: so many decisions apart, and more at once than came in, so that none pile up.
+// Nonces are swept while decisions come in: so many decisions apart, and more at once than came in, so that none pile up. They are as few at
+// a time that no decision waits long: each is somewhere else in the file.
 const (
-	forgetEach = 1024
+	forgetEach = 128
 	forgetMost = 2 * forgetEach
 	// forgetAfter is how long a used nonce is kept beyond its expiry, so that a clock which is set right within that time makes none
 	// good again.
@@ -69,6 +75,7 @@ type Sweeping struct {
 	Records     int64 `json:"records"`
 	Days        int64 `json:"days"`
 	Priors      int64 `json:"priors"`
+	Claims      int64 `json:"claims"`
 	Sightings   int64 `json:"sightings"`
 	Audit       int64 `json:"audit"`
 	Checkpoints int64 `json:"checkpoints"`
@@ -86,19 +93,20 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (done Sweeping, err er
 	keep := s.config.Keep.orDefault()
 	ago := func(d time.Duration) int64 { return now.Add(-d).UnixNano() }
 	oldest := now.Add(-keep.Subscribers)
-	brooms := []broom{
-		{&done.Records, `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE at <= ?1 LIMIT ?2)`, ago(keep.Records)},
-		{&done.Days, `DELETE FROM days WHERE (device, month, subscriber) IN (SELECT device, month, subscriber FROM days WHERE month < ?1 LIMIT ?2)`,
-			int64(monthNumber(oldest.UTC().Year(), oldest.UTC().Month()))},
-		{&done.Priors, `DELETE FROM priors WHERE (device, subscriber) IN (SELECT device, subscriber FROM priors WHERE at <= ?1 LIMIT ?2)`,
-			ago(min(keep.Records, keep.Subscribers))},
-		{&done.Sightings, `DELETE FROM sightings WHERE device IN (SELECT device FROM sightings WHERE at <= ?1 LIMIT ?2)`, ago(keep.Subscribers)},
-	}
 	if err := s.sweepNonces(ctx, ago(forgetAfter), &done.Nonces); err != nil {
 		return done, err
 	}
-	for _, b := range brooms {
-		if err := s.sweep(ctx, b); err != nil {
+	records := broom{&done.Records, `DELETE FROM records WHERE id IN (SELECT id FROM records WHERE at <= ?1 LIMIT ?2)`, ago(keep.Records)}
+	if err := s.sweep(ctx, records); err != nil {
+		return done, err
+	}
+	for _, b := range []broom{
+		{&done.Days, `DELETE FROM days WHERE month < ?1 AND device >= ?2 AND device < ?3`, int64(monthNumber(oldest.UTC().Year(), oldest.UTC().Month()))},
+		{&done.Priors, `DELETE FROM priors WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(min(keep.Records, keep.Subscribers))},
+		{&done.Claims, `DELETE FROM claims WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(LeastKeep)}, // none serves longer
+		{&done.Sightings, `DELETE FROM sightings WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(keep.Subscribers)},
+	} {
+		if err := s.sweepDevices(ctx, b); err != nil {
 			return done, err
 		}
 	}
@@ -120,6 +128,38 @@ func (s *Store) sweep(ctx context.Context, b broom) error {
 		}
 	}
 	return nil
+}
+
+// sweepDevices looks through a table that has no index by time. It goes by the name of the device, some hundred rows at a time: decisions
+// come in between, however many devices there are.
+func (s *Store) sweepDevices(ctx context.Context, b broom) error {
+	const pagesEach, most = 256, 1 << 16 // of the whole file
+	var pages int
+	if _, err := s.reads.row(`SELECT page_count FROM pragma_page_count`, nil, &pages); err != nil {
+		return fault("counting its pages", err)
+	}
+	bounds := split(min(1+pages/pagesEach, most))
+	for i := range len(bounds) - 1 {
+		var gone int64
+		err := s.do(ctx, func(w *writer) (err error) {
+			gone, err = w.exec(b.text, b.until, bounds[i], bounds[i+1])
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		*b.count += gone
+	}
+	return nil
+}
+
+// split divides all names, which are evenly spread, into n ranges, and returns their bounds: the first of each, and one above all.
+func split(n int) (bounds [][]byte) {
+	for i := range n {
+		bounds = append(bounds, binary.BigEndian.AppendUint32(nil, uint32(uint64(i)<<32/uint64(n))))
+	}
+	above := bytes.Repeat([]byte{math.MaxUint8}, len(verifier.Pseudonym{})+1)
+	return append(bounds, above)
 }
 
 func (s *Store) sweepNonces(ctx context.Context, until int64, count *int64) error {

@@ -32,6 +32,9 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"a used nonce without a device keeps no device", testNoDevice},
 		{"only a lasting answer is found again", testLasting},
 		{"a damning decision ends what lasted, for every subscriber", testDamning},
+		{"a claim is kept with its answer, one for each IMEI", testClaims},
+		{"a later claim replaces the earlier, and a decision without one leaves it", testLaterClaim},
+		{"what ends an answer ends a claim, and nothing else does", testClaimEnds},
 		{"a later credential replaces the earlier", testNewCredential},
 		{"a nonce is not forgotten before it expires", testForget},
 		{"a nonce that may be forgotten is not accepted when the clock is set back", testClockBack},
@@ -123,6 +126,7 @@ func wantNothing(t *testing.T, s verifier.Store) {
 	if _, found, err := s.Prior(ctx, device, "alice"); found || err != nil {
 		t.Errorf("Prior = %v, %v", found, err)
 	}
+	wantNoClaim(t, s, device)
 }
 
 func testKept(t *testing.T, s verifier.Store) {
@@ -272,6 +276,85 @@ func testLasting(t *testing.T, s verifier.Store) {
 	commit(t, s, d)
 	if _, found, _ := s.Prior(context.Background(), device, "alice"); found {
 		t.Error("an answer that is not lasting is found")
+	}
+}
+
+// claiming is a decision on a device of two slots that names a subscriber in each; it answers no registration.
+func claiming(d verifier.Decision) verifier.Decision {
+	d.Lasting, d.Sighting, d.Presentation.Signalled, d.Presentation.Subscriber = false, nil, imei.IMEI{}, ""
+	d.Claims = []verifier.Claim{{IMEI: device, Slot: 1, Hash: [32]byte{1, d.Record.Verdict.ID[1]}}, {IMEI: other, Slot: 2, Hash: [32]byte{2}}}
+	return d
+}
+
+func wantClaim(t *testing.T, s verifier.Store, of verifier.Claim, in verifier.Decision) {
+	t.Helper()
+	got, found, err := s.Claimed(context.Background(), of.IMEI)
+	want := verifier.Claimed{Prior: verifier.Prior{At: in.Now, Generation: in.Device.Generation, Answer: in.Verdict().Result, Slot: of.Slot},
+		Nonce: in.Presentation.Nonce, Hash: of.Hash}
+	if got.At = got.At.UTC(); !found || err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("Claimed = %+v, %v, %v; want %+v", got, found, err, want)
+	}
+}
+
+func wantNoClaim(t *testing.T, s verifier.Store, id imei.IMEI) {
+	t.Helper()
+	if c, found, err := s.Claimed(context.Background(), id); found || err != nil {
+		t.Errorf("Claimed = %+v, %v, %v; want none", c, found, err)
+	}
+}
+
+func testClaims(t *testing.T, s verifier.Store) {
+	d := claiming(decision())
+	commit(t, s, d)
+	for _, c := range d.Claims {
+		wantClaim(t, s, c, d)
+	}
+	if _, found, _ := s.Prior(context.Background(), device, ""); found {
+		t.Error("a claim left an answer for nobody")
+	}
+	if seen, err := s.Seen(context.Background(), device, ""); len(seen) != 0 || err != nil {
+		t.Errorf("a claim left sightings %v, %v", seen, err)
+	}
+}
+
+func testLaterClaim(t *testing.T, s verifier.Store) {
+	first, silent, later := claiming(decision()), next(1), claiming(next(2))
+	commit(t, s, first)
+	silent.Now = silent.Now.Add(time.Minute)
+	commit(t, s, silent)
+	wantClaim(t, s, first.Claims[0], first)
+	later.Claims, later.Now = later.Claims[:1], later.Now.Add(time.Hour)
+	later.Presentation.Nonce = append(attest.Nonce{9}, make([]byte, 63)...) // the longest
+	commit(t, s, later)
+	wantClaim(t, s, later.Claims[0], later)
+	wantClaim(t, s, first.Claims[1], first)
+}
+
+func testClaimEnds(t *testing.T, s verifier.Store) {
+	first := claiming(decision())
+	commit(t, s, first)
+	replay := claiming(decision())
+	replay.Presentation.Token[0], replay.Presentation.Subscriber, replay.Claims[0].Hash[0] = 9, "mallory", 9
+	conflict := claiming(next(1))
+	conflict.Device.Holds[0].Was, conflict.Claims[0].Hash[0] = verifier.Holder{}, 9
+	refused := next(2) // another device, which the IMEI was refused to
+	refused.Device.Key, refused.Device.Holds, refused.Lasting, refused.Damning = attest.KeyID{2}, nil, false, true
+	for _, d := range []verifier.Decision{replay, conflict, refused} {
+		commit(t, s, d)
+		wantClaim(t, s, first.Claims[0], first)
+	}
+	newer := verifier.Holder{Key: attest.KeyID{2}, Issuer: holder.Issuer, Serial: 2}
+	for number, end := range []func(*verifier.Decision){
+		func(d *verifier.Decision) { d.Damning = true },
+		func(d *verifier.Decision) { d.Device.Key, d.Device.Holds[0].Is = newer.Key, newer },
+	} {
+		d := next(byte(10 + number))
+		d.Lasting = false
+		end(&d)
+		commit(t, s, claiming(next(byte(20+number))))
+		commit(t, s, d)
+		wantNoClaim(t, s, device)
+		wantClaim(t, s, first.Claims[1], claiming(next(byte(20+number)))) // of an IMEI that the decision does not touch
 	}
 }
 

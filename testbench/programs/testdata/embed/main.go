@@ -1,5 +1,5 @@
-// Embed is a device's own main around the agent, as agent/README.md shows it: it signs for the nonce that it is given
-// and writes the token to standard output.
+// Embed is a device's own main around the agent, as agent/README.md shows it: it signs for the nonce that it is given in hex, or for
+// the 401 whose nonce text follows -401, and writes the token to standard output.
 package main
 
 import (
@@ -27,8 +27,13 @@ type device struct {
 	approvals string // folder, as imei-provision wrote it
 }
 
-// attest answers one challenge of a verifier with a token.
-func (d device) attest(ctx context.Context, nonce attest.Nonce) ([]byte, error) {
+// answer401 makes the token for the REGISTER that answers a 401, whose WWW-Authenticate has this nonce text.
+func (d device) answer401(ctx context.Context, text string) ([]byte, error) {
+	return d.attest(ctx, agent.Request{Nonce: attest.NonceFrom401(text), Registration: true, InBand: true})
+}
+
+// attest answers one challenge with a token.
+func (d device) attest(ctx context.Context, request agent.Request) ([]byte, error) {
 	vault, err := d.openVault(ctx)
 	if err != nil {
 		return nil, err
@@ -43,7 +48,7 @@ func (d device) attest(ctx context.Context, nonce attest.Nonce) ([]byte, error) 
 	if err != nil {
 		return nil, err
 	}
-	attestation, err := a.Attest(ctx, agent.Request{Nonce: nonce, Registration: true})
+	attestation, err := a.Attest(ctx, request)
 	if err != nil {
 		return nil, err
 	}
@@ -71,16 +76,25 @@ func main() {
 	flag.StringVar(&d.port, "port", "/dev/ttyUSB2", "AT port")
 	flag.StringVar(&d.tpm, "tpm", "tpm:/dev/tpmrm0", "TPM")
 	flag.StringVar(&d.approvals, "approvals", "/etc/imei-agent/approvals", "folder of boot approvals")
+	challenge := flag.String("401", "", "nonce text of a 401")
 	flag.Parse()
-	nonce, err := hex.DecodeString(flag.Arg(0))
-	if err == nil {
-		var token []byte
-		if token, err = d.attest(context.Background(), nonce); err == nil {
-			_, err = os.Stdout.Write(token)
-		}
-	}
-	if err != nil {
+	if err := d.run(context.Background(), *challenge, flag.Arg(0)); err != nil {
 		fmt.Fprintln(os.Stderr, "embed:", err)
 		os.Exit(1)
 	}
+}
+
+func (d device) run(ctx context.Context, challenge, nonce string) (err error) {
+	var token []byte
+	if challenge != "" {
+		token, err = d.answer401(ctx, challenge)
+	} else if n, bad := hex.DecodeString(nonce); bad != nil {
+		err = bad
+	} else {
+		token, err = d.attest(ctx, agent.Request{Nonce: n, Registration: true})
+	}
+	if err == nil {
+		_, err = os.Stdout.Write(token)
+	}
+	return err
 }
