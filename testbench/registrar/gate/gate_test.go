@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"syscall"
 	"testing"
 
 	"imei-attest/testbench/peertest"
@@ -69,6 +70,9 @@ func use(t *testing.T, asserted string) *peertest.Row {
 	}
 	return row
 }
+
+// endsWithUs leaves no program behind, however a test ends.
+var endsWithUs = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}
 
 // many is how many registrations a test makes: all that are asked for in the long form.
 func many(short, long int) int {

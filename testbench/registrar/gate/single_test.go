@@ -274,3 +274,16 @@ func TestNoOddFormBindsAnothersIMEI(t *testing.T) {
 	}
 	row.Asserted = fmt.Sprintf("A1 gate: %d odd forms of Contact and Expires, none binds another's IMEI (%v)", len(forms), answers)
 }
+
+// TestUnreadableIsObserved: where the operator says so for the first days.
+func TestUnreadableIsObserved(t *testing.T) {
+	use(t, "A1 gate: an unreadable REGISTER is let in where the operator says so")
+	s := newScene(t, "enforce", settings{"IMEI_GATE_UNREADABLE": "observe"})
+	u := newUE(t, s.proxy, "127.0.0.1")
+	q := u.register(good(t, s))
+	q.header = "Content-Transfer-Encoding: quoted-printable\r\n"
+	if r := u.send(q.text()); r.code != http.StatusOK || r.header.Get("P-Imei-Label") != "not-judged" || s.checks(`"400"`) != 1 {
+		t.Errorf("%d with label %q, refused by the verifier %d times", r.code, r.header.Get("P-Imei-Label"), s.checks(`"400"`))
+	}
+	checkLog(t, s)
+}

@@ -76,7 +76,7 @@ func (l load) command(t testing.TB, p *proxy) *exec.Cmd {
 	if l.callID != "" {
 		c.Args = append(c.Args, "-cid_str", l.callID, "-base_cseq", strconv.Itoa(cmp.Or(l.cseq, 1)))
 	}
-	c.Dir = folder
+	c.Dir, c.SysProcAttr = folder, endsWithUs
 	return c
 }
 

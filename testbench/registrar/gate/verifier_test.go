@@ -74,7 +74,7 @@ func (s *service) start() {
 	s.write("verifier.yaml", []byte("log: info\n"+s.configuration))
 	s.process = exec.Command(filepath.Join(bin, "imei-verifier"), "serve", "--config", s.folder+"/verifier.yaml", "--trust", s.folder+"/trust", "--state", s.folder+"/state", "--policy", s.folder+"/policy.yaml",
 		"--listen", s.address, "--admin", s.admin)
-	s.process.Stderr = s.log
+	s.process.Stderr, s.process.SysProcAttr = s.log, endsWithUs
 	if err := s.process.Start(); err != nil {
 		s.t.Fatal(err)
 	}
