@@ -253,6 +253,11 @@ func TestNoOddFormBindsAnothersIMEI(t *testing.T) {
 		"Contact: " + contact + ";+sip.instance=\"SPOOFED\"\r\n",
 		"Contact: " + contact + ";x=\"\\\";expires=0;y=\\\"\";+sip.instance=\"<SPOOFED>\"\r\n",
 		"Contact: " + contact + ";x=\";expires=0\";+sip.instance=\"<SPOOFED>\"\r\nExpires: 3600\r\n",
+		"Contact: \"\x00\" " + contact + ";+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: " + contact + ";x=\"\x00\";+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: <sip:\x00@127.0.0.1:5070>;+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: \x00" + contact + ";+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: <sip:b@127.0.0.1:5071>;expires=0;x=\"\x00\", " + contact + ";+sip.instance=\"<SPOOFED>\";expires=3600\r\n",
 	}
 	r, other := good(t, s), s.show(known-1)
 	answers := make(map[int]int)
