@@ -97,9 +97,10 @@ func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found 
 	return verdict, false, false
 }
 
-// keep lets an answer stand that rests on an earlier result, and neither on an exception of the policy, which may end, nor on its breaker.
+// keep lets an answer stand that rests on an earlier result, and neither on an exception of the policy, which may end, nor on its breaker. What
+// an S-CSCF tells of is recorded each time: it becomes the latest of its public identity.
 func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied bool, since uint64) {
-	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || q.in.Registration.LongestText() > standingText {
+	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || r.Public != (Pseudonym{}) || q.in.Registration.LongestText() > standingText {
 		return
 	}
 	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}
