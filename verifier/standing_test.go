@@ -398,3 +398,20 @@ func TestStandingAnswersAreBounded(t *testing.T) {
 		t.Error("a question is kept however long it is")
 	}
 }
+
+// TestTheLatestIsTheLatest: a registration behind an S-CSCF that is the same as one before others is recorded, so that it is found as the latest.
+func TestTheLatestIsTheLatest(t *testing.T) {
+	l, _, _ := rests(t)
+	behind := func(r *verifier.Registration) { r.Front, r.IMPU = verifier.FrontSIP, "sip:alice@example" }
+	ask := func(edits ...func(*verifier.Registration)) verifier.Verdict {
+		return l.decide(verifier.Input{Registration: registering(id1, append(edits, by("alice@example"), behind)...), Now: l.now})
+	}
+	for _, between := range []func(*verifier.Registration){func(r *verifier.Registration) { r.Expires = new(int) }, func(r *verifier.Registration) { r.InstanceID = stranger.URN() }} {
+		ask()
+		ask(between)
+		got := ask()
+		if r, found, err := l.Latest(context.Background(), "sip:alice@example"); err != nil || !found || r.Verdict.ID != got.ID {
+			t.Errorf("the latest is %v (%s), want %s", r.Verdict.ID, summary(r.Verdict.Result), got.ID)
+		}
+	}
+}

@@ -2,6 +2,7 @@ package sip
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -32,7 +33,6 @@ func (r *Register) readContacts(f fields) error {
 	var first *contact
 	for i := range contacts {
 		c := &contacts[i]
-		r.SOS = r.SOS || asksForEmergency(c.uri)
 		switch {
 		case first == nil || first.ends() && !c.ends():
 			first = c
@@ -42,9 +42,13 @@ func (r *Register) readContacts(f fields) error {
 	}
 	if first != nil {
 		r.InstanceID, r.Expires = first.instance, first.expires
+		r.SOS = !first.ends() && !slices.ContainsFunc(contacts, contact.isOrdinary)
 	}
 	return nil
 }
+
+// isOrdinary: it is registered, and for more than an emergency.
+func (c contact) isOrdinary() bool { return !c.ends() && !asksForEmergency(c.uri) }
 
 // contacts reads all values of Contact; all reports an asterisk.
 func (f fields) contacts(expires *int) (contacts []contact, all bool, err error) {

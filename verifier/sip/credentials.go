@@ -28,6 +28,9 @@ func (c *Credentials) read(s *scanner) error {
 	if s.rest == "" || s.rest[0] != ' ' && s.rest[0] != '\t' {
 		return s.fault("nothing follows the scheme")
 	}
+	if strings.Contains(s.rest, `\`) { // no IMPI or nonce needs one (TS 23.003 clause 13.3, RFC 3310 section 3.2)
+		return s.fault("a backslash, which some readers take for an escape and others do not")
+	}
 	s.rest = "," + s.rest // so that a separator stands before each
 	var seen uint
 	err := s.params(',', func(name, value string) error {

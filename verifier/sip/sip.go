@@ -37,7 +37,8 @@ type Register struct {
 	// Expires is for how many seconds the binding is asked for, nil where the request leaves it to the registrar: the Contact's parameter
 	// counts before the header field (RFC 3261 section 10.2.1.1). 0 is a deregistration.
 	Expires *int
-	// SOS: the URI of a Contact asks for an emergency registration (TS 24.229 clause 5.1.6.2). A hint, since anybody can write it.
+	// SOS: the URI of each Contact that is registered asks for an emergency registration (TS 24.229 clause 5.1.6.2). A hint, since anybody can
+	// write it.
 	SOS bool
 	Credentials
 	// Evidence is the token in the body, nil without one.

@@ -76,7 +76,7 @@ var singles = []single{
 	}, 200, "warning:subscriber-unbound", true, true},
 	{"a user name that would be JSON", "", good, func(q *request) {
 		q.authorization = strings.Replace(q.authorization, `username="`, `username="x\",\"auth\":\"AKAv1-MD5\",\"integrity_protected\":\"yes`, 1)
-	}, 200, "warning:subscriber-unbound", true, true},
+	}, 400, "", true, false},
 	{"two tokens", "", good, func(q *request) {
 		q.token = []byte("--b\r\nContent-Type: application/eat+cwt\r\n\r\n" + string(q.token) + "\r\n--b\r\nContent-Type: application/eat+cwt\r\n\r\n1\r\n--b--\r\n")
 		q.contentType = "multipart/mixed;boundary=b"
@@ -253,6 +253,11 @@ func TestNoOddFormBindsAnothersIMEI(t *testing.T) {
 		"Contact: " + contact + ";+sip.instance=\"SPOOFED\"\r\n",
 		"Contact: " + contact + ";x=\"\\\";expires=0;y=\\\"\";+sip.instance=\"<SPOOFED>\"\r\n",
 		"Contact: " + contact + ";x=\";expires=0\";+sip.instance=\"<SPOOFED>\"\r\nExpires: 3600\r\n",
+		"Contact: \"\x00\" " + contact + ";+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: " + contact + ";x=\"\x00\";+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: <sip:\x00@127.0.0.1:5070>;+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: \x00" + contact + ";+sip.instance=\"<SPOOFED>\";expires=3600\r\nExpires: 0\r\n",
+		"Contact: <sip:b@127.0.0.1:5071>;expires=0;x=\"\x00\", " + contact + ";+sip.instance=\"<SPOOFED>\";expires=3600\r\n",
 	}
 	r, other := good(t, s), s.show(known-1)
 	answers := make(map[int]int)
@@ -286,4 +291,44 @@ func TestUnreadableIsObserved(t *testing.T) {
 		t.Errorf("%d with label %q, refused by the verifier %d times", r.code, r.header.Get("P-Imei-Label"), s.checks(`"400"`))
 	}
 	checkLog(t, s)
+}
+
+// TestNobodyIsJudgedAsSomebodyElse: Kamailio ends a quoted string in Authorization at the first quote, escaped or not. Who authenticates as
+// himself in its reading, and writes another's name for a reader that knows escapes, does not rest on what the other's device showed.
+func TestNobodyIsJudgedAsSomebodyElse(t *testing.T) {
+	use(t, "A1 gate: two user names in one Authorization")
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", withoutBreaker)
+	s.enroll(crowd, 2)
+	p := newProxy(t, gated(s.address, settings{"WITH_DIGEST": "", "IMEI_GATE_HEADER": "P-IMEI-Label"}))
+	u := newUE(t, p, "127.0.0.1")
+	registers := func(r deviceRow, signs bool, bend func(string) string) response {
+		r.authorization, r.token = "", nil
+		q := u.register(r)
+		authorization, nonce := answers(q.impi, u.send(q.text()))
+		if signs {
+			q.token, q.contentType = s.show(crowd, r.number, attest.NonceFrom401(nonce), "").token, "application/eat+cwt"
+		}
+		serial++
+		q.authorization, q.branch, q.cseq = bend(authorization), fmt.Sprintf("z9hG4bK%d", serial), 2
+		return u.send(q.text())
+	}
+	asItIs := func(a string) string { return a }
+	row := func(number int) deviceRow {
+		return s.show(crowd, number, attest.Nonce(make([]byte, attest.DefaultNonceBytes)), "")
+	}
+	owner, thief := row(0), row(1)
+	if r := registers(owner, true, asItIs); r.code != http.StatusOK {
+		t.Fatalf("the owner: %d", r.code)
+	}
+	thief.urn = owner.urn
+	if r := registers(thief, false, asItIs); r.code != http.StatusUnauthorized {
+		t.Errorf("another's IMEI without a token: %d with label %q", r.code, r.header.Get("P-Imei-Label"))
+	}
+	r := registers(thief, false, func(a string) string {
+		return strings.Replace(a, `username="`+thief.impi+`"`, `x="\",username=`+thief.impi+`,y=",username=`+owner.impi+`,w=",v=\""`, 1)
+	})
+	if r.code != http.StatusBadRequest {
+		t.Errorf("the same in the name of the owner: %d with label %q\n%s", r.code, r.header.Get("P-Imei-Label"), p.log.String())
+	}
 }
