@@ -50,12 +50,16 @@ type Registration struct {
 
 // LongestText is the length in bytes of the longest text in it.
 func (r *Registration) LongestText() int {
-	longest := 0
-	for _, text := range []string{r.InstanceID, r.PEI, r.IMEI, r.IMPI, r.SUPI, r.IMPU, r.Auth, r.IntegrityProtected,
-		r.Challenge401, r.CallID, r.Sender, string(r.Front)} {
+	longest := len(r.Challenge401)
+	for _, text := range r.texts() {
 		longest = max(longest, len(text))
 	}
 	return longest
+}
+
+// texts are those in it that a question without evidence depends on: all but the challenge.
+func (r *Registration) texts() [11]string {
+	return [...]string{r.InstanceID, r.PEI, r.IMEI, r.IMPI, r.SUPI, r.IMPU, r.Auth, r.IntegrityProtected, r.CallID, r.Sender, string(r.Front)}
 }
 
 // Subscriber is whom results are kept by, empty when the network named nobody: the IMSI where IMPI or SUPI holds it, because an EIR

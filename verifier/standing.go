@@ -1,6 +1,9 @@
 package verifier
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"reflect"
 	"slices"
 	"sync"
 	"time"
@@ -25,43 +28,87 @@ type standing struct {
 	anew  uint64
 }
 
-// answers are those that stand, and for which IMEIs there are some that rest on a device key.
+// answers are those that stand, and for which IMEIs there are some that rest on a device key. There is no pointer in the two large maps,
+// so that many answers cost the garbage collector nothing.
 type answers struct {
-	of   map[imei.IMEI][]told
-	held map[attest.KeyID][]imei.IMEI
+	of       map[place]told
+	held     map[shelf]imei.IMEI
+	wordings []wording
+	worded   map[Answer][]uint16 // where the wordings with it are
+}
+
+// place is one for an answer: each IMEI has a few, filled from 0.
+type place struct {
+	imei   imei.IMEI
+	number uint8
+}
+
+// shelf is one for an IMEI for which an answer rests on a device key: each key has a few, filled from 0.
+type shelf struct {
+	holder attest.KeyID
+	number uint8
 }
 
 // standingRest is how long a result holds at least when it is told again: who receives it has a clock of his own.
 const standingRest = time.Minute
 
-// Bounds of what is kept: about 2 * 8 Ki answers of some 1.3 KiB.
+// Bounds of what is kept.
 const (
-	standingHalf = 1 << 13 // IMEIs in each half
-	standingEach = 4       // answers for an IMEI
-	standingText = 128     // bytes of each text in a question
+	standingHalf     = 1 << 17 // answers in each half
+	standingWordings = 1 << 10 // of some 1.3 KiB, in each half
+	standingEach     = 4       // answers for an IMEI
+	standingHeld     = 2 * attest.MaxSlots
+	standingText     = 128 // bytes of each text in a question
 )
 
-// asked is a question without evidence, but for what only evidence can answer. Two that are equal get the same answer.
-type asked struct {
-	Registration
-	initial bool
-}
+// asked is the digest of a question without evidence, but for what only evidence can answer. Two that are equal get the same answer. It is
+// long enough that nobody makes two questions of one digest up.
+type asked [24]byte
 
 func newAsked(r *Registration) asked {
-	a := asked{*r, r.isInitial()}
-	a.Initial, a.Expires, a.CSeq, a.Challenge401, a.ChallengeOutstanding = nil, nil, 0, "", false
-	return a
+	var room [512]byte
+	b := append(room[:0], flag(r.isInitial()), flag(r.Emergency))
+	for _, text := range r.texts() {
+		b = append(binary.BigEndian.AppendUint32(b, uint32(len(text))), text...)
+	}
+	digest := sha256.Sum256(b)
+	return asked(digest[:len(asked{})])
 }
 
-// told is an answer and how long it stands.
+func flag(is bool) byte {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// told is an answer and how long it stands, by the wall clock, which may be set: in nanoseconds since 1970.
 type told struct {
 	asked
-	verdict Verdict
+	id          DecisionID
+	from, until int64
+	wording     uint16
+}
+
+// wording is what the answers of many devices have in common.
+type wording struct {
+	verdict Verdict // without identifier and times
+	lasts   time.Duration
 	denied  bool   // by the policy, of itself
 	trust   uint64 // its generation
 	policy  *Policy
-	from    time.Time // by the wall clock, which may be set
-	until   time.Time
+}
+
+func (w *wording) is(o *wording) bool {
+	return w.policy == o.policy && w.trust == o.trust && w.denied == o.denied && w.lasts == o.lasts && reflect.DeepEqual(&w.verdict, &o.verdict)
+}
+
+// tell is the verdict as it was told first.
+func (w *wording) tell(t *told) Verdict {
+	verdict := w.verdict
+	verdict.ID, verdict.IssuedAt = t.id, time.Unix(0, t.from).UTC()
+	verdict.ValidUntil = verdict.IssuedAt.Add(w.lasts)
+	return verdict
 }
 
 // since is when what a question rests on is looked up: what was ended later ends its answer.
@@ -80,18 +127,19 @@ func partOf(id imei.IMEI) (part uint8) {
 
 // find returns the answer that stands. While the breaker is open, none does.
 func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found bool) {
-	if q.in.Evidence != nil || q.signalled.IsZero() || p.Counter != nil && p.Counter.Tripped() {
+	if q.in.Evidence != nil || q.signalled.IsZero() || q.in.Registration.LongestText() > standingText || p.Counter != nil && p.Counter.Tripped() {
 		return verdict, false, false
 	}
-	now, question := q.in.Now.Round(0), newAsked(q.in.Registration)
+	now, question := q.in.Now.UnixNano(), newAsked(q.in.Registration)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, half := range []*answers{&s.young, &s.old} {
-		for i := range half.of[q.signalled] {
-			t := &half.of[q.signalled][i]
-			if t.asked == question && t.trust == q.trust.Generation && t.policy == p && !now.Before(t.from) && now.Before(t.until) {
-				return t.verdict, t.denied, true
-			}
+		t, found := half.find(q.signalled, question)
+		if !found || now < t.from || now >= t.until {
+			continue
+		}
+		if w := &half.wordings[t.wording]; w.trust == q.trust.Generation && w.policy == p {
+			return w.tell(&t), w.denied, true
 		}
 	}
 	return verdict, false, false
@@ -103,16 +151,21 @@ func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied 
 	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || r.Public != (Pseudonym{}) || q.in.Registration.LongestText() > standingText {
 		return
 	}
-	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}
+	w := wording{r.Verdict, r.Verdict.ValidUntil.Sub(r.Verdict.IssuedAt), denied, q.trust.Generation, p}
+	w.verdict.ID, w.verdict.IssuedAt, w.verdict.ValidUntil = DecisionID{}, time.Time{}, time.Time{}
+	t := told{asked: newAsked(q.in.Registration), id: r.Verdict.ID, from: q.facts.Now.UnixNano(), until: q.standsUntil(&p.Rules).UnixNano()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended[partOf(q.signalled)]+s.anew != since {
 		return
 	}
-	if s.young.of == nil || len(s.young.of) >= standingHalf {
-		s.old, s.young = s.young, answers{make(map[imei.IMEI][]told), make(map[attest.KeyID][]imei.IMEI)}
+	if s.young.isFull() {
+		s.old, s.young = s.young, answers{of: make(map[place]told), held: make(map[shelf]imei.IMEI), worded: make(map[Answer][]uint16)}
 	}
-	s.young.add(q.signalled, q.holder, t)
+	if s.young.hold(q.holder, q.signalled) {
+		t.wording = s.young.word(&w)
+		s.young.add(q.signalled, t)
+	}
 }
 
 // standsUntil: an answer ends before its result does, with the earlier result, and with the day, because each day is noted by itself.
@@ -128,15 +181,87 @@ func (q *question) standsUntil(rules *Rules) time.Time {
 	return until
 }
 
-func (a *answers) add(id imei.IMEI, holder attest.KeyID, t told) {
-	all := slices.DeleteFunc(a.of[id], func(o told) bool { return o.asked == t.asked || !t.from.Before(o.until) })
+func (a *answers) isFull() bool {
+	return a.of == nil || len(a.of) >= standingHalf || len(a.wordings) >= standingWordings
+}
+
+// all are the answers for an IMEI, the oldest first.
+func (a *answers) all(id imei.IMEI) (all []told) {
+	for n := range uint8(standingEach) {
+		t, found := a.of[place{id, n}]
+		if !found {
+			break
+		}
+		all = append(all, t)
+	}
+	return all
+}
+
+func (a *answers) find(id imei.IMEI, question asked) (t told, found bool) {
+	for n := range uint8(standingEach) {
+		if t, found = a.of[place{id, n}]; !found || t.asked == question {
+			return t, found
+		}
+	}
+	return told{}, false
+}
+
+func (a *answers) add(id imei.IMEI, t told) {
+	all := slices.DeleteFunc(a.all(id), func(o told) bool { return o.asked == t.asked || t.from >= o.until })
 	if len(all) >= standingEach {
 		all = slices.Delete(all, 0, 1)
 	}
-	a.of[id] = append(all, t)
-	if !slices.Contains(a.held[holder], id) {
-		a.held[holder] = append(a.held[holder], id)
+	a.drop(id)
+	for n, t := range append(all, t) {
+		a.of[place{id, uint8(n)}] = t
 	}
+}
+
+func (a *answers) drop(id imei.IMEI) {
+	for n := range uint8(standingEach) {
+		delete(a.of, place{id, n})
+	}
+}
+
+// hold notes that an answer for an IMEI rests on a device key. No device has so many that there is no room.
+func (a *answers) hold(holder attest.KeyID, id imei.IMEI) bool {
+	for n := range uint8(standingHeld) {
+		switch held, found := a.held[shelf{holder, n}]; {
+		case !found:
+			a.held[shelf{holder, n}] = id
+			return true
+		case held == id:
+			return true
+		}
+	}
+	return false
+}
+
+// release is the IMEIs for which there are answers that rest on a device key, and forgets them.
+func (a *answers) release(holder attest.KeyID) (ids []imei.IMEI) {
+	for n := range uint8(standingHeld) {
+		id, found := a.held[shelf{holder, n}]
+		if !found {
+			break
+		}
+		ids = append(ids, id)
+		delete(a.held, shelf{holder, n})
+	}
+	return ids
+}
+
+// word returns where a wording is.
+func (a *answers) word(w *wording) uint16 {
+	among := a.worded[w.verdict.Answer]
+	for _, at := range among {
+		if a.wordings[at].is(w) {
+			return at
+		}
+	}
+	at := uint16(len(a.wordings))
+	a.wordings = append(a.wordings, *w)
+	a.worded[w.verdict.Answer] = append(among, at)
+	return at
 }
 
 // end ends what stands for the IMEIs that a decision may have touched, and for all others of the device that attested. It is called when
@@ -152,9 +277,8 @@ func (s *standing) end(q *question, anew bool) {
 		s.ended[partOf(id)]++
 	}
 	for _, half := range []*answers{&s.young, &s.old} {
-		for _, id := range append(touched, half.held[q.evidence.KeyID]...) {
-			delete(half.of, id)
+		for _, id := range append(touched, half.release(q.evidence.KeyID)...) {
+			half.drop(id)
 		}
-		delete(half.held, q.evidence.KeyID)
 	}
 }

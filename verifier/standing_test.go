@@ -2,7 +2,10 @@ package verifier_test
 
 import (
 	"context"
+	"fmt"
+	"math/rand/v2"
 	"reflect"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -164,6 +167,102 @@ func TestQuestionsThatAreNotTheSame(t *testing.T) {
 	if got := ask(); told[got.ID] != "the first" && summary(got.Result) != resting {
 		t.Errorf("asked again after all of them: %s", summary(got.Result))
 	}
+}
+
+// TestEachPartOfAQuestionCounts, also one that is added some day, but for what only evidence could answer.
+func TestEachPartOfAQuestionCounts(t *testing.T) {
+	without := []string{"CSeq", "Challenge401", "ChallengeOutstanding", "Expires"}
+	for _, field := range reflect.VisibleFields(reflect.TypeFor[verifier.Registration]()) {
+		l, _, ask := rests(t)
+		first := ask()
+		shown := registering(id1, by("alice@example"), again)
+		switch part := reflect.ValueOf(shown).Elem().FieldByIndex(field.Index); part.Kind() {
+		case reflect.String:
+			part.SetString(part.String() + "0")
+		case reflect.Bool:
+			part.SetBool(!part.Bool())
+		case reflect.Uint32:
+			part.SetUint(part.Uint() + 1)
+		case reflect.Pointer:
+			changed := reflect.New(part.Type().Elem())
+			if part.IsNil() || part.Elem().IsZero() {
+				changed.Elem().Set(nonzero(part.Type().Elem()))
+			}
+			part.Set(changed)
+		default:
+			t.Fatalf("%s: a kind that this test does not know", field.Name)
+		}
+		got := l.decide(verifier.Input{Registration: shown, Now: l.now})
+		if same := got.ID == first.ID; same != slices.Contains(without, field.Name) {
+			t.Errorf("with another %s the answer is the same: %v", field.Name, same)
+		}
+	}
+}
+
+func nonzero(kind reflect.Type) reflect.Value {
+	if kind.Kind() == reflect.Bool {
+		return reflect.ValueOf(true)
+	}
+	return reflect.ValueOf(3600).Convert(kind)
+}
+
+// TestPartsOfAQuestionAreToldApart: a text counts in its place, and ends where it ends.
+func TestPartsOfAQuestionAreToldApart(t *testing.T) {
+	l, _, _ := rests(t)
+	told := make(map[verifier.DecisionID]string)
+	for _, c := range []struct{ public, call string }{{"ab", "c"}, {"a", "bc"}, {"", "abc"}, {"c", "ab"}} {
+		got := l.decide(verifier.Input{Now: l.now, Registration: registering(id1, by("alice@example"), again, func(r *verifier.Registration) { r.IMPU, r.CallID = c.public, c.call })})
+		if other, same := told[got.ID]; same {
+			t.Errorf("%v gets the answer of %s", c, other)
+		}
+		told[got.ID] = fmt.Sprint(c)
+	}
+}
+
+// TestAnswersOfManyDevicesAreToldAsTheyWere: what they have in common is kept once, and nothing of one is told of another.
+func TestAnswersOfManyDevicesAreToldAsTheyWere(t *testing.T) {
+	l := newLab(t)
+	random := rand.New(rand.NewChaCha8([32]byte{}))
+	kinds := []attest.StorageKind{attest.StorageTPMDiscrete, attest.StorageTPMFirmware, attest.StorageSoftware}
+	var questions []verifier.Input
+	var want []verifier.Verdict
+	for i := range 60 {
+		ids := []imei.IMEI{numbered(2 * i), numbered(2*i + 1)}[:1+random.IntN(2)]
+		device := newBoard(fmt.Sprintf("device %d", i), uint64(100+i), slots(ids...), func(c *attest.Credential) { c.Storage.Kind = kinds[random.IntN(len(kinds))] })
+		observed := []attest.Observed{says(ids[0]), says(ids[len(ids)-1])}[:len(ids)]
+		if random.IntN(3) == 0 {
+			observed[0] = says(stranger)
+		}
+		subscriber := by(fmt.Sprintf("%d@example", random.IntN(20)))
+		l.now = l.now.Add(time.Duration(random.Int64N(int64(time.Second))))
+		l.judge(device.token(l.mint(), modem(observed...)), registering(ids[0], subscriber))
+		for _, id := range ids {
+			in := verifier.Input{Registration: registering(id, subscriber, again), Now: l.now}
+			if got := l.decide(in); got.Freshness == attest.Prior {
+				questions, want = append(questions, in), append(want, got)
+			}
+		}
+	}
+	different := make(map[string]bool)
+	for i, in := range questions {
+		in.Now = l.now
+		if got := l.decide(in); !reflect.DeepEqual(got, want[i]) {
+			t.Errorf("\n got %+v\nwant %+v", got, want[i])
+		}
+		different[summary(want[i].Result)] = true
+	}
+	if len(questions) < 40 || len(different) < 5 {
+		t.Errorf("only %d answers stand, of which %d are different", len(questions), len(different))
+	}
+}
+
+// numbered is an IMEI of the first one's model.
+func numbered(n int) imei.IMEI {
+	id, err := imei.FromBody(fmt.Sprintf("%s%06d", id1.TAC(), n+1))
+	if err != nil {
+		panic(err)
+	}
+	return id
 }
 
 // TestTheSameQuestionInOtherWords: what only evidence could answer makes no difference.
