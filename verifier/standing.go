@@ -23,6 +23,9 @@ type standing struct {
 	// judged meanwhile is not kept: it may rest on what was before.
 	ended [1 << 8]uint64
 	anew  uint64
+	// reshown is how often subscribers began to show another IMEI, by a part of their name: it ends the answers of those, so that what they
+	// show in NAS and in IMS is compared anew.
+	reshown [1 << 16]uint32
 }
 
 // answers are those that stand, and for which IMEIs there are some that rest on a device key.
@@ -60,15 +63,21 @@ type told struct {
 	denied  bool   // by the policy, of itself
 	trust   uint64 // its generation
 	policy  *Policy
+	reshown uint32    // as it was of its subscriber
 	from    time.Time // by the wall clock, which may be set
 	until   time.Time
 }
 
 // since is when what a question rests on is looked up: what was ended later ends its answer.
 func (s *standing) since(q *question) uint64 {
+	part := subscriberPart(q.in.Registration.Subscriber())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended[partOf(q.signalled)] + s.anew
+	return s.sinceOf(q, part)
+}
+
+func (s *standing) sinceOf(q *question, part uint16) uint64 {
+	return s.ended[partOf(q.signalled)] + s.anew + uint64(s.reshown[part])
 }
 
 func partOf(id imei.IMEI) (part uint8) {
@@ -78,18 +87,29 @@ func partOf(id imei.IMEI) (part uint8) {
 	return part
 }
 
+// subscriberPart mixes as FNV-1a does. Whoever shares it with somebody ends his answers sooner, and nothing else.
+func subscriberPart(name string) uint16 {
+	const basis, prime = 2166136261, 16777619
+	sum := uint32(basis)
+	for i := range len(name) {
+		sum = (sum ^ uint32(name[i])) * prime
+	}
+	return uint16(sum>>16 ^ sum)
+}
+
 // find returns the answer that stands. While the breaker is open, none does.
 func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found bool) {
 	if q.in.Evidence != nil || q.signalled.IsZero() || p.Counter != nil && p.Counter.Tripped() {
 		return verdict, false, false
 	}
 	now, question := q.in.Now.Round(0), newAsked(q.in.Registration)
+	part := subscriberPart(q.in.Registration.Subscriber())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, half := range []*answers{&s.young, &s.old} {
 		for i := range half.of[q.signalled] {
 			t := &half.of[q.signalled][i]
-			if t.asked == question && t.trust == q.trust.Generation && t.policy == p && !now.Before(t.from) && now.Before(t.until) {
+			if t.asked == question && t.trust == q.trust.Generation && t.policy == p && t.reshown == s.reshown[part] && !now.Before(t.from) && now.Before(t.until) {
 				return t.verdict, t.denied, true
 			}
 		}
@@ -102,12 +122,14 @@ func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied 
 	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || q.in.Registration.LongestText() > standingText {
 		return
 	}
-	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}
+	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, 0, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}
+	part := subscriberPart(q.in.Registration.Subscriber())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended[partOf(q.signalled)]+s.anew != since {
+	if s.sinceOf(q, part) != since {
 		return
 	}
+	t.reshown = s.reshown[part]
 	if s.young.of == nil || len(s.young.of) >= standingHalf {
 		s.old, s.young = s.young, answers{make(map[imei.IMEI][]told), make(map[attest.KeyID][]imei.IMEI)}
 	}
@@ -156,4 +178,16 @@ func (s *standing) end(q *question, anew bool) {
 		}
 		delete(half.held, q.evidence.KeyID)
 	}
+}
+
+// reshow ends the answers of a subscriber who begins to show another IMEI, or shows none any more. It is called when the store tells the
+// view, and returns what it adds to [standing.since].
+func (s *standing) reshow(w *View) uint64 {
+	if !w.begins() {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reshown[subscriberPart(w.Subscriber)]++
+	return 1
 }
