@@ -48,15 +48,19 @@ func judge(facts *Facts, rules *Rules) *appraisal {
 func (a *appraisal) judgeShown() {
 	if s := a.facts.Shown; s != nil {
 		a.reg.Add(s.Remarks...)
+		if a.showsTwo() {
+			a.reg.Add(attest.ReasonNASIMSMismatch)
+		}
 		if a.byMSC() {
 			a.reg.Add(attest.ReasonSenderMSC)
 		}
 	}
 }
 
-func (a *appraisal) byMSC() bool {
-	s := a.facts.Shown
-	return s.byNetwork() && s.Sender != "" && a.rules.MSCServers[s.Sender]
+func (a *appraisal) byMSC() bool { return a.facts.Shown.byMSC(a.rules) }
+
+func (s *Shown) byMSC(rules *Rules) bool {
+	return s.byNetwork() && s.Sender != "" && rules.MSCServers[s.Sender]
 }
 
 // device adds a reason about the device as a whole; before the slots are known it is slot 1's.
@@ -173,9 +177,11 @@ func (a *appraisal) goesOn() bool {
 // clockSkew is how far the clocks of two verifiers on one store, or of one over a restart, may be apart.
 const clockSkew = 5 * time.Minute
 
-// isWithin reports a result that is no older than age, and not of a time that has not come: then a clock was wrong, and nobody knows.
-func (p *Prior) isWithin(age time.Duration, now time.Time) bool {
-	old := now.Sub(p.At)
+func (p *Prior) isWithin(age time.Duration, now time.Time) bool { return isWithin(p.At, age, now) }
+
+// isWithin reports what is no older than age, and not of a time that has not come: then a clock was wrong, and nobody knows.
+func isWithin(at time.Time, age time.Duration, now time.Time) bool {
+	old := now.Sub(at)
 	return old <= age && old >= -clockSkew
 }
 

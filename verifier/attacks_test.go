@@ -15,6 +15,18 @@ const (
 	withTie        = unspoken + " subscriber-bound"
 )
 
+// clonesNAS: the modem was given another IMEI after the phone registered, so NAS is shown that, and IMS the phone's.
+func (s *scene) clonesNAS(ask func(*phone, subscriber) *verifier.Registration) {
+	p, clone := s.phone(), &phone{shows: stranger}
+	p.registers(thief)
+	s.passes(time.Minute)
+	s.present(nil, ask(clone, thief)) // as if the SIM were in another phone
+	s.passes(time.Minute)
+	p.reregisters(thief)
+	s.passes(time.Minute)
+	s.present(nil, ask(clone, thief))
+}
+
 // attacks are frauds and forgeries; the last answer is what they got, and it does not affirm.
 var attacks = []story{
 	{title: "a modem that was given another IMEI, which the network is shown", want: "slot1 contraindicated: imei-reprogrammed" + good + withTie, tell: func(s *scene) {
@@ -50,6 +62,36 @@ var attacks = []story{
 	}},
 	{title: "another IMEI in IMS than the access network saw", want: device + "registration warning: nas-ims-mismatch imei-consistent subscriber-bound", tell: func(s *scene) {
 		s.phone().registers(thief, func(r *verifier.Registration) { r.PEI = "imei-" + stranger.Digits() })
+	}},
+	{title: "a modem shows a cloned IMEI in NAS, and a good phone beside it registers with IMS", want: device + "registration warning: nas-ims-mismatch imei-consistent subscriber-bound", tell: func(s *scene) {
+		p := s.phone()
+		s.present(nil, (&phone{shows: stranger}).eir(thief))
+		s.passes(time.Second)
+		p.registers(thief)
+	}},
+	{title: "the same by S13, and the phone re-registers", want: device + "registration warning: nas-ims-mismatch imei-consistent subscriber-bound", tell: func(s *scene) {
+		p := s.phone()
+		s.present(nil, (&phone{shows: stranger}).mme(thief))
+		s.passes(time.Second)
+		p.registers(thief)
+		s.passes(time.Hour)
+		p.reregisters(thief)
+	}},
+	{title: "a good phone registers with IMS, and the 5G-EIR is asked about a cloned IMEI of the same subscriber", want: "registration warning: nas-ims-mismatch not-endorsed", tell: func(s *scene) { s.clonesNAS((*phone).eir) }},
+	{title: "a good phone registers with IMS, and an MME asks about a cloned IMEI of the same subscriber", want: "registration warning: nas-ims-mismatch not-endorsed", tell: func(s *scene) { s.clonesNAS((*phone).mme) }},
+	{title: "a good phone attaches, and a client with another IMEI registers with IMS", want: "registration warning: nas-ims-mismatch not-endorsed", tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(p, thief)
+		s.passes(time.Minute)
+		p.showing(stranger).registersMute(thief)
+	}},
+	{title: "the same, and the 5G-EIR is asked about the phone once more", want: device + "registration warning: nas-ims-mismatch imei-consistent subscriber-bound", tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(p, thief)
+		s.passes(time.Minute)
+		p.showing(stranger).registersMute(thief)
+		s.passes(time.Second)
+		s.present(nil, p.showing(id1).eir(thief))
 	}},
 	{title: "an IMEI that is written so that nobody can judge it", want: "registration none: urn-malformed", tell: func(s *scene) {
 		s.phone().registersMute(thief, func(r *verifier.Registration) { r.InstanceID = "<urn:gsma:imei:490154203237518>" })

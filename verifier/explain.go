@@ -72,6 +72,9 @@ func (r *Record) input(reason attest.Reason, part int) string {
 	}
 	switch reason.Info().Step {
 	case 0, 1:
+		if reason == attest.ReasonNASIMSMismatch {
+			return f.Shown.text() + f.viewText()
+		}
 		return f.Shown.text()
 	case 4:
 		return r.comparedInput(part)
@@ -111,6 +114,19 @@ func (s *Shown) text() string {
 		by += ", sender " + s.Sender
 	}
 	return fmt.Sprintf("shown %s, by %s", shown, by)
+}
+
+// viewText is what the subscriber showed in the other access; nothing where the two are of this registration alone.
+func (f *Facts) viewText() string {
+	v := f.Views
+	if v == nil || v.Other.Same {
+		return ""
+	}
+	in := "NAS"
+	if f.Shown.Front.isNAS() {
+		in = "IMS"
+	}
+	return fmt.Sprintf("; this subscriber showed another one in %s at %s", in, v.Other.At.Format(time.RFC3339))
 }
 
 func (r *Record) comparedInput(part int) string {

@@ -28,6 +28,8 @@ type Facts struct {
 	Prior    *Prior `json:"prior,omitempty" cbor:"7,keyasint,omitempty"`
 	// Seen are the subscribers that attested for the IMEI that was shown, the latest last.
 	Seen []Seen `json:"seen,omitempty" cbor:"8,keyasint,omitempty"`
+	// Views are what the subscriber showed in NAS and in IMS.
+	Views *Views `json:"views,omitempty" cbor:"9,keyasint,omitempty"`
 }
 
 // Identity is an IMEI in Facts: its TAC, and a number that tells the IMEIs of one question apart. The zero value is none.

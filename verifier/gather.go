@@ -29,6 +29,7 @@ type question struct {
 	software    Software     // the same, or else what it told before
 	expiry      time.Time    // of the nonce
 	assumed     bool         // that the device holds its IMEIs: that was not read
+	view        *View        // what the subscriber shows, nil where nothing is to be kept of it
 }
 
 func newQuestion(in Input, trust *Trust) *question {

@@ -229,6 +229,96 @@ var honest = []story{
 		s.passes(26 * time.Hour)
 		s.present(nil, p.eir(alice))
 	}},
+	{title: "the SIM goes from one phone to another, which NAS sees first", want: bound, tell: func(s *scene) {
+		former := s.another("former phone", slots(bobs))
+		s.everywhere(former, alice)
+		s.passes(time.Hour)
+		s.everywhere(s.phone(), alice)
+	}},
+	{title: "the SIM goes to another phone and, within the hour, back", want: bound, tell: func(s *scene) {
+		p, other := s.phone(), s.another("the other phone", slots(bobs))
+		for _, next := range []*phone{p, other, p} {
+			s.everywhere(next, alice)
+			s.passes(20 * time.Minute)
+		}
+		s.everywhere(p, alice)
+	}},
+	{title: "a dual-SIM phone, each SIM in NAS and in IMS by the IMEI of its slot", want: bothSlots + boundReg, tell: func(s *scene) {
+		p := s.phone(slots(id1, id2))
+		for range 2 {
+			s.everywhere(p.showing(id1), alice)
+			s.passes(time.Minute)
+			s.everywhere(p.showing(id2), bob)
+			s.passes(time.Minute)
+		}
+	}},
+	{title: "handovers between LTE and 5G, while the phone stays in IMS", want: bound, tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(p, alice)
+		for range 3 {
+			s.passes(10 * time.Minute)
+			s.present(nil, p.mme(alice))
+			s.passes(10 * time.Minute)
+			s.present(nil, p.eir(alice))
+			p.reregisters(alice)
+		}
+	}},
+	{title: "an MSC server registers after SRVCC by another IMEI than the phone showed in NAS", want: "registration none: sender-msc not-endorsed", tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(p, alice)
+		s.passes(time.Minute)
+		p.showing(stranger).reregisters(alice, fromMSC(s))
+	}},
+	{title: "a phone on Wi-Fi alone, and then in the network", want: bound, tell: func(s *scene) {
+		p := s.phone()
+		p.registers(alice)
+		s.passes(time.Hour)
+		s.present(nil, p.eir(alice))
+	}},
+	{title: "a laptop registers with IMS by the subscriber's password, with an IMEI of its own", want: "registration none: not-endorsed", tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(p, alice)
+		s.passes(time.Minute)
+		p.showing(stranger).registersMute(alice, byPassword)
+		s.present(nil, p.eir(alice))
+		p.registersMute(alice, byPassword)
+	}},
+	{title: "a stranger shows another IMEI in the subscriber's name, before anybody authenticated him", want: bound, tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(p, alice)
+		s.passes(time.Minute)
+		s.byStranger(func() {
+			q := s.another("thief's", slots(bobs))
+			q.registersMute(alice, unchallenged, func(r *verifier.Registration) { r.Auth, r.IntegrityProtected = "", "no" })
+			q.registersMute(alice, unchallenged, func(r *verifier.Registration) { r.IntegrityProtected = "" })
+			q.registersMute(alice, emergency)
+			s.present(nil, registering(bobs, by(alice.impi()), fromDevice))
+		})
+		s.present(nil, p.eir(alice))
+	}},
+	{title: "the SIM goes for an hour to a phone on Wi-Fi alone, which deregisters", want: bound, tell: func(s *scene) {
+		p, other := s.phone(), s.another("the other phone", slots(bobs))
+		s.everywhere(p, alice)
+		s.passes(10 * time.Minute)
+		other.registers(alice)
+		other.registersMute(alice, func(r *verifier.Registration) { r.Expires = new(int) })
+		s.passes(10 * time.Minute)
+		s.present(nil, p.eir(alice))
+	}},
+	{title: "the SIM goes to a phone on Wi-Fi alone, which NAS has not seen yet", want: device + "registration warning: nas-ims-mismatch imei-consistent subscriber-bound", tell: func(s *scene) {
+		s.everywhere(s.another("former phone", slots(bobs)), alice)
+		s.passes(time.Hour)
+		s.phone().registers(alice)
+	}},
+	{title: "the same phone a day later, or once NAS has seen it", want: bound, tell: func(s *scene) {
+		p := s.phone()
+		s.everywhere(s.another("former phone", slots(bobs)), alice)
+		s.passes(25 * time.Hour)
+		p.registers(alice)
+		s.everywhere(s.another("one more", slots(id2)), alice)
+		s.passes(time.Minute)
+		s.everywhere(p, alice)
+	}},
 	{title: "a re-registration without a challenge", want: bound, tell: func(s *scene) {
 		p := s.phone()
 		p.registers(alice)

@@ -360,6 +360,27 @@ func (p *phone) eir(who subscriber) *verifier.Registration {
 	return r
 }
 
+// mme is the same question by S13 (TS 29.272 clause 6.2).
+func (p *phone) mme(who subscriber) *verifier.Registration {
+	r := p.eir(who)
+	r.PEI, r.IMEI, r.Front = "", p.shows.Digits(), verifier.FrontS13
+	return r
+}
+
+// everywhere is a phone that is switched on: it comes into the network, then into IMS, and an EIR is asked once more.
+func (s *scene) everywhere(p *phone, who subscriber) {
+	s.t.Helper()
+	s.present(nil, p.eir(who))
+	s.passes(time.Second)
+	p.registers(who)
+	s.passes(time.Second)
+	s.present(nil, p.eir(who))
+	p.reregisters(who)
+}
+
+// byPassword: the network authenticated by one, and not the USIM.
+func byPassword(r *verifier.Registration) { r.Auth, r.IntegrityProtected = "MD5", "no" }
+
 // serial is of a Credential: a higher one supersedes.
 func serial(n uint64) func(*attest.Credential) { return func(c *attest.Credential) { c.Serial = n } }
 

@@ -26,6 +26,9 @@ type standing struct {
 	// judged meanwhile is not kept: it may rest on what was before.
 	ended [1 << 8]uint64
 	anew  uint64
+	// reshown is how often subscribers began to show another IMEI, by a part of their name: it ends the answers of those, so that what they
+	// show in NAS and in IMS is compared anew.
+	reshown [1 << 16]uint32
 }
 
 // answers are those that stand, and for which IMEIs there are some that rest on a device key. There is no pointer in the two large maps,
@@ -87,6 +90,7 @@ type told struct {
 	asked
 	id          DecisionID
 	from, until int64
+	reshown     uint32 // as it was of its subscriber
 	wording     uint16
 }
 
@@ -113,9 +117,14 @@ func (w *wording) tell(t *told) Verdict {
 
 // since is when what a question rests on is looked up: what was ended later ends its answer.
 func (s *standing) since(q *question) uint64 {
+	part := subscriberPart(q.in.Registration.Subscriber())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.ended[partOf(q.signalled)] + s.anew
+	return s.sinceOf(q, part)
+}
+
+func (s *standing) sinceOf(q *question, part uint16) uint64 {
+	return s.ended[partOf(q.signalled)] + s.anew + uint64(s.reshown[part])
 }
 
 func partOf(id imei.IMEI) (part uint8) {
@@ -125,17 +134,27 @@ func partOf(id imei.IMEI) (part uint8) {
 	return part
 }
 
+// subscriberPart mixes as FNV-1a does. Whoever shares it with somebody ends his answers sooner, and nothing else.
+func subscriberPart(name string) uint16 {
+	const basis, prime = 2166136261, 16777619
+	sum := uint32(basis)
+	for i := range len(name) {
+		sum = (sum ^ uint32(name[i])) * prime
+	}
+	return uint16(sum>>16 ^ sum)
+}
+
 // find returns the answer that stands. While the breaker is open, none does.
 func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found bool) {
 	if q.in.Evidence != nil || q.signalled.IsZero() || q.in.Registration.LongestText() > standingText || p.Counter != nil && p.Counter.Tripped() {
 		return verdict, false, false
 	}
-	now, question := q.in.Now.UnixNano(), newAsked(q.in.Registration)
+	now, question, part := q.in.Now.UnixNano(), newAsked(q.in.Registration), subscriberPart(q.in.Registration.Subscriber())
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, half := range []*answers{&s.young, &s.old} {
 		t, found := half.find(q.signalled, question)
-		if !found || now < t.from || now >= t.until {
+		if !found || now < t.from || now >= t.until || t.reshown != s.reshown[part] {
 			continue
 		}
 		if w := &half.wordings[t.wording]; w.trust == q.trust.Generation && w.policy == p {
@@ -154,11 +173,13 @@ func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied 
 	w := wording{r.Verdict, r.Verdict.ValidUntil.Sub(r.Verdict.IssuedAt), denied, q.trust.Generation, p}
 	w.verdict.ID, w.verdict.IssuedAt, w.verdict.ValidUntil = DecisionID{}, time.Time{}, time.Time{}
 	t := told{asked: newAsked(q.in.Registration), id: r.Verdict.ID, from: q.facts.Now.UnixNano(), until: q.standsUntil(&p.Rules).UnixNano()}
+	part := subscriberPart(q.in.Registration.Subscriber())
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.ended[partOf(q.signalled)]+s.anew != since {
+	if s.sinceOf(q, part) != since {
 		return
 	}
+	t.reshown = s.reshown[part]
 	if s.young.isFull() {
 		s.old, s.young = s.young, answers{of: make(map[place]told), held: make(map[shelf]imei.IMEI), worded: make(map[Answer][]uint16)}
 	}
@@ -281,4 +302,16 @@ func (s *standing) end(q *question, anew bool) {
 			half.drop(id)
 		}
 	}
+}
+
+// reshow ends the answers of a subscriber who begins to show another IMEI, or shows none any more. It is called when the store tells the
+// view, and returns what it adds to [standing.since].
+func (s *standing) reshow(w *View) uint64 {
+	if !w.begins() {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.reshown[subscriberPart(w.Subscriber)]++
+	return 1
 }

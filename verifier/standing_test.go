@@ -233,14 +233,12 @@ func TestAnswersOfManyDevicesAreToldAsTheyWere(t *testing.T) {
 		if random.IntN(3) == 0 {
 			observed[0] = says(stranger)
 		}
-		subscriber := by(fmt.Sprintf("%d@example", random.IntN(20)))
+		subscriber := by(fmt.Sprintf("%d@example", i)) // who shows another IMEI is judged anew
 		l.now = l.now.Add(time.Duration(random.Int64N(int64(time.Second))))
 		l.judge(device.token(l.mint(), modem(observed...)), registering(ids[0], subscriber))
-		for _, id := range ids {
-			in := verifier.Input{Registration: registering(id, subscriber, again), Now: l.now}
-			if got := l.decide(in); got.Freshness == attest.Prior {
-				questions, want = append(questions, in), append(want, got)
-			}
+		in := verifier.Input{Registration: registering(ids[0], subscriber, again), Now: l.now}
+		if got := l.decide(in); got.Freshness == attest.Prior {
+			questions, want = append(questions, in), append(want, got)
 		}
 	}
 	different := make(map[string]bool)

@@ -29,6 +29,8 @@ type Store interface {
 	Seen(ctx context.Context, id imei.IMEI, subscriber string) ([]Seen, error)
 	// Days returns on which days of a month, UTC, each subscriber registered an IMEI, with evidence or without: bit 0 is the first.
 	Days(ctx context.Context, id imei.IMEI, year int, month time.Month) (map[Pseudonym]uint32, error)
+	// Viewed returns what a subscriber last showed in an access, and whether it is this IMEI; also of a note that is not written yet.
+	Viewed(ctx context.Context, subscriber string, in Access, id imei.IMEI) (Viewed, error)
 	// Record returns a recorded decision.
 	Record(ctx context.Context, id DecisionID) (*Record, bool, error)
 	// Latest returns the latest recorded decision on a public identity, which is not zero.
@@ -84,6 +86,8 @@ type Decision struct {
 	Claims []Claim
 	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
 	Sighting *Sighting
+	// View replaces the earlier one of its subscriber in its access; nil leaves it.
+	View *View
 }
 
 // Verdict of the decision; zero where nothing was decided.
@@ -109,6 +113,8 @@ type Note struct {
 	Record *Record
 	// Sighting goes to the days of the month, and not to Sightings: anybody can show an IMEI.
 	Sighting *Sighting
+	// View is as in Decision: the network authenticated whose it is.
+	View *View
 }
 
 // Endorsed is a Credential as a store keeps it: safe from change by anybody but the Verifier.

@@ -257,6 +257,9 @@ func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdic
 	if q.facts.Evidence == nil {
 		return v.note(ctx, q, p)
 	}
+	if err := v.recallViews(ctx, q, &p.Rules); err != nil {
+		return Verdict{}, err
+	}
 	for try := range maxConflicts {
 		if err := v.recall(ctx, q, try == 0); err != nil {
 			return Verdict{}, err
@@ -276,7 +279,9 @@ func (v *Verifier) exempt(ctx context.Context, q *question, p *Policy) (Verdict,
 	if err != nil {
 		return Verdict{}, err
 	}
-	_ = v.store.Note(ctx, Note{Record: r})
+	view := q.endedView()
+	_ = v.store.Note(ctx, Note{Record: r, View: view})
+	v.standing.reshow(view)
 	return r.Verdict, nil
 }
 
@@ -301,14 +306,18 @@ func (v *Verifier) note(ctx context.Context, q *question, p *Policy) (Verdict, e
 	if err := v.recallClaim(ctx, q, &p.Rules); err != nil {
 		return Verdict{}, err
 	}
+	if err := v.recallViews(ctx, q, &p.Rules); err != nil {
+		return Verdict{}, err
+	}
 	a := judge(&q.facts, &p.Rules)
 	r, err := v.record(q, p, a)
 	if err != nil {
 		return Verdict{}, err
 	}
-	if err := v.store.Note(ctx, Note{Record: r, Sighting: q.sighting()}); err != nil {
+	if err := v.store.Note(ctx, Note{Record: r, Sighting: q.sighting(), View: q.view}); err != nil {
 		return Verdict{}, err
 	}
+	since += v.standing.reshow(q.view)
 	denied := p.denies(r)
 	v.standing.keep(q, p, a, r, denied, since)
 	v.count(q, p, denied)
@@ -323,7 +332,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		return verdict, false, err
 	}
 	d := Decision{
-		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(),
+		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(), View: q.view,
 		Device: &Device{Key: q.evidence.KeyID, State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
 	}
 	if !q.endorsement.kept || q.endorsement.software != q.software {
@@ -335,6 +344,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	if a.holdsShown() {
 		d.Sighting = q.sighting()
 	}
+	defer v.standing.reshow(q.view)
 	defer v.standing.end(q, d.Device.Credential != nil)
 	done, err := v.store.Commit(ctx, d)
 	switch {

@@ -29,10 +29,17 @@ type Memory struct {
 	decisions uint64
 	sightings map[imei.IMEI][]verifier.Sighting
 	days      map[month]map[verifier.Pseudonym]uint32 // by subscriber
+	views     map[viewer]verifier.View
 	names     *verifier.Pseudonyms
 	records   []*verifier.Record                         // the oldest first
 	recorded  []verifier.DecisionID                      // of the records
 	latest    map[verifier.Pseudonym]verifier.DecisionID // by public identity
+}
+
+// viewer is a subscriber in one access.
+type viewer struct {
+	subscriber string
+	access     verifier.Access
 }
 
 // month is a month of an IMEI.
@@ -71,7 +78,7 @@ func NewMemory() *Memory {
 		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), claims: make(map[imei.IMEI]verifier.Claimed), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
-		latest: make(map[verifier.Pseudonym]verifier.DecisionID),
+		latest: make(map[verifier.Pseudonym]verifier.DecisionID), views: make(map[viewer]verifier.View),
 	}
 }
 
@@ -141,6 +148,30 @@ func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) 
 	return maps.Clone(m.days[month{id, year, of}]), nil
 }
 
+// Viewed implements verifier.Store.
+func (m *Memory) Viewed(_ context.Context, subscriber string, in verifier.Access, id imei.IMEI) (verifier.Viewed, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	w, found := m.views[viewer{subscriber, in}]
+	if !found {
+		return verifier.Viewed{}, nil
+	}
+	return verifier.Viewed{Since: w.Since.UTC(), At: w.At.UTC(), Same: w.IMEI == id}, nil
+}
+
+// view keeps what a subscriber shows.
+func (m *Memory) view(w *verifier.View) {
+	if w == nil {
+		return
+	}
+	key := viewer{w.Subscriber, w.Access}
+	if w.IMEI.IsZero() {
+		delete(m.views, key)
+		return
+	}
+	m.views[key] = *w
+}
+
 // Record implements verifier.Store.
 func (m *Memory) Record(_ context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
 	m.mu.RLock()
@@ -189,6 +220,7 @@ func (m *Memory) Note(_ context.Context, n verifier.Note) error {
 	defer m.mu.Unlock()
 	m.record(n.Record)
 	m.mark(n.Sighting)
+	m.view(n.View)
 	return nil
 }
 
@@ -260,6 +292,7 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	m.nonces[string(d.Presentation.Nonce)] = u
 	m.record(d.Record)
 	m.see(d.Sighting)
+	m.view(d.View)
 	if d.Device != nil {
 		u.device, u.generation = d.Device.Key, d.Device.Generation
 		m.keep(d)

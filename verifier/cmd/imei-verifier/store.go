@@ -257,8 +257,8 @@ checkpoint, once they are older than they are kept. The server must be stopped. 
 		if err = errors.Join(err, store.Close()); err != nil {
 			return err
 		}
-		return s.print(c.OutOrStdout(), done, fmt.Sprintf("removed: nonces %d, decisions %d, days %d, earlier answers %d, claims %d, sightings %d, audit entries %d\n",
-			done.Nonces, done.Records, done.Days, done.Priors, done.Claims, done.Sightings, done.Audit))
+		return s.print(c.OutOrStdout(), done, fmt.Sprintf("removed: nonces %d, decisions %d, days %d, earlier answers %d, claims %d, views %d, sightings %d, audit entries %d\n",
+			done.Nonces, done.Records, done.Days, done.Priors, done.Claims, done.Views, done.Sightings, done.Audit))
 	})
 	c.Flags().DurationVar(&keep.Records, "records", sqlite.DefaultKeepRecords, "how `long` recorded decisions are kept")
 	c.Flags().DurationVar(&keep.Subscribers, "subscribers", sqlite.DefaultKeepSubscribers, "how `long` pseudonyms of subscribers are kept")

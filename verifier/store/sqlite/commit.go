@@ -23,6 +23,7 @@ type decision struct {
 	by        verifier.Alias
 	sighting  *preparedSighting
 	claims    []preparedClaim
+	view      *preparedView
 }
 
 type preparedRecord struct {
@@ -57,7 +58,7 @@ func (s *Store) prepareSighting(of *verifier.Sighting) *preparedSighting {
 }
 
 func (s *Store) prepare(d verifier.Decision) (p *decision, err error) {
-	p = &decision{Decision: d, presented: s.names.Presentation(&d.Presentation), sighting: s.prepareSighting(d.Sighting)}
+	p = &decision{Decision: d, presented: s.names.Presentation(&d.Presentation), sighting: s.prepareSighting(d.Sighting), view: s.prepareView(d.View)}
 	byAnyToken := d.Presentation
 	byAnyToken.Token = [32]byte{}
 	p.asked = s.names.Presentation(&byAnyToken)
@@ -209,6 +210,9 @@ func (w *writer) keep(d *decision) error {
 		if err := w.keepDevice(d, seq); err != nil {
 			return err
 		}
+	}
+	if err := w.view(d.view); err != nil {
+		return err
 	}
 	return w.see(d.sighting)
 }

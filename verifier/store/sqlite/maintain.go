@@ -16,7 +16,7 @@ import (
 
 // tables are those of the store, with the time that tells how old a row is; empty where there is none.
 var tables = []struct{ name, at string }{
-	{"devices", "seen"}, {"credentials", ""}, {"holders", ""}, {"sightings", "at"}, {"days", ""}, {"priors", "at"}, {"claims", "at"},
+	{"devices", "seen"}, {"credentials", ""}, {"holders", ""}, {"sightings", "at"}, {"days", ""}, {"priors", "at"}, {"claims", "at"}, {"views", "at"},
 	{"nonces", "expiry"}, {"records", "at"}, {"audit", "at"}, {"checkpoints", ""},
 }
 
@@ -81,7 +81,8 @@ func (s *Store) formerKeys(ctx context.Context, tx *sql.Tx) (rows int64, err err
 	devices, subscribers := s.config.Devices.Current.ID(), s.config.Subscribers.Current.ID()
 	err = tx.QueryRowContext(ctx, `SELECT (SELECT count(*) FROM credentials WHERE key <> ?1) + (SELECT count(*) FROM holders WHERE key <> ?1)
 		+ (SELECT count(*) FROM sightings WHERE key <> ?1) + (SELECT count(*) FROM days WHERE key <> ?1 OR subkey <> ?2)
-		+ (SELECT count(*) FROM priors WHERE key <> ?1 OR subkey <> ?2) + (SELECT count(*) FROM claims WHERE key <> ?1 OR subkey <> ?2)`, devices, subscribers).Scan(&rows)
+		+ (SELECT count(*) FROM priors WHERE key <> ?1 OR subkey <> ?2) + (SELECT count(*) FROM claims WHERE key <> ?1 OR subkey <> ?2)
+		+ (SELECT count(*) FROM views WHERE key <> ?1 OR subkey <> ?2)`, devices, subscribers).Scan(&rows)
 	return rows, err
 }
 

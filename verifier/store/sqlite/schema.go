@@ -105,6 +105,16 @@ CREATE TABLE claims (         -- the last answer to a device that named the subs
 	subkey     INTEGER NOT NULL, -- that the name is sealed under
 	sealed     BLOB NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE views (          -- the IMEI that a subscriber last showed in NAS and in IMS
+	subscriber BLOB NOT NULL,
+	access     INTEGER NOT NULL,
+	device     BLOB NOT NULL,
+	key        INTEGER NOT NULL,
+	subkey     INTEGER NOT NULL,
+	since      INTEGER NOT NULL,
+	at         INTEGER NOT NULL,
+	PRIMARY KEY (subscriber, access)
+) WITHOUT ROWID;
 ALTER TABLE records ADD COLUMN public BLOB; -- the public identity that an S-CSCF registered; NULL of none
 CREATE INDEX records_public ON records (public, at) WHERE public IS NOT NULL;
 `}

@@ -82,6 +82,8 @@ type Store struct {
 	closed  bool
 	pending atomic.Int64 // notes on their way
 	lost    atomic.Int64 // notes that could not be written
+
+	unwritten unwritten
 }
 
 var _ verifier.Store = (*Store)(nil)

@@ -42,6 +42,7 @@ func decision(n byte) verifier.Decision {
 		Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID{n}, Result: answer}, Facts: verifier.Facts{Now: attesttest.Now}, Generation: 7},
 		Sighting: &verifier.Sighting{IMEI: device, Subscriber: alice, At: attesttest.Now},
 	}
+	d.View = &verifier.View{Subscriber: alice, Access: verifier.AccessIMS, IMEI: device, Since: attesttest.Now, At: attesttest.Now}
 	d.Claims = []verifier.Claim{{IMEI: device, Slot: 1, Hash: claimed(1)}, {IMEI: second, Slot: 2, Hash: claimed(2)}}
 	credential := attesttest.Credential()
 	credential.Slots = []imei.IMEI{device, second}
@@ -74,11 +75,12 @@ type known struct {
 	Seen       []verifier.Seen
 	Days       int
 	Answer     verifier.Verdict
+	Viewed     verifier.Viewed
 }
 
 func know(t *testing.T, s *sqlite.Store) (k known) {
 	t.Helper()
-	var errs [9]error
+	var errs [10]error
 	k.Credential, _, errs[0] = s.Credential(ctx, key)
 	k.Holders[0], errs[1] = s.Holder(ctx, device)
 	k.Holders[1], errs[2] = s.Holder(ctx, second)
@@ -89,6 +91,7 @@ func know(t *testing.T, s *sqlite.Store) (k known) {
 	k.Answer, _, errs[6] = s.Presented(ctx, decision(1).Presentation.Nonce)
 	k.Claims[0], _, errs[7] = s.Claimed(ctx, device)
 	k.Claims[1], _, errs[8] = s.Claimed(ctx, second)
+	k.Viewed, errs[9] = s.Viewed(ctx, alice, verifier.AccessIMS, device)
 	if err := errors.Join(errs[:]...); err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +112,7 @@ func TestWhatWasCommittedOutlivesTheProcess(t *testing.T) {
 	d := decision(1)
 	commit(t, s, d)
 	want := known{verifier.Endorsed{Credential: d.Device.Credential, Generation: 7}, [2]verifier.Holder{holder, holder},
-		verifier.Prior{At: d.Now, Generation: 7, Answer: d.Verdict().Result}, claimsOf(d), []verifier.Seen{{At: d.Now, Same: true}}, 1, d.Verdict()}
+		verifier.Prior{At: d.Now, Generation: 7, Answer: d.Verdict().Result}, claimsOf(d), []verifier.Seen{{At: d.Now, Same: true}}, 1, d.Verdict(), verifier.Viewed{Since: d.Now, At: d.Now, Same: true}}
 	if got := know(t, s); !reflect.DeepEqual(got, want) {
 		t.Fatalf("before: got %+v, want %+v", got, want)
 	}
@@ -289,7 +292,7 @@ func TestAStoreOfANewerProgramIsRefused(t *testing.T) {
 }
 
 // toVersion1 undoes what version 2 added.
-var toVersion1 = []string{`DROP TABLE claims`, `DROP INDEX records_public`, `ALTER TABLE records DROP COLUMN public`, `DELETE FROM migrations WHERE version = 2`}
+var toVersion1 = []string{`DROP TABLE claims`, `DROP TABLE views`, `DROP INDEX records_public`, `ALTER TABLE records DROP COLUMN public`, `DELETE FROM migrations WHERE version = 2`}
 
 // TestAStoreOfVersion1IsBroughtToThisOne with all that is in it; who only reads is told who does that.
 func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
@@ -305,7 +308,7 @@ func TestAStoreOfVersion1IsBroughtToThisOne(t *testing.T) {
 		t.Errorf("read-only: %v", err)
 	}
 	s = open(t, c)
-	want.Claims = [2]verifier.Claimed{}
+	want.Claims, want.Viewed = [2]verifier.Claimed{}, verifier.Viewed{}
 	if got := know(t, s); !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
@@ -329,7 +332,7 @@ func TestABackupOfVersion1IsRestored(t *testing.T) {
 	s := open(t, c)
 	commit(t, s, decision(1))
 	want := know(t, s)
-	want.Claims = [2]verifier.Claimed{}
+	want.Claims, want.Viewed = [2]verifier.Claimed{}, verifier.Viewed{}
 	backup := filepath.Join(t.TempDir(), "backup.db")
 	if err := s.Backup(ctx, backup); err != nil {
 		t.Fatal(err)
@@ -391,7 +394,7 @@ func TestRetention(t *testing.T) {
 	commit(t, s, decision(1))
 	closeStore(t, s) // signs a checkpoint
 	s = open(t, c)
-	if done, err := s.Sweep(ctx, attesttest.Now.Add(47*time.Hour)); err != nil || done != (sqlite.Sweeping{Nonces: 1, Claims: 2}) {
+	if done, err := s.Sweep(ctx, attesttest.Now.Add(47*time.Hour)); err != nil || done != (sqlite.Sweeping{Nonces: 1, Claims: 2, Views: 1}) {
 		t.Errorf("too early: %+v, %v", done, err)
 	}
 	done, err := s.Sweep(ctx, attesttest.Now.Add(62*24*time.Hour))

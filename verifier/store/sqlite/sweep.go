@@ -76,6 +76,7 @@ type Sweeping struct {
 	Days        int64 `json:"days"`
 	Priors      int64 `json:"priors"`
 	Claims      int64 `json:"claims"`
+	Views       int64 `json:"views"`
 	Sightings   int64 `json:"sightings"`
 	Audit       int64 `json:"audit"`
 	Checkpoints int64 `json:"checkpoints"`
@@ -104,6 +105,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (done Sweeping, err er
 		{&done.Days, `DELETE FROM days WHERE month < ?1 AND device >= ?2 AND device < ?3`, int64(monthNumber(oldest.UTC().Year(), oldest.UTC().Month()))},
 		{&done.Priors, `DELETE FROM priors WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(min(keep.Records, keep.Subscribers))},
 		{&done.Claims, `DELETE FROM claims WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(LeastKeep)}, // none serves longer
+		{&done.Views, `DELETE FROM views WHERE at <= ?1 AND subscriber >= ?2 AND subscriber < ?3`, ago(LeastKeep)},
 		{&done.Sightings, `DELETE FROM sightings WHERE at <= ?1 AND device >= ?2 AND device < ?3`, ago(keep.Subscribers)},
 	} {
 		if err := s.sweepDevices(ctx, b); err != nil {
@@ -130,7 +132,7 @@ func (s *Store) sweep(ctx context.Context, b broom) error {
 	return nil
 }
 
-// sweepDevices looks through a table that has no index by time. It goes by the name of the device, some hundred rows at a time: decisions
+// sweepDevices looks through a table that has no index by time. It goes by the name of the device or subscriber, some hundred rows at a time: decisions
 // come in between, however many devices there are.
 func (s *Store) sweepDevices(ctx context.Context, b broom) error {
 	const pagesEach, most = 256, 1 << 16 // of the whole file

@@ -195,16 +195,19 @@ func (s *Store) Note(ctx context.Context, n verifier.Note) error {
 	if err != nil {
 		return err
 	}
-	mark := s.prepareSighting(n.Sighting)
+	mark, view := s.prepareSighting(n.Sighting), s.prepareView(n.View)
+	s.unwritten.put(view)
 	s.pending.Add(1)
 	noted := func(err error) {
+		s.unwritten.drop(view)
 		s.pending.Add(-1)
 		if err != nil {
 			s.lost.Add(1)
 		}
 	}
-	err = s.hand(ctx, job{func(w *writer) error { return errors.Join(w.keepRecord(record), w.mark(mark)) }, noted})
+	err = s.hand(ctx, job{func(w *writer) error { return errors.Join(w.keepRecord(record), w.mark(mark), w.view(view)) }, noted})
 	if err != nil {
+		s.unwritten.drop(view)
 		s.pending.Add(-1)
 	}
 	return err

@@ -52,6 +52,10 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"the latest decision on a public identity is found by that", testLatest},
 		{"sightings keep the changes of subscriber, the latest last", testSightings},
 		{"a note marks its day and nothing else", testNote},
+		{"the latest view of a subscriber in each access is kept", testViews},
+		{"a view of a decision is kept with it, and not without it", testViewOfDecision},
+		{"who shows an IMEI no more has no view in that access", testViewEnds},
+		{"views told by many at once are those of one of them", testViewRace},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := open(t)
@@ -708,4 +712,106 @@ func testNote(t *testing.T, s verifier.Store) {
 		t.Errorf("a note left sightings %v, %v", got, err)
 	}
 	wantNothing(t, s)
+}
+
+// view is what alice shows in NAS, an hour later for each number.
+func view(number int) *verifier.View {
+	return &verifier.View{Subscriber: "alice", Access: verifier.AccessNAS, IMEI: device, Since: attesttest.Now, At: attesttest.Now.Add(time.Duration(number) * time.Hour)}
+}
+
+func note(t *testing.T, s verifier.Store, w *verifier.View) {
+	t.Helper()
+	if err := s.Note(context.Background(), verifier.Note{View: w}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantView looks before and after what was noted is written.
+func wantView(t *testing.T, s verifier.Store, subscriber string, in verifier.Access, id imei.IMEI, want verifier.Viewed) {
+	t.Helper()
+	ctx := context.Background()
+	for range 2 {
+		got, err := s.Viewed(ctx, subscriber, in, id)
+		if err != nil || got != want {
+			t.Errorf("Viewed(%s, %d) = %+v, %v; want %+v", subscriber, in, got, err, want)
+		}
+		if _, _, err := s.Record(ctx, verifier.DecisionID{99}); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func viewedAs(w *verifier.View, same bool) verifier.Viewed {
+	return verifier.Viewed{Since: w.Since.UTC(), At: w.At.UTC(), Same: same}
+}
+
+func testViews(t *testing.T, s verifier.Store) {
+	wantView(t, s, "alice", verifier.AccessNAS, device, verifier.Viewed{})
+	first, later := view(0), view(1)
+	note(t, s, first)
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(first, true))
+	wantView(t, s, "alice", verifier.AccessNAS, other, viewedAs(first, false))
+	wantView(t, s, "alice", verifier.AccessIMS, device, verifier.Viewed{})
+	wantView(t, s, "bob", verifier.AccessNAS, device, verifier.Viewed{})
+	note(t, s, later)
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(later, true))
+	ims, moved := view(2), view(3)
+	ims.Access, moved.IMEI, moved.Since = verifier.AccessIMS, other, moved.At
+	note(t, s, ims)
+	note(t, s, moved)
+	wantView(t, s, "alice", verifier.AccessIMS, device, viewedAs(ims, true))
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(moved, false))
+	wantView(t, s, "alice", verifier.AccessNAS, other, viewedAs(moved, true))
+	note(t, s, nil)
+	wantView(t, s, "alice", verifier.AccessNAS, other, viewedAs(moved, true))
+	wantNothing(t, s)
+}
+
+func testViewOfDecision(t *testing.T, s verifier.Store) {
+	d := decision()
+	d.View = view(0)
+	commit(t, s, d)
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(d.View, true))
+	replay, conflict := decision(), next(1)
+	replay.Presentation.Token[0], replay.View = 9, view(1)
+	conflict.Device.Holds[0].Was, conflict.View = verifier.Holder{}, view(2)
+	for _, refused := range []verifier.Decision{replay, conflict} {
+		commit(t, s, refused)
+		wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(d.View, true))
+	}
+	damning := next(2)
+	damning.Damning = true
+	commit(t, s, damning)
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(d.View, true)) // it was shown all the same
+}
+
+func testViewEnds(t *testing.T, s verifier.Store) {
+	ims, ended := view(0), view(1)
+	ims.Access, ended.Access, ended.IMEI = verifier.AccessIMS, verifier.AccessIMS, imei.IMEI{}
+	note(t, s, ended) // of what was not
+	note(t, s, view(0))
+	note(t, s, ims)
+	note(t, s, ended)
+	wantView(t, s, "alice", verifier.AccessIMS, device, verifier.Viewed{})
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(view(0), true))
+	note(t, s, ims)
+	wantView(t, s, "alice", verifier.AccessIMS, device, viewedAs(ims, true))
+}
+
+func testViewRace(t *testing.T, s verifier.Store) {
+	var wg sync.WaitGroup
+	for i := range 16 {
+		wg.Go(func() {
+			for range 50 {
+				note(t, s, view(i))
+				got, err := s.Viewed(context.Background(), "alice", verifier.AccessNAS, device)
+				if hours := got.At.Sub(attesttest.Now) / time.Hour; err != nil || !got.Same || hours < 0 || hours > 15 {
+					t.Errorf("Viewed = %+v, %v", got, err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	note(t, s, view(20))
+	wantView(t, s, "alice", verifier.AccessNAS, device, viewedAs(view(20), true))
 }
