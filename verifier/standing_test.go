@@ -512,3 +512,22 @@ func TestTheLatestIsTheLatest(t *testing.T) {
 		}
 	}
 }
+
+// TestAnswersStandUnderWhatIsInForce: after an exchange the same question is judged once more, and then told again.
+func TestAnswersStandUnderWhatIsInForce(t *testing.T) {
+	for name, exchange := range map[string]func(*lab){
+		"policy": func(l *lab) { l.SetPolicy(verifier.ObservePolicy()) },
+		"trust": func(l *lab) {
+			later := trusting(anchor())
+			later.Generation++
+			l.SetTrust(later)
+		},
+	} {
+		l, _, ask := rests(t)
+		before := ask()
+		exchange(l)
+		if first, second := ask(), ask(); first.ID == before.ID || second.ID != first.ID {
+			t.Errorf("the %s was exchanged: told %s before, then %s and %s", name, before.ID, first.ID, second.ID)
+		}
+	}
+}
