@@ -11,7 +11,7 @@ import (
 
 // Whoever asks once more about a registration that rests on an earlier result is told the same answer again, under the same identifier,
 // while it stands. Nothing is read, judged or recorded for that; metrics and the policy's breaker count it. An answer stands no longer once
-// it expired, the trust or the policy was exchanged, or anything was committed about its IMEI, or by the device whose that is: a
+// it expired, the trust, the policy or the list was exchanged, or anything was committed about its IMEI, or by the device whose that is: a
 // revocation, a new holder, another subscriber and a conviction count at once. That is so because nobody else commits to the store,
 // see [Config].
 
@@ -60,6 +60,7 @@ type told struct {
 	denied  bool   // by the policy, of itself
 	trust   uint64 // its generation
 	policy  *Policy
+	list    *List
 	from    time.Time // by the wall clock, which may be set
 	until   time.Time
 }
@@ -89,7 +90,7 @@ func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found 
 	for _, half := range []*answers{&s.young, &s.old} {
 		for i := range half.of[q.signalled] {
 			t := &half.of[q.signalled][i]
-			if t.asked == question && t.trust == q.trust.Generation && t.policy == p && !now.Before(t.from) && now.Before(t.until) {
+			if t.asked == question && t.trust == q.trust.Generation && t.policy == p && t.list == q.list && !now.Before(t.from) && now.Before(t.until) {
 				return t.verdict, t.denied, true
 			}
 		}
@@ -102,7 +103,7 @@ func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied 
 	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || q.in.Registration.LongestText() > standingText {
 		return
 	}
-	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}
+	t := told{newAsked(q.in.Registration), r.Verdict, denied, q.trust.Generation, p, q.list, q.facts.Now.Round(0), q.standsUntil(&p.Rules)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ended[partOf(q.signalled)]+s.anew != since {
