@@ -1,6 +1,7 @@
 package lists_test
 
 import (
+	"context"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -309,5 +310,64 @@ func TestImport(t *testing.T) {
 	}
 	if files, _ := os.ReadDir(dir); len(files) != 2 {
 		t.Errorf("left behind: %v", files)
+	}
+}
+
+// TestTheOperatorsPageShowsAList that is one.
+func TestTheOperatorsPageShowsAList(t *testing.T) {
+	page, err := os.ReadFile("../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, shown, _ := strings.Cut(string(page), "```csv\n")
+	shown, _, _ = strings.Cut(shown, "```")
+	l, err := lists.Read(strings.NewReader(shown))
+	if err != nil || fmt.Sprint(l.Counts()) != "map[black:2 grey:1 white:2]" {
+		t.Errorf("%v of\n%s", err, shown)
+	}
+}
+
+// TestWatch: what is written is used within a second, what cannot be is refused once, and what was refused is not looked at again.
+func TestWatch(t *testing.T) {
+	path := put(t, filepath.Join(t.TempDir(), "list.csv"), lists.Header, "black,49015420323751,,")
+	l, err := lists.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	used, refused := make(chan *lists.List, 9), make(chan error, 9)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		lists.Watch(ctx, path, l, func(now *lists.List) error {
+			if err := lists.Guard(l, now); err != nil {
+				return err
+			}
+			used <- now
+			return nil
+		}, func(err error) { refused <- err })
+	}()
+	put(t, path, lists.Header, "red,49015420323751,,")
+	if err := <-refused; !strings.Contains(err.Error(), path+": line 2: status") {
+		t.Errorf("a mistake: %v", err)
+	}
+	put(t, path, lists.Header)
+	if err := <-refused; !strings.Contains(err.Error(), "the list is empty") {
+		t.Errorf("an empty one: %v", err)
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-refused; !strings.Contains(err.Error(), "lists nothing") {
+		t.Errorf("none: %v", err)
+	}
+	put(t, path, lists.Header, "grey,49015420323751,,", "white,49015420,,")
+	if now := <-used; fmt.Sprint(now.Counts()) != "map[grey:1 white:1]" {
+		t.Errorf("a good one: %v", now.Counts())
+	}
+	stop()
+	<-ended
+	if len(used)+len(refused) != 0 {
+		t.Errorf("%d more were used, and %d refused", len(used), len(refused))
 	}
 }
