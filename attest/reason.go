@@ -54,6 +54,9 @@ const (
 	ReasonUnbound             Reason = "unbound"
 	ReasonURNMalformed        Reason = "urn-malformed"
 	ReasonURNNonconformant    Reason = "urn-nonconformant"
+	ReasonListBlack           Reason = "list-black"
+	ReasonListGrey            Reason = "list-grey"
+	ReasonListWhite           Reason = "list-white"
 
 	ReasonBootApproved   Reason = "boot-approved"
 	ReasonBootUnmeasured Reason = "boot-unmeasured"
@@ -221,6 +224,9 @@ var reasons = map[Reason]ReasonInfo{
 	ReasonUnbound:             {1, "The registration shows no IMEI.", "TS 23.003 clause 13.8", nil, StatusNone, mayDeny},
 	ReasonURNMalformed:        {1, "The registration's IMEI URN is malformed.", "RFC 7254 section 4.2", nil, StatusNone, mayDeny},
 	ReasonURNNonconformant:    {1, "The registration's IMEI URN carries a check digit, svn or vers that do not belong there.", "TS 23.003 clause 13.8; RFC 7255 section 5", nil, noFloor, mayWarn},
+	ReasonListBlack:           {1, "The operator's list has the IMEI as black: it is barred in this network.", "TS 29.272 clause 7.3.51", nil, StatusContraindicated, mayDeny},
+	ReasonListGrey:            {1, "The operator's list has the IMEI as grey: it is tracked in this network.", "TS 29.272 clause 7.3.51", nil, StatusWarning, mayDeny},
+	ReasonListWhite:           {1, "The operator's list has the IMEI as white: it need not be endorsed to be let in, and that shows nothing of the device.", "TS 29.272 clause 7.3.51", nil, noFloor, mayWarn},
 
 	ReasonBootApproved:   {9, "The device key signs only in a boot state that the manufacturer approved.", "TPM 2.0 Part 3 section 23.16", []Effect{{Executables, ClaimApproved}}, noFloor, mayWarn},
 	ReasonBootUnmeasured: {9, "The device key is not bound to a measured boot.", "TPM 2.0 Part 1 section 17", []Effect{{Executables, ClaimWarning}}, StatusWarning, mayDeny},

@@ -65,6 +65,7 @@ var effects = func() map[attest.Reason]struct {
 		attest.ReasonSubscriberClaimed: remark, attest.ReasonSubscriberUnbound: warning, attest.ReasonSubscriberDiffers: warning,
 		attest.ReasonDuplicateSubscriber: warning, attest.ReasonEmergency: ask, attest.ReasonUnbound: ask, attest.ReasonURNMalformed: ask,
 		attest.ReasonURNNonconformant: remark, attest.ReasonClientUnverified: warning, attest.ReasonSenderMSC: remark,
+		attest.ReasonListBlack: refused, attest.ReasonListGrey: warning, attest.ReasonListWhite: remark,
 
 		attest.ReasonBootApproved:   entry(attest.Executables, 3, none, affirm),
 		attest.ReasonBootUnmeasured: entry(attest.Executables, 32, warn, warn),

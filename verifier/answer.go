@@ -14,7 +14,7 @@ type Answer struct {
 }
 
 // ActionOn is what the policy makes of a result: the strictest that one of its reasons gets. Remarks count only where
-// the policy names them.
+// the policy names them. Equipment that nobody endorsed gets no more than a warning for that where the operator's list has it as white.
 func (p *Policy) ActionOn(r *attest.Result) Action {
 	action := ActionObserve
 	if r.Status() == attest.StatusAffirming {
@@ -22,7 +22,11 @@ func (p *Policy) ActionOn(r *attest.Result) Action {
 	}
 	for i := range r.Submods {
 		for _, reason := range r.Submods[i].Reasons {
-			action = max(action, p.ReasonAction(reason))
+			does := p.ReasonAction(reason)
+			if reason == attest.ReasonNotEndorsed && isLifted(r.Submods[i]) {
+				does = min(does, ActionWarn)
+			}
+			action = max(action, does)
 		}
 	}
 	return action
@@ -40,7 +44,9 @@ func (a Action) Answer(r *attest.Result) Answer {
 		const unauthorized = 401
 		front.SIP = unauthorized
 	}
-	if a > ActionAccept && isUnknownEquipment(r) {
+	if a == ActionWarn && isPermittedUnknown(r) {
+		front.EIR, front.S13 = attest.AnswerPermit.EIR, attest.AnswerPermit.S13
+	} else if a > ActionAccept && isUnknownEquipment(r) {
 		front.EIR, front.S13 = attest.AnswerUnknown.EIR, attest.AnswerUnknown.S13
 	}
 	return Answer{Action: a.String(), SIPCode: front.SIP, EIRStatus: front.EIR, S13Status: front.S13, Label: label(r)}

@@ -54,6 +54,9 @@ func (a *appraisal) judgeShown() {
 		if a.byMSC() {
 			a.reg.Add(attest.ReasonSenderMSC)
 		}
+		if listed := a.facts.Listed.reason(); listed != "" {
+			a.reg.Add(listed)
+		}
 	}
 }
 
@@ -185,10 +188,11 @@ func isWithin(at time.Time, age time.Duration, now time.Time) bool {
 	return old <= age && old >= -clockSkew
 }
 
-// isOfOneRequest: remarks on how one registration was shown, and what the policy of that time made of it.
+// isOfOneRequest: remarks on how one registration was shown, and what the policy and the list of that time made of it.
 func isOfOneRequest(r attest.Reason) bool {
 	switch r {
-	case attest.ReasonNASIMSMismatch, attest.ReasonURNNonconformant, attest.ReasonSenderMSC, attest.ReasonClientUnverified:
+	case attest.ReasonNASIMSMismatch, attest.ReasonURNNonconformant, attest.ReasonSenderMSC, attest.ReasonClientUnverified,
+		attest.ReasonListBlack, attest.ReasonListGrey, attest.ReasonListWhite:
 		return true
 	}
 	return false

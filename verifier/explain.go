@@ -75,6 +75,9 @@ func (r *Record) input(reason attest.Reason, part int) string {
 		if reason == attest.ReasonNASIMSMismatch {
 			return f.Shown.text() + f.viewText()
 		}
+		if reason == f.Listed.reason() {
+			return f.Listed.text() + "; " + f.Shown.text()
+		}
 		return f.Shown.text()
 	case 4:
 		return r.comparedInput(part)
@@ -102,6 +105,14 @@ func (r *Record) refusedInput() string {
 		return "a token that verified, with a nonce that was used before"
 	}
 	return "the token as it came; nothing in it was believed"
+}
+
+func (l Listed) text() string {
+	text := fmt.Sprintf("the operator's list has it as %s, by its %s", l.Colour, l.Breadth)
+	if l.Why != "" {
+		text += fmt.Sprintf(": %q", l.Why)
+	}
+	return text
 }
 
 func (s *Shown) text() string {

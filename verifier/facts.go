@@ -10,7 +10,7 @@ import (
 	"imei-attest/attest/imei"
 )
 
-// Facts are all that a judgement rests on: what cryptography, the trust folder and the store said of one question. Whatever is
+// Facts are all that a judgement rests on: what cryptography, the trust folder, the operator's list and the store said of one question. Whatever is
 // found, is found from them and the [Rules] alone, so a judgement can be made again. They name nobody: an IMEI is an
 // [Identity], and of the subscriber only stands what was found about him.
 type Facts struct {
@@ -30,6 +30,8 @@ type Facts struct {
 	Seen []Seen `json:"seen,omitempty" cbor:"8,keyasint,omitempty"`
 	// Views are what the subscriber showed in NAS and in IMS.
 	Views *Views `json:"views,omitempty" cbor:"9,keyasint,omitempty"`
+	// Listed is what the operator's list says of the IMEI that the network was shown.
+	Listed Listed `json:"listed,omitzero" cbor:"10,keyasint,omitzero"`
 }
 
 // Identity is an IMEI in Facts: its TAC, and a number that tells the IMEIs of one question apart. The zero value is none.

@@ -17,6 +17,7 @@ import (
 type question struct {
 	in    Input
 	trust *Trust
+	list  *List
 	facts Facts
 
 	ids         []imei.IMEI // those that the facts number, from 1
@@ -32,11 +33,12 @@ type question struct {
 	view        *View        // what the subscriber shows, nil where nothing is to be kept of it
 }
 
-func newQuestion(in Input, trust *Trust) *question {
+func newQuestion(in Input, trust *Trust, list *List) *question {
 	q := &question{in: in, trust: trust, facts: Facts{Now: in.Now.UTC()}}
 	q.ids = q.few[:0]
 	if in.Registration != nil {
 		q.readRegistration()
+		q.readList(list)
 	}
 	return q
 }

@@ -226,6 +226,28 @@ var provocations = []struct {
 	{attest.ReasonURNNonconformant, "a URN with a check digit", func(s *scene) { s.present(nil, showing("urn:gsma:imei:49015420-323751-8")) },
 		"a URN with the spare digit", func(s *scene) { s.present(nil, showing("urn:gsma:imei:49015420-323751-0")) }},
 
+	{attest.ReasonListBlack, "a black IMEI", func(s *scene) {
+		s.lists("black," + stranger.Digits() + ",,stolen")
+		s.phone().showing(stranger).registersMute(thief)
+	}, "the next IMEI, and a white pairing", func(s *scene) {
+		s.lists("black,"+stranger.Digits()+",,stolen", "white,"+stranger.Digits()+","+string(alice)+",found", "black,"+next(stranger)+",,")
+		s.phone().showing(stranger).registersMute(alice)
+	}},
+	{attest.ReasonListGrey, "a grey range", func(s *scene) {
+		s.lists("grey," + id1.Body() + "-" + next(id1) + ",,")
+		s.phone().registers(alice)
+	}, "the range that begins after it", func(s *scene) {
+		s.lists("grey," + next(id1) + "-" + next(id1) + ",,")
+		s.phone().registers(alice)
+	}},
+	{attest.ReasonListWhite, "a white TAC", func(s *scene) {
+		s.lists("white," + string(stranger.TAC()) + ",,")
+		s.phone().showing(stranger).registersMute(alice)
+	}, "one that the device alone says it is of", func(s *scene) {
+		s.lists("white," + string(id1.TAC()) + ",,")
+		s.phone().registers(alice, fromDevice)
+	}},
+
 	{attest.ReasonBootApproved, "a measured boot", func(s *scene) { s.phone().attests() },
 		"an unmeasured one", func(s *scene) { s.phone(unmeasured).attests() }},
 	{attest.ReasonBootUnmeasured, "an unmeasured boot", func(s *scene) { s.phone(unmeasured).attests() },

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +15,7 @@ import (
 	"imei-attest/attest/attesttest"
 	"imei-attest/attest/imei"
 	"imei-attest/verifier"
+	"imei-attest/verifier/lists"
 	"imei-attest/verifier/store"
 )
 
@@ -25,6 +27,7 @@ type scene struct {
 	trust      *verifier.Trust    // what the folder says
 	policy     *verifier.Policy
 	names      *verifier.Pseudonyms       // the keys that all verifiers of the operator share
+	list       verifier.List              // nil without one
 	weaknesses map[firmware]attest.Reason // of the sample model
 	phones     []*phone
 	challenges int
@@ -51,7 +54,7 @@ func newScene(t testing.TB, p *verifier.Policy) *scene {
 func (s *scene) reopen(since time.Time) {
 	s.t.Helper()
 	var err error
-	s.Verifier, err = verifier.New(verifier.Config{Store: s.store, Nonces: s.nonces, Trust: s.trust, Policy: s.policy, Cases: s, Since: since, Pseudonyms: s.names})
+	s.Verifier, err = verifier.New(verifier.Config{Store: s.store, Nonces: s.nonces, Trust: s.trust, Policy: s.policy, List: s.list, Cases: s, Since: since, Pseudonyms: s.names})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -88,6 +91,29 @@ func (s *scene) rules(edit func(*verifier.Policy)) {
 	edit(&changed)
 	s.policy = &changed
 	s.SetPolicy(s.policy)
+}
+
+// lists exchanges the operator's list of equipment.
+func (s *scene) lists(lines ...string) {
+	s.t.Helper()
+	s.list = listing(s.t, lines...)
+	s.SetList(s.list)
+}
+
+// listing is a list with these lines.
+func listing(t testing.TB, lines ...string) *lists.List {
+	t.Helper()
+	l, err := lists.Read(strings.NewReader(strings.Join(append([]string{lists.Header}, lines...), "\n")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// next is the 14 digits after those of an IMEI.
+func next(id imei.IMEI) string {
+	n, _ := strconv.ParseUint(id.Body(), 10, 64)
+	return fmt.Sprintf("%014d", n+1)
 }
 
 // forgets is a restart of a verifier whose store is its memory.

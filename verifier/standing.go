@@ -14,7 +14,7 @@ import (
 
 // Whoever asks once more about a registration that rests on an earlier result is told the same answer again, under the same identifier,
 // while it stands. Nothing is read, judged or recorded for that; metrics and the policy's breaker count it. An answer stands no longer once
-// it expired, the trust or the policy was exchanged, or anything was committed about its IMEI, or by the device whose that is: a
+// it expired, the trust, the policy or the list was exchanged, or anything was committed about its IMEI, or by the device whose that is: a
 // revocation, a new holder, another subscriber and a conviction count at once. That is so because nobody else commits to the store,
 // see [Config].
 
@@ -101,10 +101,11 @@ type wording struct {
 	denied  bool   // by the policy, of itself
 	trust   uint64 // its generation
 	policy  *Policy
+	list    *List
 }
 
 func (w *wording) is(o *wording) bool {
-	return w.policy == o.policy && w.trust == o.trust && w.denied == o.denied && w.lasts == o.lasts && reflect.DeepEqual(&w.verdict, &o.verdict)
+	return w.policy == o.policy && w.list == o.list && w.trust == o.trust && w.denied == o.denied && w.lasts == o.lasts && reflect.DeepEqual(&w.verdict, &o.verdict)
 }
 
 // tell is the verdict as it was told first.
@@ -157,7 +158,7 @@ func (s *standing) find(q *question, p *Policy) (verdict Verdict, denied, found 
 		if !found || now < t.from || now >= t.until || t.reshown != s.reshown[part] {
 			continue
 		}
-		if w := &half.wordings[t.wording]; w.trust == q.trust.Generation && w.policy == p {
+		if w := &half.wordings[t.wording]; w.trust == q.trust.Generation && w.policy == p && w.list == q.list {
 			return w.tell(&t), w.denied, true
 		}
 	}
@@ -170,7 +171,7 @@ func (s *standing) keep(q *question, p *Policy, a *appraisal, r *Record, denied 
 	if a.freshness != attest.Prior || r.Verdict.Answer.Because != "" || r.Public != (Pseudonym{}) || q.in.Registration.LongestText() > standingText {
 		return
 	}
-	w := wording{r.Verdict, r.Verdict.ValidUntil.Sub(r.Verdict.IssuedAt), denied, q.trust.Generation, p}
+	w := wording{r.Verdict, r.Verdict.ValidUntil.Sub(r.Verdict.IssuedAt), denied, q.trust.Generation, p, q.list}
 	w.verdict.ID, w.verdict.IssuedAt, w.verdict.ValidUntil = DecisionID{}, time.Time{}, time.Time{}
 	t := told{asked: newAsked(q.in.Registration), id: r.Verdict.ID, from: q.facts.Now.UnixNano(), until: q.standsUntil(&p.Rules).UnixNano()}
 	part := subscriberPart(q.in.Registration.Subscriber())

@@ -20,7 +20,7 @@ var (
 // roomQuestion is one of an EIR about the device of a number, which holds the IMEI of that number.
 func roomQuestion(number int) *question {
 	q := newQuestion(Input{Now: roomNow, Registration: &Registration{
-		IMEI: fmt.Sprintf("35693803%06d", number), SUPI: fmt.Sprintf("imsi-00101%010d", number), Initial: new(bool), Front: FrontS13}}, &Trust{Generation: 1})
+		IMEI: fmt.Sprintf("35693803%06d", number), SUPI: fmt.Sprintf("imsi-00101%010d", number), Initial: new(bool), Front: FrontS13}}, &Trust{Generation: 1}, nil)
 	binary.BigEndian.PutUint64(q.holder[:], uint64(number)*0x9E3779B97F4A7C15)
 	q.facts.Prior = &Prior{At: roomNow}
 	return q

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -104,6 +105,9 @@ func TestAnswersThatStandNoLonger(t *testing.T) {
 		{"the device was revoked", trusts(func(a *verifier.Anchor) { a.Revoked.DeviceKeys = map[attest.KeyID]bool{deviceKID: true} }), missing},
 		{"its firmware was revoked", trusts(revokesFirmware("R1", "R1")), missing},
 		{"the policy was exchanged", func(l *lab) { l.SetPolicy(verifier.ObservePolicy()) }, resting},
+		{"the list was exchanged", func(l *lab) { l.SetList(listing(l.t)) }, resting},
+		{"its IMEI was listed", func(l *lab) { l.SetList(listing(l.t, "grey,"+id1.Digits()+",,")) },
+			strings.Replace(resting, "registration warning:", "registration warning: list-grey", 1)},
 		{"the policy's ages became shorter", func(l *lab) {
 			p := verifier.ObservePolicy()
 			p.Ages.Prior = 0

@@ -46,6 +46,8 @@ type Config struct {
 	Trust  *Trust
 	// Policy is the operator's; nil is [ObservePolicy].
 	Policy *Policy
+	// List is the operator's list of equipment, nil if there is none.
+	List List
 	// Cases is the register of weaknesses, nil if there is none.
 	Cases Cases
 	// Pseudonyms are what recorded decisions name devices and subscribers by; nil is [RandomPseudonyms]. A store that outlives the
@@ -69,6 +71,7 @@ type Verifier struct {
 	since        atomic.Int64 // in seconds
 	trust        atomic.Pointer[Trust]
 	policy       atomic.Pointer[Policy]
+	list         atomic.Pointer[List] // nil without one
 	cases        Cases
 	pseudonyms   *Pseudonyms
 	random       io.Reader
@@ -97,6 +100,9 @@ func New(c Config) (*Verifier, error) {
 	v.SetSince(c.Since)
 	v.trust.Store(c.Trust)
 	v.policy.Store(c.Policy)
+	if c.List != nil {
+		v.SetList(c.List)
+	}
 	return v, nil
 }
 
@@ -117,6 +123,9 @@ func (v *Verifier) SetPolicy(p *Policy) {
 		v.alarm(false)
 	}
 }
+
+// SetList exchanges the operator's list of equipment. Judgements under way finish under the old one.
+func (v *Verifier) SetList(l List) { v.list.Store(&l) }
 
 // SetNonces exchanges the keys of nonces. Those that are open stay good if the new keys have the key that made them as the earlier one.
 func (v *Verifier) SetNonces(k *attest.NonceKeys) { v.nonces.Store(k) }
@@ -228,7 +237,7 @@ type Verdict struct {
 // Appraise judges evidence, a registration, or both. Bad evidence is a Result with reasons; an error means that the
 // store failed and nothing was decided.
 func (v *Verifier) Appraise(ctx context.Context, in Input) (Verdict, error) {
-	verdict, err := v.appraise(ctx, newQuestion(in, v.trust.Load()), v.policy.Load())
+	verdict, err := v.appraise(ctx, newQuestion(in, v.trust.Load(), v.list.Load()), v.policy.Load())
 	if err != nil {
 		return Verdict{}, fmt.Errorf("no judgement: %w", err)
 	}
@@ -286,11 +295,15 @@ func (v *Verifier) exempt(ctx context.Context, q *question, p *Policy) (Verdict,
 }
 
 // Unjudged is the answer to a question that [Verifier.Appraise] failed on: nothing was found out, so nothing is affirmed, and the
-// policy says what the network does meanwhile. It is not recorded.
+// policy says what the network does meanwhile. A black or grey entry of the operator's list counts all the same. It is not recorded.
 func (v *Verifier) Unjudged(in Input) Verdict {
+	q := newQuestion(in, nil, v.list.Load())
 	r := attest.Result{IssuedAt: in.Now.UTC(), ValidUntil: in.Now.UTC(), Submods: []attest.Submod{{Name: attest.RegistrationSubmod}}}
 	r.Submods[0].Add(attest.ReasonNotJudged)
-	return Verdict{Result: r, Answer: v.policy.Load().ActionOn(&r).Answer(&r)}
+	if listed := q.facts.Listed; listed.Colour == ColourBlack || listed.Colour == ColourGrey {
+		r.Submods[0].Add(listed.reason())
+	}
+	return Verdict{Result: r, Answer: v.answer(q, v.policy.Load(), &r)}
 }
 
 // note decides where no evidence speaks for a device: nothing about any device changes.

@@ -139,6 +139,10 @@ var law = map[string]line{
 		modules: []string{yaml},
 		opens:   map[outside]string{files: "the policy is a file; a main names it"},
 	},
+	"verifier/lists": {
+		may:   []string{"verifier", "verifier/reload", "attest/imei"},
+		opens: map[outside]string{files: "the operator's list is a file; a main names it"},
+	},
 	"verifier/store":           {may: []string{"verifier", "attest", "attest/imei"}},
 	"verifier/store/storetest": {may: []string{"verifier", "verifier/store", "attest", "attest/imei", "attest/attesttest"}},
 	"verifier/store/sqlite": {
@@ -170,7 +174,7 @@ var law = map[string]line{
 		},
 	},
 	"verifier/cmd/imei-verifier": {
-		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/diameterfront", "verifier/ear", "verifier/eirfront", "verifier/httpapi", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/sipfront", "verifier/store",
+		may: []string{"verifier", "verifier/access", "verifier/bench", "verifier/config", "verifier/diameterfront", "verifier/ear", "verifier/eirfront", "verifier/httpapi", "verifier/lists", "verifier/metrics", "verifier/policy", "verifier/redact", "verifier/reload", "verifier/sipfront", "verifier/store",
 			"verifier/store/sqlite", "verifier/strictyaml", "verifier/trust", "verifier/trust/corim", "attest", "attest/imei"},
 		modules: []string{cobra, progress},
 	},

@@ -26,6 +26,7 @@ type Config struct {
 	SIP       SIP
 	Trust     string // folder of anchors
 	Policy    string // file; "" for the default policy
+	List      string // file of the operator's list of equipment; "" for none
 	State     string // folder of the server's keys and store
 	Store     Engine
 	Limits    Limits

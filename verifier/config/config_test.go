@@ -217,7 +217,7 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"another EIR without TLS", least + eir + mme + "s13_upstream: {address: \"192.0.2.1:1\", host: e, realm: r}\n", "", []string{"line 7, s13_upstream.address: 192.0.2.1:1 is another machine, and there is no TLS"}},
 		{"the outage of nobody", least + eir + mme + "s13_upstream: {fail: deny}\n", "", []string{"line 7, s13_upstream.fail: is of no use without s13_upstream.address"}},
 		{"an outage that means nothing", least + eir + mme + "s13_upstream: {fail: allow}\n", "", []string{`line 7, s13_upstream.fail: unknown word "allow": want ignore, track or deny`}},
-		{"an unknown variable", least, "IMEIATT_LISTN=127.0.0.1:1", []string{"IMEIATT_LISTN: is no setting: did you mean IMEIATT_LISTEN?"}},
+		{"an unknown variable", least, "IMEIATT_LSTEN=127.0.0.1:1", []string{"IMEIATT_LSTEN: is no setting: did you mean IMEIATT_LISTEN?"}},
 		{"a variable with a bad value", least, "IMEIATT_LIMITS_RATE=fast", []string{`IMEIATT_LIMITS_RATE: "fast": want requests a second`}},
 		{"an empty variable", least, "IMEIATT_POLICY=", []string{"IMEIATT_POLICY: is empty"}},
 	} {
@@ -281,7 +281,7 @@ func TestTheSampleIsAConfiguration(t *testing.T) {
 	if want := "\n# unnamed: [" + strings.Join(want.Unnamed, ", ") + "]"; !strings.Contains(sample.String(), want) {
 		t.Errorf("the sample has not %q:\n%s", want, &sample)
 	}
-	values := map[string]string{"admin": "127.0.0.1:1", "policy": "p", "certificate": "c", "key": "k", "client_ca": "ca", "listen": "127.0.0.1:2", "listen_tls": "0.0.0.0:3",
+	values := map[string]string{"admin": "127.0.0.1:1", "policy": "p", "list": "l", "certificate": "c", "key": "k", "client_ca": "ca", "listen": "127.0.0.1:2", "listen_tls": "0.0.0.0:3",
 		"host": "h", "peers": "192.0.2.10", "realm": "r", "address": "192.0.2.1:4", "ca": "ca",
 		"instance": someUUID, "advertise": "eir:2", "nrf": "'https://nrf'", "token_key": "k", "token_issuer": someUUID, "root": "'https://eir'", "peer_ca": "ca"}
 	all := regexp.MustCompile(`(?m)^ *([a-z_]+):$`).ReplaceAllStringFunc(strings.ReplaceAll(sample.String(), "\n# ", "\n"), func(line string) string {

@@ -43,6 +43,7 @@ var settings = []setting{
 	value("sip.reauthenticates", "false", yesNo, func(c *Config) *bool { return &c.SIP.Reauthenticates }, isFixed),
 	value("trust", "", strictyaml.Text, func(c *Config) *string { return &c.Trust }, isFlag, isPath, isFixed),
 	value("policy", "", strictyaml.Text, func(c *Config) *string { return &c.Policy }, isFlag, isPath, isFixed),
+	value("list", "", strictyaml.Text, func(c *Config) *string { return &c.List }, isPath, isFixed),
 	value("state", "", strictyaml.Text, func(c *Config) *string { return &c.State }, isFlag, isPath, isFixed),
 	value("store", "sqlite", strictyaml.OneOf(SQLite, Memory), func(c *Config) *Engine { return &c.Store }, isFixed),
 	value("limits.rate", "0", rate, func(c *Config) *float64 { return &c.Limits.Rate }),

@@ -59,7 +59,7 @@ func newConfigCheck() *cobra.Command {
 		Use:   "check FILE",
 		Short: "Say whether a file is a configuration, and all that is wrong with it",
 		Long: `Read a configuration as serve --config would, with the environment, and list all mistakes. Then read the files that it names: the
-trust folder, the policy and the certificates. Nothing is changed and no address is opened.`,
+trust folder, the policy, the list of equipment and the certificates. Nothing is changed and no address is opened.`,
 		Example: "  imei-verifier config check /etc/imei-attest/verifier.yaml",
 		Args:    one("FILE"),
 		RunE: func(c *cobra.Command, args []string) error {

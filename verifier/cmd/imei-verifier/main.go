@@ -111,7 +111,7 @@ Exit codes: 0 yes, 1 no, 2 undecided, 3 usage or configuration, 4 could not judg
 	}
 	root.SetVersionTemplate("imei-verifier {{.Version}}\n")
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newStore(), newAudit(), newCoRIM(), newConfig(), newKeys(), newBench(), newBenchClients(), newMan(),
+	root.AddCommand(newServe(), newAppraise(), newExplain(), newReplay(), newDecisions(), newPolicy(), newList(), newStore(), newAudit(), newCoRIM(), newConfig(), newKeys(), newBench(), newBenchClients(), newMan(),
 		newCompletion())
 	root.SetHelpCommand(newHelp())
 	root.SetFlagErrorFunc(unknownFlag)

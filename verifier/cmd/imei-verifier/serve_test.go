@@ -26,6 +26,7 @@ type event struct {
 	Level   string `json:"level"`
 	Message string `json:"msg"`
 	Address string `json:"address"`
+	ID      string `json:"id"`
 	Version string `json:"version"`
 	Issuer  string `json:"issuer"`
 	Status  string `json:"status"`

@@ -21,6 +21,7 @@ import (
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/eirfront"
 	"imei-attest/verifier/httpapi"
+	"imei-attest/verifier/lists"
 	"imei-attest/verifier/metrics"
 	"imei-attest/verifier/policy"
 	"imei-attest/verifier/store"
@@ -41,6 +42,7 @@ type service struct {
 	verifier     *verifier.Verifier
 	trust        *verifier.Trust  // as it was read at the start
 	policy       *verifier.Policy // likewise
+	list         *lists.List      // in force, nil without one; only watch exchanges it
 	results      *ear.Signer
 	metrics      *metrics.Metrics
 	health       *health
@@ -63,6 +65,9 @@ func (s *service) open(ctx context.Context) (err error) {
 	s.trust = anchors
 	warn(s.log, list)
 	if err := s.openPolicy(); err != nil {
+		return err
+	}
+	if err := s.openList(); err != nil {
 		return err
 	}
 	if s.config.TLS.Certificate != "" {
@@ -106,6 +111,16 @@ func (s *service) openPolicy() error {
 	return nil
 }
 
+func (s *service) openList() (err error) {
+	if s.config.List == "" {
+		return nil
+	}
+	if s.list, err = lists.Load(s.config.List); err == nil {
+		logList(s.log, "the list of equipment is in force", s.list)
+	}
+	return err
+}
+
 // openStore opens the store that is configured. One in memory forgets with the process: nonces of before are refused, and the second that
 // two processes could both have minted in is waited out.
 func (s *service) openStore(ctx context.Context) (err error) {
@@ -141,6 +156,9 @@ func (s *service) newVerifier() error {
 	c := verifier.Config{Store: s.store, Nonces: nonces, Trust: s.trust, Policy: s.policy, Alarm: s.alarm, Decided: s.metrics.Verdict, Since: s.since}
 	if s.durable != nil {
 		c.Pseudonyms = s.durable.Pseudonyms()
+	}
+	if s.list != nil {
+		c.List = s.list
 	}
 	s.verifier, err = verifier.New(c)
 	return err
@@ -289,6 +307,10 @@ func checkFiles(c *config.Config) error {
 	_, _, err := trust.Load(c.Trust)
 	if c.Policy != "" {
 		_, _, broken := policy.Load(c.Policy, wallClock())
+		err = errors.Join(err, broken)
+	}
+	if c.List != "" {
+		_, broken := lists.Load(c.List)
 		err = errors.Join(err, broken)
 	}
 	for group, files := range map[string]config.TLS{"tls": c.TLS, "eir_5g": c.EIR5G.TLS} {

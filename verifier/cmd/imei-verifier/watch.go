@@ -15,6 +15,7 @@ import (
 	"imei-attest/attest"
 	"imei-attest/verifier"
 	"imei-attest/verifier/config"
+	"imei-attest/verifier/lists"
 	"imei-attest/verifier/policy"
 	"imei-attest/verifier/reload"
 	"imei-attest/verifier/store/sqlite"
@@ -23,13 +24,16 @@ import (
 
 // watch keeps in force what the files say, until ctx is done. On a hangup everything is read again, and told of, changed or not.
 func (s *service) watch(ctx context.Context, hangup <-chan os.Signal) {
-	trusted, rules := s.trust, s.policy
+	trusted, rules, listed := s.trust, s.policy, s.list
 	for first := true; ; first = false {
 		round, end := context.WithCancel(ctx)
 		var watching sync.WaitGroup
 		watching.Go(func() { trust.Watch(round, s.config.Trust, trusted, s.exchangeTrust) })
 		if s.config.Policy != "" {
 			watching.Go(func() { policy.Watch(round, s.config.Policy, rules, wallClock, s.exchangePolicy) })
+		}
+		if s.config.List != "" {
+			watching.Go(func() { lists.Watch(round, s.config.List, listed, s.exchangeList, s.refuseList) })
 		}
 		for _, source := range s.sources() {
 			watching.Go(func() { source.Watch(round, source.now(first)) })
@@ -44,7 +48,7 @@ func (s *service) watch(ctx context.Context, hangup <-chan os.Signal) {
 		if ctx.Err() != nil {
 			return
 		}
-		trusted, rules = new(verifier.Trust), new(verifier.Policy) // which differ from all that is read
+		trusted, rules, listed = new(verifier.Trust), new(verifier.Policy), new(lists.List) // which differ from all that is read
 	}
 }
 
@@ -173,6 +177,30 @@ func (s *service) exchangePolicy(p *verifier.Policy, warnings []string, err erro
 	s.metrics.Policy(p.Name)
 	logPolicy(s.log, "the policy was read again", p, warnings)
 	s.audit(sqlite.PolicyChanged, fmt.Sprintf("%s, sha256 %x", p.Name, p.Digest))
+}
+
+// exchangeList puts a changed list of equipment into force, or says why it does not.
+func (s *service) exchangeList(l *lists.List) error {
+	if err := lists.Guard(s.list, l); err != nil {
+		return err
+	}
+	s.list = l
+	s.verifier.SetList(l)
+	s.metrics.Reloaded("list", nil)
+	logList(s.log, "the list of equipment was read again", l)
+	s.audit(sqlite.ListChanged, fmt.Sprintf("%d entries, sha256 %x", l.Counts().Total(), l.Digest))
+	return nil
+}
+
+func (s *service) refuseList(err error) {
+	s.metrics.Reloaded("list", err)
+	s.log.Error("the list of equipment was refused: the one of before still holds", "error", err)
+}
+
+func logList(log *slog.Logger, message string, l *lists.List) {
+	counts := l.Counts()
+	log.Info(message, "black", counts[verifier.ColourBlack], "grey", counts[verifier.ColourGrey], "white", counts[verifier.ColourWhite],
+		"sha256", fmt.Sprintf("%x", l.Digest))
 }
 
 // audit enters an event in the audit chain, when the store has time.

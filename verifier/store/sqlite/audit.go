@@ -24,9 +24,10 @@ const (
 	KeysChanged
 	Swept
 	Restored
+	ListChanged
 )
 
-var kindNames = [...]string{Decided: "decision", TrustChanged: "trust", PolicyChanged: "policy", KeysChanged: "keys", Swept: "sweep", Restored: "restore"}
+var kindNames = [...]string{Decided: "decision", TrustChanged: "trust", PolicyChanged: "policy", KeysChanged: "keys", Swept: "sweep", Restored: "restore", ListChanged: "list"}
 
 // String is the kind's name in answers.
 func (k Kind) String() string {
