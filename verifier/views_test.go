@@ -29,7 +29,7 @@ var viewed = []struct{ name, steps string }{
 	{"and IMS follows", "nas:a ims:a nas:b ims:b nas:b"},
 	{"and IMS goes on as before", "nas:a ims:a nas:b ims:a! nas:b! ims:a!"},
 	{"NAS is first seen after IMS", "ims:a nas:b"},
-	{"and IMS goes on as before", "ims:a nas:b ims:a! nas:b!"},
+	{"NAS is first seen after IMS, which goes on", "ims:a nas:b ims:a! nas:b!"},
 	{"IMS goes on as before within the hour, so that its view is kept", "nas:a ims:a +10m ims:a nas:b +10m ims:a! nas:b!"},
 	{"what disagreed agrees again in NAS", "nas:a ims:b! nas:b nas:b ims:b"},
 	{"what disagreed agrees again in IMS", "nas:a ims:b! ims:a nas:a"},
