@@ -20,7 +20,6 @@ type appraisal struct {
 
 	state   *StateChange // nil without evidence of profile B
 	holders []Holder     // whose the IMEI of each provisioned slot becomes; nil where one was refused
-	few     [attest.MaxSlots]Holder
 }
 
 // judge is steps 0 to 11.

@@ -46,8 +46,10 @@ func (v *Verifier) endorse(ctx context.Context, q *question) (*endorsement, atte
 		return nil, attest.ReasonSignatureInvalid, nil // the Credential is of another key than the one that says it signed
 	}
 	e.software = kept.Software
-	if newer, refusal := q.trust.uphold(kept); found && refusal == "" && newer.supersedes(e) {
-		return newer, "", nil
+	if found {
+		if newer, refusal := q.trust.uphold(kept); refusal == "" && newer.supersedes(e) {
+			return newer, "", nil
+		}
 	}
 	return e, "", nil
 }

@@ -18,7 +18,7 @@ import (
 // judgeSuccession is the first half of step 8: is each IMEI this key's, or does it become so?
 func (a *appraisal) judgeSuccession() {
 	refused := false
-	a.holders = a.few[:0]
+	a.holders = make([]Holder, 0, len(a.facts.Evidence.Slots))
 	for i := range a.facts.Evidence.Slots {
 		s := &a.facts.Evidence.Slots[i]
 		if s.Provisioned == (Identity{}) {

@@ -304,11 +304,9 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	if err != nil {
 		return verdict, false, err
 	}
-	device := &heldDevice{Device: Device{Key: q.evidence.KeyID, State: a.state, Generation: q.trust.Generation}}
-	device.Holds = q.appendHolds(device.few[:0], a.holders)
 	d := Decision{
 		Presentation: q.presentation(), Expiry: q.expiry, Now: q.in.Now, Record: r, Lasting: a.mayLast(), Damning: a.convicts(),
-		Device: &device.Device,
+		Device: &Device{Key: q.evidence.KeyID, State: a.state, Holds: q.holds(a.holders), Generation: q.trust.Generation},
 	}
 	if !q.endorsement.kept || q.endorsement.software != q.software {
 		d.Device.Credential, d.Device.Software = q.endorsement.credential.Raw, q.software
@@ -337,16 +335,11 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 	return verdict, false, err
 }
 
-// heldDevice is a Device with room for what it holds.
-type heldDevice struct {
-	Device
-	few [attest.MaxSlots]Hold
-}
-
-// appendHolds appends what becomes of the device's IMEIs.
-func (q *question) appendHolds(holds []Hold, holders []Holder) []Hold {
+// holds is what becomes of the device's IMEIs.
+func (q *question) holds(holders []Holder) []Hold {
+	holds := make([]Hold, len(holders))
 	for i, is := range holders {
-		holds = append(holds, Hold{IMEI: q.endorsement.credential.Slots[i], Was: q.facts.Evidence.Slots[i].Holder, Is: is})
+		holds[i] = Hold{IMEI: q.endorsement.credential.Slots[i], Was: q.facts.Evidence.Slots[i].Holder, Is: is}
 	}
 	return holds
 }

@@ -29,8 +29,8 @@ type Memory struct {
 	sightings map[imei.IMEI][]verifier.Sighting
 	days      map[month]map[verifier.Pseudonym]uint32 // by subscriber
 	names     *verifier.Pseudonyms
-	records   map[verifier.DecisionID]*verifier.Record
-	recorded  []verifier.DecisionID // the oldest first
+	records   []*verifier.Record    // the oldest first
+	recorded  []verifier.DecisionID // of the records
 }
 
 // month is a month of an IMEI.
@@ -48,10 +48,19 @@ var _ verifier.Store = (*Memory)(nil)
 type use struct {
 	presentation verifier.Presentation
 	expiry       time.Time
-	answer       verifier.Verdict
-	device       *attest.KeyID // nil when the nonce was given up
-	generation   uint64        // of the trust
+	record       *verifier.Record // with the answer; nil when nothing was decided
+	device       attest.KeyID
+	generation   uint64 // of the trust
 	decision     uint64
+	givenUp      bool // no device was judged
+}
+
+// answer is what was answered; zero where nothing was decided.
+func (u *use) answer() verifier.Verdict {
+	if u.record == nil {
+		return verifier.Verdict{}
+	}
+	return u.record.Verdict
 }
 
 // NewMemory returns an empty store.
@@ -60,7 +69,6 @@ func NewMemory() *Memory {
 		credentials: make(map[attest.KeyID]verifier.Endorsed), states: make(map[attest.KeyID]verifier.State), holders: make(map[imei.IMEI]verifier.Holder),
 		priors: make(map[imei.IMEI]map[string]verifier.Prior), nonces: make(map[string]*use), convicted: make(map[attest.KeyID]uint64),
 		sightings: make(map[imei.IMEI][]verifier.Sighting), days: make(map[month]map[verifier.Pseudonym]uint32), names: verifier.RandomPseudonyms(),
-		records: make(map[verifier.DecisionID]*verifier.Record),
 	}
 }
 
@@ -102,7 +110,7 @@ func (m *Memory) Presented(_ context.Context, n attest.Nonce) (verifier.Verdict,
 	if !found {
 		return verifier.Verdict{}, false, nil
 	}
-	return u.answer, true, nil
+	return u.answer(), true, nil
 }
 
 // Seen implements verifier.Store.
@@ -126,16 +134,19 @@ func (m *Memory) Days(_ context.Context, id imei.IMEI, year int, of time.Month) 
 func (m *Memory) Record(_ context.Context, id verifier.DecisionID) (*verifier.Record, bool, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	r, found := m.records[id]
-	return r, found, nil
+	i := slices.Index(m.recorded, id)
+	if i < 0 {
+		return nil, false, nil
+	}
+	return m.records[i], true, nil
 }
 
 // Records implements verifier.Store.
 func (m *Memory) Records(_ context.Context, since time.Time, yield func(*verifier.Record) bool) error {
 	m.mu.RLock()
 	var found []*verifier.Record
-	for _, id := range m.recorded {
-		if r := m.records[id]; !r.Facts.Now.Before(since) {
+	for _, r := range m.records {
+		if !r.Facts.Now.Before(since) {
 			found = append(found, r)
 		}
 	}
@@ -161,14 +172,11 @@ func (m *Memory) record(r *verifier.Record) {
 	if r == nil {
 		return
 	}
-	if len(m.recorded) == keptRecords {
-		for _, id := range m.recorded[:keptRecords/2] {
-			delete(m.records, id)
-		}
-		m.recorded = append([]verifier.DecisionID(nil), m.recorded[keptRecords/2:]...)
+	if len(m.records) == keptRecords {
+		m.records = slices.Clone(m.records[keptRecords/2:])
+		m.recorded = slices.Clone(m.recorded[keptRecords/2:])
 	}
-	m.records[r.Verdict.ID] = r
-	m.recorded = append(m.recorded, r.Verdict.ID)
+	m.records, m.recorded = append(m.records, r), append(m.recorded, r.Verdict.ID)
 }
 
 // mark enters a sighting in the days of its month.
@@ -216,12 +224,12 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 		return verifier.Commitment{Conflict: true}, nil
 	}
 	m.decisions++
-	u := &use{presentation: d.Presentation, expiry: d.Expiry, answer: d.Verdict(), decision: m.decisions}
+	u := &use{presentation: d.Presentation, expiry: d.Expiry, record: d.Record, decision: m.decisions, givenUp: d.Device == nil}
 	m.nonces[string(d.Presentation.Nonce)] = u
 	m.record(d.Record)
 	m.see(d.Sighting)
 	if d.Device != nil {
-		u.device, u.generation = &d.Device.Key, d.Device.Generation
+		u.device, u.generation = d.Device.Key, d.Device.Generation
 		m.keep(d)
 	}
 	return verifier.Commitment{}, nil
@@ -270,15 +278,15 @@ func (m *Memory) Close() error { return nil }
 // not convicted since.
 func (m *Memory) again(u *use, d verifier.Decision) verifier.Commitment {
 	switch {
-	case u.device == nil:
+	case u.givenUp:
 		return verifier.Commitment{Closed: true}
 	case !u.presentation.Same(&d.Presentation):
-		isSecondTry := d.Device != nil && d.Device.Key == *u.device && u.presentation.Asks(&d.Presentation)
+		isSecondTry := d.Device != nil && d.Device.Key == u.device && u.presentation.Asks(&d.Presentation)
 		return verifier.Commitment{Closed: isSecondTry, Replay: !isSecondTry}
-	case d.Device == nil || d.Device.Generation != u.generation, !d.Now.Before(u.answer.ValidUntil), m.convicted[*u.device] > u.decision:
+	case d.Device == nil || d.Device.Generation != u.generation, !d.Now.Before(u.answer().ValidUntil), m.convicted[u.device] > u.decision:
 		return verifier.Commitment{Closed: true}
 	}
-	return verifier.Commitment{Repeat: true, Answer: u.answer}
+	return verifier.Commitment{Repeat: true, Answer: u.answer()}
 }
 
 // forget drops expired nonces: their evidence is refused as expired before it gets here. It looks through all of them
