@@ -200,7 +200,8 @@ func (c Credential) wire() (*wireCredential, error) {
 	return w, err
 }
 
-// DecodeCredential reads a Credential strictly. The signature is not checked. The error is a [*FormatError].
+// DecodeCredential reads a Credential strictly. The signature is not checked. What it returns is made of parts of raw, which must not
+// change any more. The error is a [*FormatError].
 func DecodeCredential(raw []byte) (*SignedCredential, error) {
 	if len(raw) > MaxCredentialBytes {
 		return nil, formatError(ClassOversized, "credential", "%d bytes, at most %d", len(raw), MaxCredentialBytes)

@@ -14,7 +14,7 @@ func SignCWT(rand io.Reader, claims []byte, signer Signer, kid KeyID) ([]byte, e
 	return signMessage(rand, signer, protectedHeader{KeyID: kid[:], Type: contentFormatEAT}, nil, cbor.RawMessage(claims))
 }
 
-// OpenCWT returns the claims of what SignCWT made, deterministic CBOR, after verifying it under key. The error is a
+// OpenCWT returns the claims of what SignCWT made, deterministic CBOR and a part of the token, after verifying it under key. The error is a
 // [*FormatError], or [ErrSignature].
 func OpenCWT(token []byte, key *ecdsa.PublicKey) (claims []byte, err error) {
 	var m message

@@ -69,7 +69,8 @@ func SignEvidence(rand io.Reader, claims Claims, signer Signer, kid KeyID, enclo
 // Binding is the SHA-256 of the claims as encoded: what the storage's own proof is made over.
 func (e *Evidence) Binding() [32]byte { return sha256.Sum256(e.message.Payload) }
 
-// DecodeEvidence reads a token strictly; nothing is verified. The error is a [*FormatError].
+// DecodeEvidence reads a token strictly; nothing is verified. What it returns is made of parts of the token, which must not change any
+// more. The error is a [*FormatError].
 func DecodeEvidence(token []byte) (*Evidence, error) {
 	e := new(Evidence)
 	m := &e.message

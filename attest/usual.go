@@ -1,7 +1,6 @@
 package attest
 
 import (
-	"bytes"
 	"math"
 
 	"github.com/fxamacker/cbor/v2"
@@ -11,10 +10,9 @@ import (
 // that a signature takes to verify. The functions say whether they read one; of what they did not, nobody knows what is wrong with it, if
 // anything is, and it is decoded as any other. Labels are those in the tags of the structures.
 
-// usualSign1 reads a message, without its tag, that has nothing unprotected but what Evidence may have there. Its parts are of
-// a copy.
+// usualSign1 reads a message, without its tag, that has nothing unprotected but what Evidence may have there.
 func usualSign1(untagged []byte) (m sign1, ok bool) {
-	r := &reader{rest: bytes.Clone(untagged)}
+	r := &reader{rest: untagged}
 	r.array(4)
 	m.Protected = r.bytes()
 	m.Unprotected = r.enclosure()
