@@ -76,8 +76,9 @@ func (c *crowd) sign(b *testing.B) {
 
 // fill commits as many other devices as they would be kept: each with Credential, holder, subscriber, lasting answer and sighting.
 func fill(b *testing.B, memory *store.Memory, devices int, credential []byte) {
-	before := attesttest.Now.Add(-2 * attest.NonceLife) // so that their nonces are forgotten
+	start := attesttest.Now.Add(-2 * attest.NonceLife)
 	for i := range devices {
+		before := start.Add(time.Duration(i) * time.Microsecond) // the nonce has expired when the next comes, and is forgotten
 		id, err := imei.FromBody(fmt.Sprintf("35693803%06d", i))
 		must(b, err)
 		key := attest.KeyID{0: 0xff}
@@ -87,7 +88,7 @@ func fill(b *testing.B, memory *store.Memory, devices int, credential []byte) {
 		subscriber := strconv.Itoa(i)
 		_, err = memory.Commit(context.Background(), verifier.Decision{
 			Presentation: verifier.Presentation{Nonce: key[:], Subscriber: subscriber, Signalled: id},
-			Expiry:       before, Now: before.Add(-time.Second), Lasting: true,
+			Expiry:       before, Now: before.Add(-time.Microsecond), Lasting: true,
 			Record:   &verifier.Record{Verdict: verifier.Verdict{ID: verifier.DecisionID(key), Result: answer}},
 			Device:   &verifier.Device{Key: key, Credential: credential, Holds: []verifier.Hold{{IMEI: id, Is: verifier.Holder{Key: key}}}},
 			Sighting: &verifier.Sighting{IMEI: id, Subscriber: subscriber, At: before},
