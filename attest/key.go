@@ -54,15 +54,12 @@ func newCOSEKey(key *ecdsa.PublicKey) (coseKey, error) {
 	return coseKey{Type: keyTypeEC2, Curve: curve, X: point[1 : 1+half], Y: point[1+half:]}, nil
 }
 
-// encode gives the deterministic encoding: the labels in their order, values below 24 in one byte (RFC 9679 section 4.2).
-func (k coseKey) encode() []byte {
+// thumbprint is the SHA-256 of the deterministic encoding: the labels in their order, values below 24 in one byte (RFC 9679 section 4.2).
+func (k coseKey) thumbprint() [32]byte {
 	const type1, curve, x, y = 0x01, 0x20, 0x21, 0x22 // labels 1, -1, -2 and -3
 	b := append(make([]byte, 0, 128), 0xA4, type1, byte(k.Type), curve, byte(k.Curve), x)
-	return appendBytes(append(appendBytes(b, k.X), y), k.Y)
+	return sha256.Sum256(appendBytes(append(appendBytes(b, k.X), y), k.Y))
 }
-
-// thumbprint is that of RFC 9679, by SHA-256.
-func (k coseKey) thumbprint() [32]byte { return sha256.Sum256(k.encode()) }
 
 func (k coseKey) id() KeyID {
 	t := k.thumbprint()
@@ -75,7 +72,8 @@ func (k coseKey) publicKey() (*ecdsa.PublicKey, error) {
 	if k.Type != keyTypeEC2 || k.Curve != curveP256 || len(k.X) != size || len(k.Y) != size {
 		return nil, errors.New("not an EC2 key on P-256")
 	}
-	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), append(append([]byte{4}, k.X...), k.Y...))
+	point := append(append(append(make([]byte, 0, 1+2*size), 4), k.X...), k.Y...)
+	key, err := ecdsa.ParseUncompressedPublicKey(elliptic.P256(), point)
 	if err != nil {
 		return nil, errors.New("not a point on P-256")
 	}

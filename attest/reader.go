@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"encoding/binary"
 	"math"
 	"unicode/utf8"
 )
@@ -35,31 +36,39 @@ func (r *reader) isNext(major byte) bool { return len(r.rest) > 0 && r.rest[0]>>
 
 // head reads a head in its shortest form and returns the argument.
 func (r *reader) head(major byte) uint64 {
-	const lengthInByte, lengthInEight = 24, 27 // additional information
 	if !r.isNext(major) {
 		r.fail()
 		return 0
 	}
-	info := r.rest[0] & 0x1f
-	r.rest = r.rest[1:]
-	if info < lengthInByte {
-		return uint64(info)
-	}
-	size := 1 << (info - lengthInByte)
-	if info > lengthInEight || len(r.rest) < size {
+	n, size := argument(r.rest)
+	if size == 0 {
 		r.fail()
 		return 0
-	}
-	n := uint64(0)
-	for _, b := range r.rest[:size] {
-		n = n<<8 | uint64(b)
 	}
 	r.rest = r.rest[size:]
-	if n < [...]uint64{lengthInByte, 1 << 8, 1 << 16, 1 << 32}[info-lengthInByte] {
-		r.fail()
-		return 0
-	}
 	return n
+}
+
+// argument is that of the head that b begins with, and how many bytes the head has: 0 for one that is not in its shortest form.
+func argument(b []byte) (n uint64, size int) {
+	const lengthInByte, lengthInTwo, lengthInFour, lengthInEight = 24, 25, 26, 27 // additional information
+	least := uint64(0)
+	switch info := b[0] & 0x1f; {
+	case info < lengthInByte:
+		return uint64(info), 1
+	case info == lengthInByte && len(b) > 1:
+		n, size, least = uint64(b[1]), 2, lengthInByte
+	case info == lengthInTwo && len(b) > 2:
+		n, size, least = uint64(binary.BigEndian.Uint16(b[1:])), 3, 1<<8
+	case info == lengthInFour && len(b) > 4:
+		n, size, least = uint64(binary.BigEndian.Uint32(b[1:])), 5, 1<<16
+	case info == lengthInEight && len(b) > 8:
+		n, size, least = binary.BigEndian.Uint64(b[1:]), 9, 1<<32
+	}
+	if n < least {
+		return 0, 0
+	}
+	return n, size
 }
 
 // atMost is a number or length that must not be larger.
