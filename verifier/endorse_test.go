@@ -123,6 +123,32 @@ func TestEndorsement(t *testing.T) {
 	}
 }
 
+// TestANameIsOfOneKindOfDevice of a manufacturer, and of one manufacturer: what devices have in common is remembered, apart for each.
+func TestANameIsOfOneKindOfDevice(t *testing.T) {
+	l, nothing := newLab(t), func(*attest.Credential) {}
+	kinds := [][2]func(*attest.Credential){{nothing, nothing}, {owners, nothing}, {nothing, unmeasured}, {owners, unmeasured}}
+	for range 2 {
+		for i, said := range kinds {
+			for j, named := range kinds {
+				c := endorsed(said[0], said[1])
+				c.Storage.KeyName = endorsed(named[0], named[1]).Storage.KeyName
+				got := l.judge(l.token(attesttest.SignedCredential(c)), nil)
+				if (got == keyNameMismatch) != (i != j) {
+					t.Errorf("kind %d with the Name of kind %d: got %s", i, j, got)
+				}
+			}
+		}
+	}
+	other := anchor()
+	other.BootKeyStandby = public("contractor")
+	changed := trusting(other)
+	changed.Generation = 2
+	l.SetTrust(changed)
+	if got := l.judge(l.token(credential()), nil); got != keyNameMismatch {
+		t.Errorf("under other boot keys: got %s, want %s", got, keyNameMismatch)
+	}
+}
+
 func TestAKindThatTheManufacturerMayNotVouchForIsInvalid(t *testing.T) {
 	l, a := newLab(t), anchor()
 	a.StorageKinds = []attest.StorageKind{attest.StorageTPMDiscrete}
