@@ -15,6 +15,8 @@ import (
 	"imei-attest/verifier/store"
 )
 
+var crowdSizes = []int{100, 10_000, 1_000_000}
+
 // crowds are the stores of BenchmarkAppraiseAmong by their number of devices: filled once, because a million take seconds.
 var crowds = make(map[int]*crowd)
 
@@ -29,7 +31,7 @@ type crowd struct {
 // BenchmarkAppraiseAmong judges warm tokens of the same device while the store keeps more and more others: the cost must not
 // depend on how many.
 func BenchmarkAppraiseAmong(b *testing.B) {
-	for _, devices := range []int{100, 10_000, 1_000_000} {
+	for _, devices := range crowdSizes {
 		b.Run(fmt.Sprintf("%d", devices), func(b *testing.B) {
 			if crowds[devices] == nil {
 				crowds[devices] = newCrowd(b, devices)
@@ -49,7 +51,7 @@ func BenchmarkAppraiseAmong(b *testing.B) {
 	}
 }
 
-func newCrowd(b *testing.B, devices int) *crowd {
+func newCrowd(b testing.TB, devices int) *crowd {
 	s := newBench(b, false, false)
 	memory := store.NewMemory()
 	d := &s.devices[0]
@@ -61,13 +63,13 @@ func newCrowd(b *testing.B, devices int) *crowd {
 	return c
 }
 
-func (c *crowd) nonce(b *testing.B) attest.Nonce {
+func (c *crowd) nonce(b testing.TB) attest.Nonce {
 	n, err := c.bench.nonces.Mint(&c.nonces, attesttest.Now, attest.DefaultNonceBytes)
 	must(b, err)
 	return n
 }
 
-func (c *crowd) sign(b *testing.B) {
+func (c *crowd) sign(b testing.TB) {
 	c.tokens = c.tokens[:0]
 	for range benchTokens {
 		c.tokens = append(c.tokens, c.bench.token(b, &c.bench.devices[0], c.nonce(b), nil, 0))
@@ -75,7 +77,7 @@ func (c *crowd) sign(b *testing.B) {
 }
 
 // fill commits as many other devices as they would be kept: each with Credential, holder, subscriber, lasting answer and sighting.
-func fill(b *testing.B, memory *store.Memory, devices int, credential []byte) {
+func fill(b testing.TB, memory *store.Memory, devices int, credential []byte) {
 	start := attesttest.Now.Add(-2 * attest.NonceLife)
 	for i := range devices {
 		before := start.Add(time.Duration(i) * time.Microsecond) // the nonce has expired when the next comes, and is forgotten
