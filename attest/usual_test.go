@@ -5,6 +5,8 @@ import (
 	"reflect"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"imei-attest/attest"
 	"imei-attest/attest/attesttest"
 )
@@ -78,6 +80,58 @@ func TestWhatIsReadWithoutTheLibraryIsWhatItReads(t *testing.T) {
 	}
 	if read < least {
 		t.Errorf("%d altered parts are usual, want at least %d", read, least)
+	}
+}
+
+// TestWhatIsEmptyIsNotUsual where it would be left out: then the library refuses it.
+func TestWhatIsEmptyIsNotUsual(t *testing.T) {
+	parts, err := attest.PartsOf(attesttest.Token(attesttest.Claims(), attesttest.SignedCredential(attesttest.Credential())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	header, claims, credential := parts[1], parts[2], parts[5]
+	with := func(part []byte, label int64, change func(value any) any) []byte {
+		var all map[any]any
+		if err := cbor.Unmarshal(part, &all); err != nil {
+			t.Fatal(err)
+		}
+		var key any = label
+		if label >= 0 {
+			key = uint64(label)
+		}
+		all[key] = change(all[key])
+		raw, err := deterministic.Marshal(all)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return raw
+	}
+	member := func(label uint64, empty any) func(any) any {
+		return func(value any) any {
+			m, _ := value.(map[any]any)
+			if m == nil {
+				m = make(map[any]any)
+			}
+			m[label] = empty
+			return m
+		}
+	}
+	to := func(empty any) func(any) any { return func(any) any { return empty } }
+	for name, part := range map[string][]byte{
+		"a key id":          with(header, 4, to([]byte{})),
+		"a typ":             with(header, 16, to(0)),
+		"a manufacturer":    with(claims, -70002, member(1, "")),
+		"a model":           with(claims, -70002, member(2, "")),
+		"a revision":        with(claims, -70002, member(3, "")),
+		"submods":           with(claims, 266, to(map[any]any{})),
+		"an NV variant":     with(credential, -70012, member(3, 0)),
+		"an EK Name's hash": with(credential, -70012, member(4, []byte{})),
+		"rollback":          with(credential, -70012, member(6, false)),
+		"a key Name":        with(credential, -70012, member(7, []byte{})),
+	} {
+		if checkUsual(t, part) != 0 {
+			t.Errorf("%s that is empty is read", name)
+		}
 	}
 }
 
