@@ -66,7 +66,7 @@ func (w *World) NewDeviceWith(ctx context.Context, name string, id imei.IMEI, ki
 }
 
 func (w *World) startModem(ctx context.Context, d *Device) error {
-	transcript, err := os.Create(filepath.Join(w.Dir, d.Name+".at.jsonl"))
+	transcript, err := os.OpenFile(filepath.Join(w.Dir, d.Name+".at.jsonl"), os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func soaks(t *testing.T) {
 
 func compareCosts(t *testing.T, title string, kinds []costly) {
 	t.Helper()
-	const rounds = 10
+	const rounds = 20
 	best := make([]time.Duration, len(kinds))
 	for range rounds {
 		for i, kind := range kinds {
@@ -77,7 +77,7 @@ func compareCosts(t *testing.T, title string, kinds []costly) {
 }
 
 // roundOf is how many of a kind a round has: some cycles of the garbage collector.
-const roundOf = 4 * benchTokens
+const roundOf = 2 * benchTokens
 
 func verifyRound(t *testing.T) func() time.Duration {
 	verify := newVerification(t)

@@ -200,6 +200,8 @@ func TestMistakesAreListedWithLineAndRemedy(t *testing.T) {
 		{"two clients with one certificate", client(good) + "  - {name: b, certificates: [\"spiffe://a/b\"], roles: [device]}\n", "", []string{"line 7, clients[2].certificates"}},
 		{"the operator's interface for everybody", public + "unnamed: [admin]\n", "", []string{"unnamed: must not have the role admin"}},
 		{"S13 beyond loopback", least + mme + "s13: {listen: \"0.0.0.0:3868\", host: e, realm: r}\n", "", []string{"line 6, s13.listen: 0.0.0.0:3868 can be reached from other machines without TLS: give s13.listen_tls in its place"}},
+		{"S13 at the address for HTTP", least + mme + "s13: {listen: \"127.0.0.1:8080\", host: e, realm: r}\n", "", []string{"line 6, s13.listen: is the address of listen"}},
+		{"S13 twice at one address", least + mme + "s13: {listen: \"127.0.0.1:3868\", listen_tls: \"127.0.0.1:3868\", host: e, realm: r}\n", "", []string{"s13.listen_tls: needs tls.certificate", "s13.listen_tls: is the address of listen, admin or s13.listen"}},
 		{"S13 without a name", least + mme + "s13: {listen: \"127.0.0.1:3868\", realm: r}\n", "", []string{"line 6, s13.listen: needs s13.host and s13.realm"}},
 		{"S13 for nobody", least + "s13: {listen: \"127.0.0.1:3868\", host: e, realm: r}\n", "", []string{"line 4, s13.listen: needs s13_peers"}},
 		{"S13 over TLS without a certificate", least + mme + "s13: {listen_tls: \"127.0.0.1:5658\", host: e, realm: r}\n", "", []string{"line 6, s13.listen_tls: needs tls.certificate"}},

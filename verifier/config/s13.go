@@ -146,6 +146,13 @@ func (r *reader) checkS13() {
 	if s.ListenTLS != "" && r.config.TLS.Certificate == "" {
 		r.at("s13.listen_tls", "needs tls.certificate and tls.key")
 	}
+	taken := []string{r.config.Listen, r.config.Admin}
+	for _, l := range []struct{ key, address string }{{"s13.listen", s.Listen}, {"s13.listen_tls", s.ListenTLS}} {
+		if l.address != "" && slices.Contains(taken, l.address) && !portIsFree(l.address) {
+			r.at(l.key, "is the address of listen, admin or s13.listen: it needs one of its own")
+		}
+		taken = append(taken, l.address)
+	}
 	r.checkPeers()
 	r.checkUpstream()
 }
