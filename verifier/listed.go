@@ -85,7 +85,7 @@ func (q *question) readList(list *List) {
 	found := (*list).Find(q.signalled, subscriber)
 	for _, name := range [...]string{r.IMPI, r.SUPI} {
 		if name != "" && name != subscriber {
-			if other := (*list).Find(q.signalled, name); other.Before(found) {
+			if other := (*list).Find(q.signalled, NormalSubscriber(name)); other.Before(found) {
 				found = other
 			}
 		}

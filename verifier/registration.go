@@ -176,6 +176,7 @@ func imsiOf(identity string) string {
 	if !is {
 		var domain string
 		digits, domain, _ = strings.Cut(identity, "@")
+		domain = strings.ToLower(domain) // as DNS compares names
 		const mccLen = 3
 		is = isIMSI(digits) && strings.HasPrefix(domain, "ims.mnc") && strings.HasSuffix(domain, ".3gppnetwork.org") &&
 			strings.Contains(domain, ".mcc"+digits[:mccLen]+".")
