@@ -90,6 +90,11 @@ func (q *question) readList(list *List) {
 			}
 		}
 	}
+	for _, id := range r.others(q.signalled) {
+		if other := (*list).Find(id, subscriber); other.Colour == ColourBlack && found.Colour != ColourBlack {
+			found = other
+		}
+	}
 	q.facts.Listed = found
 }
 

@@ -112,6 +112,18 @@ func TestABlackPairingIsFound(t *testing.T) {
 	}
 }
 
+// TestABlackPEIBesideAnInstanceIDCounts: the access network saw it, whatever the client shows and attests. White or grey does not.
+func TestABlackPEIBesideAnInstanceIDCounts(t *testing.T) {
+	for colour, want := range map[string]int{"black": 403, "grey": 200, "white": 200} {
+		s := newScene(t, enforcing(t))
+		s.lists(colour + "," + stranger.Digits() + ",,")
+		s.phone().registers(alice, func(r *verifier.Registration) { r.PEI = "imei-" + stranger.Digits() })
+		if a := s.last(); a.Answer.SIPCode != want || a.Status() == attest.StatusAffirming {
+			t.Errorf("%s: %s", colour, summary(a.Result))
+		}
+	}
+}
+
 // TestBlackIsExplained with the operator's own word, and from the record alone.
 func TestBlackIsExplained(t *testing.T) {
 	s := newScene(t, enforcing(t))
