@@ -85,9 +85,14 @@ func (q *question) readList(list *List) {
 	found := (*list).Find(q.signalled, subscriber)
 	for _, name := range [...]string{r.IMPI, r.SUPI} {
 		if name != "" && name != subscriber {
-			if other := (*list).Find(q.signalled, name); other.Before(found) {
+			if other := (*list).Find(q.signalled, NormalSubscriber(name)); other.Before(found) {
 				found = other
 			}
+		}
+	}
+	for _, id := range r.others(q.signalled) {
+		if other := (*list).Find(id, subscriber); other.Colour == ColourBlack && found.Colour != ColourBlack {
+			found = other
 		}
 	}
 	q.facts.Listed = found

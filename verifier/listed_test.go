@@ -93,6 +93,37 @@ func TestWhatWhiteDoesNotLift(t *testing.T) {
 	}
 }
 
+// TestABlackPairingIsFound by each name of the subscriber, however it is written.
+func TestABlackPairingIsFound(t *testing.T) {
+	const named, other = "001010000000038", "001010000000017@ims.mnc001.mcc001.3gppnetwork.org"
+	for _, r := range []verifier.Registration{
+		{SUPI: "imsi-" + named},
+		{SUPI: "imsi-" + named, IMPI: other},
+		{IMPI: named + "@ims.mnc001.mcc001.3gppnetwork.org"},
+		{IMPI: named + "@IMS.mnc001.mcc001.3GPPnetwork.org"},
+	} {
+		s := newScene(t, enforcing(t))
+		s.lists("white,"+stranger.Digits()+",,", "black,"+stranger.Digits()+","+named+",")
+		r.Front, r.PEI = verifier.FrontHTTP, "imei-"+stranger.Digits()
+		s.present(nil, &r)
+		if got := s.last().Answer; got.SIPCode != 403 {
+			t.Errorf("%+v: %+v", r, got)
+		}
+	}
+}
+
+// TestABlackPEIBesideAnInstanceIDCounts: the access network saw it, whatever the client shows and attests. White or grey does not.
+func TestABlackPEIBesideAnInstanceIDCounts(t *testing.T) {
+	for colour, want := range map[string]int{"black": 403, "grey": 200, "white": 200} {
+		s := newScene(t, enforcing(t))
+		s.lists(colour + "," + stranger.Digits() + ",,")
+		s.phone().registers(alice, func(r *verifier.Registration) { r.PEI = "imei-" + stranger.Digits() })
+		if a := s.last(); a.Answer.SIPCode != want || a.Status() == attest.StatusAffirming {
+			t.Errorf("%s: %s", colour, summary(a.Result))
+		}
+	}
+}
+
 // TestBlackIsExplained with the operator's own word, and from the record alone.
 func TestBlackIsExplained(t *testing.T) {
 	s := newScene(t, enforcing(t))

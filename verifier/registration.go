@@ -126,6 +126,18 @@ func (r *Registration) signalled() (shown imei.IMEI, remarks []attest.Reason) {
 	return shown, remarks
 }
 
+// others are the IMEIs that PEI and IMEI show beside the one that counts.
+func (r *Registration) others(signalled imei.IMEI) (all []imei.IMEI) {
+	pei, _ := signalledPEI(r.PEI)
+	digits, _ := signalledDigits(r.IMEI)
+	for _, id := range [...]imei.IMEI{pei, digits} {
+		if !id.IsZero() && id != signalled {
+			all = append(all, id)
+		}
+	}
+	return all
+}
+
 func signalledURN(instanceID string) (imei.IMEI, []attest.Reason) {
 	urn, err := imei.ParseURN(instanceID)
 	switch {
@@ -176,6 +188,7 @@ func imsiOf(identity string) string {
 	if !is {
 		var domain string
 		digits, domain, _ = strings.Cut(identity, "@")
+		domain = strings.ToLower(domain) // as DNS compares names
 		const mccLen = 3
 		is = isIMSI(digits) && strings.HasPrefix(domain, "ims.mnc") && strings.HasSuffix(domain, ".3gppnetwork.org") &&
 			strings.Contains(domain, ".mcc"+digits[:mccLen]+".")

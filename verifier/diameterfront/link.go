@@ -36,6 +36,7 @@ var (
 	errNotFirst = errors.New("the peer did not begin with its capabilities")
 	errFarewell = errors.New("farewells were exchanged")
 	errNotRead  = errors.New("the peer does not read what it is answered")
+	errUnlisted = errors.New("the peer was taken off the list while it was admitted")
 )
 
 func newLink(conn net.Conn, node Node, watchdog time.Duration) *link {

@@ -89,6 +89,9 @@ func (v *visit) capabilities(m *diameter.Message) error {
 	if v.name == "" {
 		v.name = host
 		v.server.introduce(v, host)
+		if !v.server.peers.Load().admits(host, v.link.conn) {
+			return errUnlisted
+		}
 		v.server.config.Log.Info("a peer of S13 is connected", "peer", host, "address", address(v.link.conn.RemoteAddr()).String())
 	}
 	if err := v.link.opened(); err != nil {

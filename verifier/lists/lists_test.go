@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -264,6 +265,24 @@ func TestGuards(t *testing.T) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}
 		})
+	}
+	const n = 1000
+	black := block("35693803", n)
+	white := strings.Split(strings.ReplaceAll(strings.Join(black, "\n"), "black", "white"), "\n")
+	for _, c := range []struct {
+		name string
+		now  []string
+		want string
+	}{
+		{"another list that is as long", block("49015420", n), "lost more than half of its entries, 1000 of 1000"},
+		{"half of it another", slices.Concat(black[:n/2], block("49015420", n/2)), ""},
+		{"all white that was black", white, "more than half of the list's entries have another status, 1000 of 1000"},
+		{"half of it white", slices.Concat(white[:n/2], black[n/2:]), ""},
+	} {
+		err := lists.Guard(read(t, black...), read(t, c.now...))
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
 	}
 	if err := lists.Guard(nil, read(t)); err != nil {
 		t.Errorf("where there was none: %v", err)

@@ -14,7 +14,7 @@ import (
 
 // How much a list may change at once.
 const (
-	fewGone  = 100  // entries, of a list that loses more than half
+	fewGone  = 100  // entries, of a list that loses more than half, or gives them another status
 	fewAdded = 1000 // entries, of a list that gains more than it had
 )
 
@@ -24,12 +24,16 @@ func Guard(was, is *List) error {
 	if was == nil || is.Forced {
 		return nil
 	}
-	before, now := was.Counts().Total(), is.Counts().Total()
+	d := Compare(was, is)
+	before, now, gone, recoloured := d.Was.Total(), d.Is.Total(), d.Removed.Total(), d.Recoloured.Total()
+	many := max(before/2, fewGone)
 	switch {
 	case before > 0 && now == 0:
 		return fmt.Errorf("the list is empty, and the one in force has %d entries: %s", before, forcing)
-	case before-now > max(before/2, fewGone):
-		return fmt.Errorf("the list has lost more than half of its entries, %d of %d: %s", before-now, before, forcing)
+	case gone > many:
+		return fmt.Errorf("the list has lost more than half of its entries, %d of %d: %s", gone, before, forcing)
+	case recoloured > many:
+		return fmt.Errorf("more than half of the list's entries have another status, %d of %d: %s", recoloured, before, forcing)
 	case before > 0 && now-before > max(before, fewAdded):
 		return fmt.Errorf("the list has more than doubled, from %d entries to %d: %s", before, now, forcing)
 	}
