@@ -80,10 +80,11 @@ func isSecret(run string) bool {
 	return false
 }
 
-// isPath knows an absolute path by its first folder, such as /var or /home. Base64 with these letters is as good as never met.
+// isPath knows an absolute path by its first folder, such as /var or /home, and by what folders hardly have and a token in base64 nearly
+// always has: a plus. One token in some million is still taken for a path.
 func isPath(run string) bool {
 	first, _, below := strings.Cut(strings.TrimPrefix(run, "/"), "/")
-	return run[0] == '/' && below && len(first) > 1 && strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == ""
+	return run[0] == '/' && below && len(first) > 1 && strings.Trim(first, "abcdefghijklmnopqrstuvwxyz") == "" && !strings.Contains(run, "+")
 }
 
 // isMixed reports small letters, capitals and digits: text in base64 of 30 bytes has all of them but once in a thousand.
