@@ -272,10 +272,12 @@ func TestMessagesMayComeInPieces(t *testing.T) {
 	}
 }
 
-// TestStrangersAreBounded: who says nothing takes no more than so many places.
+// TestStrangersAreBounded: who says nothing takes no more than so many places, and from another address a peer is heard all the same.
 func TestStrangersAreBounded(t *testing.T) {
-	f := serve(t, newOperator(t, "observe"))
-	for range 64 {
+	f := serve(t, newOperator(t, "observe"), func(c *diameterfront.Config) {
+		c.Peers = append(c.Peers, diameterfront.Peer{Host: "dra.example", Addresses: []netip.Prefix{netip.MustParsePrefix("127.0.0.2/32")}})
+	})
+	for range 16 {
 		f.dial()
 	}
 	for range 100 {
@@ -286,6 +288,16 @@ func TestStrangersAreBounded(t *testing.T) {
 		time.Sleep(10 * time.Millisecond)
 	}
 	f.log.wait(t, "why=connections")
+	elsewhere := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 2)}}
+	conn, err := elsewhere.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	must(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
+	if got := result((&caller{conn, t}).ask(capabilities("dra.example"))); got != 2001 {
+		t.Errorf("a peer from another address: got %d", got)
+	}
 }
 
 // TestAPeerThatDoesNotReadIsDisconnected, and holds nobody up.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,8 +27,12 @@ type Server struct {
 // tellRefusals is how often a refusal of one kind is told: who is refused may try again as fast as he can.
 const tellRefusals = time.Second
 
-// maxStrange bounds the connections of who has not said who he is. One more is closed.
-const maxStrange = 64
+// Bounds of the connections of who has not said who he is: in all, and from one address, so that one machine alone does not keep the others
+// out. One more is closed.
+const (
+	maxStrange     = 64
+	maxStrangeEach = 16
+)
 
 // SetPeers exchanges who may ask. A peer that may no more is disconnected.
 func (s *Server) SetPeers(list []Peer) {
@@ -102,11 +107,12 @@ func isPassing(err error) bool {
 
 // visit begins to serve a connection, unless nobody who may ask comes from there.
 func (s *Server) visit(ctx context.Context, conn net.Conn) {
-	if !s.peers.Load().mayComeFrom(address(conn.RemoteAddr())) {
+	from := address(conn.RemoteAddr())
+	if !s.peers.Load().mayComeFrom(from) {
 		s.refused(refusedAddress, conn)
 		return
 	}
-	v := newVisit(s, conn)
+	v := newVisit(s, conn, from)
 	if !s.enter(v) {
 		s.refused(refusedCrowd, conn)
 		return
@@ -145,12 +151,21 @@ func (s *Server) refused(why string, conn net.Conn) {
 func (s *Server) enter(v *visit) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.strange >= maxStrange {
+	if s.strange >= maxStrange || s.strangeFrom(v.from) >= maxStrangeEach {
 		return false
 	}
 	s.strange++
 	s.visits[v] = true
 	return true
+}
+
+func (s *Server) strangeFrom(from netip.Addr) (n int) {
+	for v := range s.visits {
+		if v.host == "" && v.from == from {
+			n++
+		}
+	}
+	return n
 }
 
 // introduce says who a visitor is. An earlier connection of the same peer is closed: it restarted, or lost the connection, and nobody

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"net/netip"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +19,7 @@ type visit struct {
 	server *Server
 	link   *link
 	ctx    context.Context
+	from   netip.Addr
 	host   string // the peer's Origin-Host in small letters, "" until it is admitted; under server.mu
 	name   string // likewise; of the reader
 
@@ -26,8 +28,8 @@ type visit struct {
 	working  sync.WaitGroup
 }
 
-func newVisit(s *Server, conn net.Conn) *visit {
-	return &visit{server: s, link: newLink(conn, s.config.Node, s.config.Watchdog), work: make(chan *question)}
+func newVisit(s *Server, conn net.Conn, from netip.Addr) *visit {
+	return &visit{server: s, link: newLink(conn, s.config.Node, s.config.Watchdog), from: from, work: make(chan *question)}
 }
 
 // run serves until the connection ends. Questions under way are answered as far as the peer still listens.
