@@ -122,9 +122,9 @@ bench-service: build ## the verifier as a service, measured in one run; some min
 
 .PHONY: bench-registration
 bench-registration: build ## what the registration fronts carry, measured beside what is wanted; some minutes, and about 2 GB in bench/, which is kept
-	GO=$(GO) .ci/bench-registration
 	.ci/bench-eir
 	.ci/bench-s13
+	GO=$(GO) .ci/bench-registration
 
 .PHONY: soak
 soak: toolchain ## the long forms of the tests that are cut short otherwise; writes the table of odd answers in modem/README.md
