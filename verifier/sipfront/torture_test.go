@@ -23,14 +23,12 @@ import (
 	"time"
 
 	"imei-attest/attest/attesttest"
+	"imei-attest/testbench/peertest"
 	"imei-attest/verifier/ear"
 	"imei-attest/verifier/httpapi"
 	"imei-attest/verifier/sip"
 	"imei-attest/verifier/sipfront"
 )
-
-// sipTable is the environment variable that names the file for the tables of this package, as .ci/peer-table prints it.
-const sipTable = "IMEI_ATTEST_SIP_TABLE"
 
 // TestTorture hands each message of RFC 4475 in as the message of a check, as the original of a third-party REGISTER, and to the application
 // server itself: over UDP it gets what the table says, over TCP something or a closed connection. Then an honest registration is judged as
@@ -255,23 +253,16 @@ func TestAStreamIsReadAsItComes(t *testing.T) {
 // print adds a table to the file that the environment names.
 func print(t *testing.T, title string, rows [][]string) {
 	t.Helper()
-	name := os.Getenv(sipTable)
-	if name == "" {
-		return
-	}
-	file, err := os.OpenFile(name, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	fmt.Fprintf(file, "\n%s\n", title)
-	w := tabwriter.NewWriter(file, 0, 0, 2, ' ', 0)
+	var text strings.Builder
+	fmt.Fprintf(&text, "\nA4. %s\n", title)
+	w := tabwriter.NewWriter(&text, 0, 0, 2, ' ', 0)
 	for _, row := range rows {
 		fmt.Fprintln(w, strings.Join(row, "\t"))
 	}
 	if err := w.Flush(); err != nil {
 		t.Fatal(err)
 	}
+	peertest.Show(t, text.String())
 }
 
 // TestAStormOfGarbage: messages with random bytes changed, over both transports, among honest registrations, which are judged as ever.

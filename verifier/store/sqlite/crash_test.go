@@ -18,6 +18,7 @@ import (
 	"imei-attest/attest/attesttest"
 	"imei-attest/attest/imei"
 	"imei-attest/attest/tpmprofile"
+	"imei-attest/testbench/peertest"
 	"imei-attest/verifier"
 	"imei-attest/verifier/store/sqlite"
 )
@@ -167,29 +168,9 @@ func TestKilledWhileItWrites(t *testing.T) {
 	}
 	told := fmt.Sprintf("kill -9 of the verifier's store under load: %d rounds, %d acknowledged, %d lost, %d accepted twice", rounds, all, lost, twice)
 	t.Log(told)
-	tell(t, "\n"+told+"\n")
+	peertest.Show(t, "\n"+told+"\n")
 	if lost > 0 || twice > 0 {
 		t.Errorf("%d lost, %d accepted twice", lost, twice)
-	}
-}
-
-// storyTable is the environment variable that names the file for the tables, as .ci/peer-table prints it.
-const storyTable = "IMEI_ATTEST_STORY_TABLE"
-
-// tell adds to what is printed when all tests have ended.
-func tell(t *testing.T, text string) {
-	t.Helper()
-	name := os.Getenv(storyTable)
-	if name == "" {
-		return
-	}
-	f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteString(text); err != nil {
-		t.Error(err)
 	}
 }
 
