@@ -1,6 +1,11 @@
 package verifier
 
-import "imei-attest/attest"
+import (
+	"log/slog"
+	"time"
+
+	"imei-attest/attest"
+)
 
 // Answer is what a front tells the network to do with a Result.
 type Answer struct {
@@ -11,6 +16,15 @@ type Answer struct {
 	Label     string `json:"label" cbor:"5,keyasint"`      // status, and the reason that decided it
 	// Because is why the action is milder than the reasons ask for: an exception of the policy, or its breaker.
 	Because string `json:"because,omitempty" cbor:"6,keyasint,omitempty"`
+}
+
+// LogLevel is that of the line which tells of a verdict to somebody who asked at a time. One that was made before was logged when it was
+// made: it is told again at level debug.
+func (v *Verdict) LogLevel(asked time.Time) slog.Level {
+	if v.IssuedAt.Before(asked) {
+		return slog.LevelDebug
+	}
+	return slog.LevelInfo
 }
 
 // ActionOn is what the policy makes of a result: the strictest that one of its reasons gets. Remarks count only where

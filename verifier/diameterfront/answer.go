@@ -76,18 +76,18 @@ func (s *Server) decide(ctx context.Context, q *question) (status uint32, ok boo
 	if q.imsi == "" && status == attest.AnswerPermit.S13 { // the other EIR's: an IMEI alone is what anybody can show
 		status = attest.AnswerTrack.S13
 	}
-	s.log(ctx, &verdict, status, err)
+	s.log(ctx, &verdict, in.Now, status, err)
 	return status, true
 }
 
 // log writes one event for a decision, without identities.
-func (s *Server) log(ctx context.Context, v *verifier.Verdict, status uint32, failed error) {
+func (s *Server) log(ctx context.Context, v *verifier.Verdict, asked time.Time, status uint32, failed error) {
 	if failed != nil {
 		s.config.Log.DebugContext(ctx, "not judged", "front", verifier.FrontS13, "answer", outcomes[status], "error", failed) // whoever runs the store says once that it fails
 		return
 	}
-	if s.config.Log.Enabled(ctx, slog.LevelInfo) {
-		s.config.Log.LogAttrs(ctx, slog.LevelInfo, "judged", slog.String("front", string(verifier.FrontS13)), slog.Any("id", v.ID), slog.String("status", v.Status().String()),
+	if level := v.LogLevel(asked); s.config.Log.Enabled(ctx, level) {
+		s.config.Log.LogAttrs(ctx, level, "judged", slog.String("front", string(verifier.FrontS13)), slog.Any("id", v.ID), slog.String("status", v.Status().String()),
 			slog.Any("reasons", v.Reasons()), slog.String("answer", outcomes[status]))
 	}
 }

@@ -161,7 +161,7 @@ func (f *front) judge(ctx context.Context, q query) string {
 		f.Log.DebugContext(ctx, "no judgement", "error", err) // whoever runs the store says once that it fails
 		return f.Verifier.Unjudged(in).Answer.EIRStatus
 	}
-	f.Log.LogAttrs(ctx, slog.LevelInfo, "judged", slog.String("front", string(verifier.Front5GEIR)), slog.Any("id", verdict.ID),
+	f.Log.LogAttrs(ctx, verdict.LogLevel(in.Now), "judged", slog.String("front", string(verifier.Front5GEIR)), slog.Any("id", verdict.ID),
 		slog.String("status", verdict.Status().String()), slog.Any("reasons", verdict.Reasons()), slog.String("answer", verdict.Answer.EIRStatus))
 	return verdict.Answer.EIRStatus
 }

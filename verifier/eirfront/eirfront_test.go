@@ -171,7 +171,7 @@ func TestRequestsThatAreNoQuestion(t *testing.T) {
 	}
 }
 
-// TestAnEventForEachDecision: one, with what was decided and nobody's name.
+// TestAnEventForEachDecision: one when it is made, with what was decided and nobody's name.
 func TestAnEventForEachDecision(t *testing.T) {
 	f := newFront(t)
 	f.ask("GET", about("pei="+peiGood+"&supi="+alice))
@@ -183,6 +183,11 @@ func TestAnEventForEachDecision(t *testing.T) {
 	f.ask("GET", about("pei="))
 	if f.log.String() != log {
 		t.Errorf("the log says of a request that decided nothing %s", f.log.String()[len(log):])
+	}
+	f.judge.before = time.Nanosecond
+	f.ask("GET", about("pei="+peiGood+"&supi="+alice))
+	if f.log.String() != log {
+		t.Errorf("the log says of a verdict that is told again %s", f.log.String()[len(log):])
 	}
 }
 

@@ -34,6 +34,7 @@ type judge struct {
 	asked  []verifier.Registration
 	broken bool
 	panics bool
+	before time.Duration // since the verdict was made
 	held   chan struct{} // if not nil, each question waits for it to be closed
 	enters chan struct{} // and says here that it has come
 }
@@ -53,6 +54,7 @@ func (j *judge) Appraise(ctx context.Context, in verifier.Input) (verifier.Verdi
 		return verifier.Verdict{}, errors.New("the disk is gone")
 	}
 	v := verifier.Verdict{Answer: verifier.Answer{EIRStatus: attest.EIRUnknown}}
+	v.IssuedAt = in.Now.Add(-j.before)
 	switch in.Registration.PEI {
 	case peiGood:
 		v.Answer.EIRStatus = attest.AnswerTrack.EIR

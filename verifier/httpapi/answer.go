@@ -47,18 +47,6 @@ func (a *api) tell(w http.ResponseWriter, form string, v verifier.Verdict) {
 	write(w, http.StatusOK, form, body)
 }
 
-// briefly is what a front needs to act on a verdict.
-type briefly struct {
-	ID verifier.DecisionID `json:"id"`
-	verifier.Answer
-}
-
-// tellBriefly signs nothing: who wants the result asks for it by its identifier.
-func tellBriefly(w http.ResponseWriter, v verifier.Verdict) {
-	w.Header().Set("Content-Location", "/v1/results/"+v.ID.String())
-	writeJSON(w, http.StatusOK, typeJSON, briefly{v.ID, v.Answer})
-}
-
 // body is a verdict in a form.
 func (a *api) body(form string, v verifier.Verdict) ([]byte, error) {
 	if form == ear.MediaTypeCWT {

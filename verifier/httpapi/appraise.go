@@ -24,8 +24,12 @@ var (
 	errNonceHere      = errors.New("a nonce is not taken here: ask POST /v1/appraise")
 )
 
-// checkRegistration judges a registration, which must be there.
+// checkRegistration judges a registration, which must be there. It is asked in JSON or by a form.
 func (a *api) checkRegistration(w http.ResponseWriter, r *http.Request) {
+	if isOfType(r, typeForm) {
+		a.answerForm(w, r)
+		return
+	}
 	a.answerQuestion(w, r, func(q question) error {
 		switch {
 		case q.Registration == nil:
@@ -37,7 +41,7 @@ func (a *api) checkRegistration(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// answerQuestion answers a question that is fit. What would be refused is refused before anything is judged: a judgement uses
+// answerQuestion answers a question in JSON that is fit. What would be refused is refused before anything is judged: a judgement uses
 // the evidence up.
 func (a *api) answerQuestion(w http.ResponseWriter, r *http.Request, fit func(question) error) {
 	form, ok := negotiateAnswer(w, r)
@@ -56,23 +60,23 @@ func (a *api) answerQuestion(w http.ResponseWriter, r *http.Request, fit func(qu
 		refuse(w, http.StatusBadRequest, "%v", err)
 		return
 	}
-	in := verifier.Input{Registration: q.Registration, Now: a.Now()}
-	if q.Evidence != nil {
-		in.Evidence = *q.Evidence
-	}
+	in := a.input(&q)
 	if q.Nonce != nil {
 		if in.Nonce, ok = a.expectation(w, r, attest.Nonce(*q.Nonce)); !ok {
 			return
 		}
 	}
-	verdict, ok := a.judge(r, w, in)
-	switch {
-	case !ok:
-	case q.Brief && form == typeJSON:
-		tellBriefly(w, verdict)
-	default:
+	if verdict, ok := a.judge(r, w, in); ok {
 		a.tell(w, form, verdict)
 	}
+}
+
+func (a *api) input(q *question) verifier.Input {
+	in := verifier.Input{Registration: q.Registration, Now: a.Now()}
+	if q.Evidence != nil {
+		in.Evidence = *q.Evidence
+	}
+	return in
 }
 
 // expectation is what evidence must answer whose nonce the caller names: one of this verifier's, under the rules for those, or

@@ -101,8 +101,8 @@ func TestAppraiseWithoutEvidence(t *testing.T) {
 func TestAppraiseIsStrict(t *testing.T) {
 	s := serve(t)
 	for name, c := range map[string]struct{ body, remedy string }{
-		"an unknown field":                     {`{"evidense":"AAAA"}`, "{evidence, nonce, message, registration, brief}"},
-		"an unknown field of the registration": {`{"registration":{"impl":"alice"}}`, "{evidence, nonce, message, registration, brief}"},
+		"an unknown field":                     {`{"evidense":"AAAA"}`, "{evidence, nonce, message, registration}"},
+		"an unknown field of the registration": {`{"registration":{"impl":"alice"}}`, "{evidence, nonce, message, registration}"},
 		"trailing data":                        {`{"registration":{}} {}`, "follows"},
 		"trailing garbage":                     {`{"registration":{}}]`, "follows"},
 		"evidence of the wrong type":           {`{"evidence":1}`, "in base64"},
@@ -117,9 +117,9 @@ func TestAppraiseIsStrict(t *testing.T) {
 		"a text that is too long":              {`{"registration":{"impi":"` + strings.Repeat("a", 513) + `"}}`, "at most 512"},
 		"no question":                          {`{}`, "give evidence, a registration, or both"},
 		"null":                                 {`null`, "give evidence, a registration, or both"},
-		"an array":                             {`[]`, "{evidence, nonce, message, registration, brief}"},
-		"no JSON":                              {`evidence`, "{evidence, nonce, message, registration, brief}"},
-		"JSON that ends early":                 {`{"registration":{`, "{evidence, nonce, message, registration, brief}"},
+		"an array":                             {`[]`, "{evidence, nonce, message, registration}"},
+		"no JSON":                              {`evidence`, "{evidence, nonce, message, registration}"},
+		"JSON that ends early":                 {`{"registration":{`, "{evidence, nonce, message, registration}"},
 		"a front of the operator":              {`{"registration":{"front":"sip"}}`, `"http" or "device"`},
 		"a name that stands twice":             {`{"registration":{"imei":"490154203237518","imei":"356938035643809"}}`, "twice"},
 		"a name twice in two cases":            {`{"registration":{"imei":"490154203237518","IMEI":"356938035643809"}}`, "twice"},

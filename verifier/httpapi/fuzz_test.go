@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,46 @@ func FuzzQuestion(f *testing.F) {
 				verdict.ID == repeated.ID && !bytes.Equal(first.body, again.body) {
 				t.Errorf("%s: one decision, two answers:\n%s\n%s", address, first.body, again.body)
 			}
+		}
+	})
+}
+
+// FuzzForm: what a form says is said by the same question in JSON, as another reader of forms understands it, and gets the same answer.
+func FuzzForm(f *testing.F) {
+	_, call := serveForFuzzing(f)
+	f.Add([]byte(asForm(registered(contact+digest, token(attest.NonceFrom401(akaText))), vouchedInForm)))
+	f.Add([]byte(asForm(registered(contact, nil), "&sender=a%20b+c&initial=false")))
+	f.Add([]byte("message=AAAA&emergency=true&auth=%3D;&"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		ask := func(kind string, body []byte) reply {
+			r := httptest.NewRequest("POST", "/v1/registrations/check", bytes.NewReader(body))
+			r.Header.Set("Content-Type", kind)
+			return call(t, r)
+		}
+		got := ask(typeForm, body)
+		said, err := url.ParseQuery(string(body))
+		if got.status != http.StatusOK {
+			return
+		}
+		facts := map[string]any{}
+		for name, values := range said {
+			if len(values) != 1 {
+				t.Fatalf("%s stands %d times in %q", name, len(values), body)
+			}
+			facts[name] = values[0]
+			if slices.Contains([]string{"challenge_outstanding", "initial", "emergency"}, name) {
+				facts[name] = values[0] == "true"
+			}
+		}
+		message := facts["message"]
+		delete(facts, "message")
+		question, jsonErr := json.Marshal(map[string]any{"message": message, "registration": facts})
+		if err != nil || jsonErr != nil {
+			t.Fatalf("%q: %v, %v", body, err, jsonErr)
+		}
+		var verdict answer
+		if asked := ask("application/json", question); json.Unmarshal(asked.body, &verdict) != nil || !strings.HasSuffix(string(got.body), strings.TrimPrefix(briefly(verdict), "id="+verdict.ID)) {
+			t.Errorf("%q\n%s\nand in JSON %s", body, got.body, asked.body)
 		}
 	})
 }

@@ -76,14 +76,18 @@ func (a *api) judge(r *http.Request, w http.ResponseWriter, in verifier.Input) (
 		a.fail(r.Context(), w, "no judgement", err, meanwhile)
 		return result, false
 	}
-	a.logVerdict(r.Context(), a.Identify(r), result, in)
+	a.logVerdict(r.Context(), a.Identify(r), &result, in)
 	return result, true
 }
 
-func (a *api) logVerdict(ctx context.Context, by Client, v verifier.Verdict, in verifier.Input) {
+func (a *api) logVerdict(ctx context.Context, by Client, v *verifier.Verdict, in verifier.Input) {
+	level := v.LogLevel(in.Now)
+	if !a.Log.Enabled(ctx, level) {
+		return
+	}
 	attrs := []any{"id", v.ID, "status", v.Status().String(), "reasons", v.Reasons(), "evidence_bytes", len(in.Evidence)}
 	if by.Name != "" {
 		attrs = append(attrs, "client", by.Name)
 	}
-	a.Log.InfoContext(ctx, "judged", attrs...)
+	a.Log.Log(ctx, level, "judged", attrs...)
 }

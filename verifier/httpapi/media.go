@@ -17,6 +17,7 @@ const (
 	typeDiscovery = "application/vnd.veraison.discovery+json"
 	typeProblem   = "application/problem+json" // RFC 9457
 	typeJSON      = "application/json"
+	typeForm      = "application/x-www-form-urlencoded"
 	typeRecords   = "application/jsonl" // one JSON object a line
 )
 
@@ -108,12 +109,17 @@ func list(field string) func(yield func(string) bool) {
 
 // takes refuses a body of another type.
 func takes(w http.ResponseWriter, r *http.Request, accepted string) bool {
-	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err == nil && kind == accepted {
+	if isOfType(r, accepted) {
 		return true
 	}
 	w.Header().Set("Accept", accepted)
 	refuse(w, http.StatusUnsupportedMediaType, "this takes %s", accepted)
 	return false
+}
+
+func isOfType(r *http.Request, wanted string) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == wanted
 }
 
 // readBody reads the whole body or refuses. A body that is longer than it may be is the caller's fault, not ours.

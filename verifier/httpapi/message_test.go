@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strings"
 	"testing"
 
@@ -60,21 +59,6 @@ func TestACheckReadsTheMessage(t *testing.T) {
 	}
 }
 
-// TestABriefAnswer is the same verdict; the whole of it is there under its identifier.
-func TestABriefAnswer(t *testing.T) {
-	s := serve(t)
-	question := messageQuestion(registered(stolen+digest, token(attest.NonceFrom401(akaText))), `,"registration":`+vouched)
-	r := s.check(strings.TrimSuffix(question, "}") + `,"brief":true}`)
-	var got, whole answer
-	s.read(r, &got)
-	s.read(s.do(http.MethodGet, r.header.Get("Content-Location"), nil), &whole)
-	brief := answer{ID: whole.ID, S13Status: whole.S13Status, Action: whole.Action, SIPCode: whole.SIPCode, EIRStatus: whole.EIRStatus, Label: whole.Label}
-	if !reflect.DeepEqual(got, brief) || got.SIPCode == 0 || whole.Result == "" || len(r.body) > 300 {
-		t.Errorf("%s\nwant %+v of\n%+v", r.body, brief, whole)
-	}
-	s.wantProblem(s.check(strings.TrimSuffix(question, "}")+`,"brief":1}`), http.StatusBadRequest, "brief must be true or false")
-}
-
 func TestAMessageIsNotBent(t *testing.T) {
 	s := serve(t)
 	whole := registered(contact+digest+"Expires: 60\r\n", token(attest.NonceFrom401(akaText)))
@@ -97,7 +81,7 @@ func TestAMessageIsNotBent(t *testing.T) {
 		"two devices":                   {messageQuestion(registered(contact+stolen, nil), ""), "Contact: several contacts"},
 		"a text that is too long":       {messageQuestion(registered("Contact: <sip:a@h>;+sip.instance=\""+strings.Repeat("490154203237518", 40)+"\"\r\n", nil), ""), "more than 512 bytes"},
 		"two messages":                  {`{"message":"AAAA","message":"AAAA"}`, "twice"},
-		"a message and a misspelt name": {messageQuestion(whole, `,"registration":{"emergancy":true}`), "{evidence, nonce, message, registration, brief}"},
+		"a message and a misspelt name": {messageQuestion(whole, `,"registration":{"emergancy":true}`), "{evidence, nonce, message, registration}"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := *s

@@ -23,7 +23,6 @@ type question struct {
 	Message      *base64Bytes           `json:"message"` // the REGISTER as a proxy received it; of registrations/check only
 	Nonce        *base64Bytes           `json:"nonce"`   // that the evidence must answer; nil for one of this verifier's
 	Registration *verifier.Registration `json:"registration"`
-	Brief        bool                   `json:"brief"` // answered with what a front needs to act
 }
 
 // base64Bytes takes base64 and base64url, padded or not (RFC 4648): people paste what they have.
@@ -43,8 +42,11 @@ func (b *base64Bytes) UnmarshalJSON(raw []byte) error {
 }
 
 func decodeBase64(text string) ([]byte, error) {
-	text = strings.NewReplacer("+", "-", "/", "_").Replace(strings.TrimRight(text, "="))
-	decoded, err := base64.RawURLEncoding.DecodeString(text)
+	encoding := base64.RawURLEncoding
+	if strings.ContainsAny(text, "+/") {
+		encoding = base64.RawStdEncoding
+	}
+	decoded, err := encoding.DecodeString(strings.TrimRight(text, "="))
 	if err != nil {
 		return nil, errNoBase64
 	}

@@ -10,7 +10,7 @@ import (
 	"unicode/utf8"
 )
 
-var errNoJSON = errors.New("the body is not the JSON this takes, {evidence, nonce, message, registration, brief}")
+var errNoJSON = errors.New("the body is not the JSON this takes, {evidence, nonce, message, registration}")
 
 // checkNames refuses what encoding/json would bend to fit: names that stand twice in one object, in whatever case, of which the last would
 // win over the one that somebody else read. The text is JSON that was decoded before.

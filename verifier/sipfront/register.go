@@ -46,7 +46,7 @@ func (s *Server) register(ctx context.Context, request *sipgo.Request) reply {
 		s.Log.DebugContext(ctx, "no judgement", "error", failed)
 		return r
 	}
-	s.Log.InfoContext(ctx, "judged", "id", verdict.ID, "status", verdict.Status().String(), "reasons", verdict.Reasons(), "evidence_bytes", len(n.Evidence),
+	s.Log.Log(ctx, verdict.LogLevel(n.Now), "judged", "id", verdict.ID, "status", verdict.Status().String(), "reasons", verdict.Reasons(), "evidence_bytes", len(n.Evidence),
 		"original", n.original, "answer", r.code)
 	return r
 }
