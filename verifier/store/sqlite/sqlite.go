@@ -1,8 +1,8 @@
 // Package sqlite keeps what a verifier knows in one file, so that it outlives the process. Start with [Open].
 //
 // What [Store.Commit] has answered is on the disk: the journal is synced before (WAL, synchronous=FULL). One goroutine writes. It
-// takes all decisions that wait, at most 256, into one transaction, so that under load they share the cost of a sync; a decision
-// that comes alone waits for nobody. Readers have connections of their own and see what was answered.
+// takes all decisions that wait, at most 256, into one transaction, so that under load they share the cost of a sync. Where several came
+// before, it waits about a millisecond for them to come again; decisions that come one by one wait for nobody. Readers have connections of their own and see what was answered.
 //
 // The file names nobody. IMEIs and subscribers are in it as pseudonyms, under two keys that are not in it. Credentials, which
 // hold IMEIs, are sealed under a key that follows from the first, and what devices name subscribers by under one that follows from the second. While a key is exchanged, what is found under the former one is
@@ -62,7 +62,7 @@ const (
 )
 
 // journalPages is how many pages of 4 KiB the journal may have before they are written to their places in the file.
-const journalPages = 2000
+const journalPages = 8000
 
 // busyWait is how long a statement waits for a program that has the file locked, such as a database shell, in milliseconds.
 const busyWait = 2000

@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"runtime"
 	"time"
 
 	"imei-attest/verifier"
@@ -12,6 +11,13 @@ import (
 
 // maxBatch is how many jobs share a transaction, and so a sync of the disk.
 const maxBatch = 256
+
+// Under load the first of a batch waits for others, for so long (an idle Go program wakes up to a millisecond late) and up to so many: what a
+// larger batch shares is little by then.
+const (
+	companyWait = 500 * time.Microsecond
+	maxCompany  = 32
+)
 
 // queued is how many jobs may wait before those who hand one in have to.
 const queued = 4 * maxBatch
@@ -30,6 +36,8 @@ type writer struct {
 	statements
 	queue chan job
 	ended chan error
+
+	company int // how many are likely to hand in: as many as in the last batch, and who came while it was written
 
 	keys   keyIDs
 	chain  chain
@@ -65,15 +73,37 @@ func (w *writer) loop() {
 	for first := range w.queue {
 		batch = w.gather(append(batch[:0], first))
 		w.commit(batch)
+		w.company = min(len(batch)+len(w.queue), maxCompany)
 	}
 	err := w.transact([]job{{run: (*writer).checkpoint}})
 	w.ended <- errors.Join(err, fault("closing it", errors.Join(w.statements.close(), w.conn.Close(), w.db.Close())))
 }
 
-// gather takes what waits already, and what those hand in who are ready to run: a larger batch writes fewer pages of the journal for each.
-// While a batch is written the next one gathers, so nobody waits for company.
+// gather takes what waits already, and under load gives those time who were answered last and come back: a larger batch writes fewer pages of
+// the journal for each, and syncs once. Who comes alone again and again waits for nobody.
 func (w *writer) gather(batch []job) []job {
-	yielded := false
+	batch = w.waiting(batch)
+	if len(batch) >= w.company {
+		return batch
+	}
+	patience := time.NewTimer(companyWait)
+	defer patience.Stop()
+	for len(batch) < w.company {
+		select {
+		case next, open := <-w.queue:
+			if !open {
+				return batch
+			}
+			batch = append(batch, next)
+		case <-patience.C:
+			return batch
+		}
+	}
+	return w.waiting(batch)
+}
+
+// waiting adds what waits.
+func (w *writer) waiting(batch []job) []job {
 	for len(batch) < maxBatch {
 		select {
 		case next, open := <-w.queue:
@@ -82,11 +112,7 @@ func (w *writer) gather(batch []job) []job {
 			}
 			batch = append(batch, next)
 		default:
-			if yielded {
-				return batch
-			}
-			yielded = true
-			runtime.Gosched()
+			return batch
 		}
 	}
 	return batch
