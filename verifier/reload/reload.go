@@ -18,7 +18,8 @@ const (
 
 // Source is a part of a configuration: a folder, or a file.
 type Source[T any] struct {
-	// Folder is the one whose events announce a change: that of the file, or the folder itself.
+	// Folder is the one whose events announce a change: that of the file, or the folder itself. It is empty where so much else happens in
+	// the folder that polling costs less.
 	Folder string
 	// Read returns what the source holds now.
 	Read func() (T, error)
@@ -33,10 +34,12 @@ type Source[T any] struct {
 // Watch uses each new content within a second, until ctx is done. Digest is of the content that is in force at its beginning.
 func (s Source[T]) Watch(ctx context.Context, digest uint64) {
 	events := new(fsnotify.Watcher) // which has none: where the system can send none, polling does
-	if w, err := fsnotify.NewWatcher(); err == nil {
-		defer w.Close()
-		events = w
-		_ = w.Add(s.Folder) // likewise
+	if s.Folder != "" {
+		if w, err := fsnotify.NewWatcher(); err == nil {
+			defer w.Close()
+			events = w
+			_ = w.Add(s.Folder) // likewise
+		}
 	}
 	w := watcher[T]{Source: s, told: state{digest: digest}}
 	next, soon := time.NewTimer(settleTime), true

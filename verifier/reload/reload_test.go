@@ -48,14 +48,24 @@ func digest(word string) uint64 {
 	return sum
 }
 
-// TestContentsAreUsedAndFaultsToldOnce, where the folder does not even exist: then it is looked at twice a second.
+// TestContentsAreUsedAndFaultsToldOnce, where no folder announces a change: then it is looked at twice a second.
 func TestContentsAreUsedAndFaultsToldOnce(t *testing.T) {
+	for name, folder := range map[string]string{"a folder that does not exist": t.TempDir() + "/absent", "no folder": ""} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			usesAndTells(t, folder)
+		})
+	}
+}
+
+func usesAndTells(t *testing.T, folder string) {
+	t.Helper()
 	s := &source{word: "first", told: make(chan string, 10)}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		reload.Source[string]{Folder: t.TempDir() + "/absent", Read: s.read, Digest: digest, Use: s.use,
+		reload.Source[string]{Folder: folder, Read: s.read, Digest: digest, Use: s.use,
 			Refused: func(err error) { s.told <- "refused: " + err.Error() }}.Watch(ctx, digest("first"))
 	}()
 	for _, c := range []struct{ word, want string }{

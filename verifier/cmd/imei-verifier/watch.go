@@ -68,7 +68,9 @@ func (s source) now(first bool) uint64 {
 // sources are the files beside the trust folder and the policy.
 func (s *service) sources() []source {
 	nonces := filepath.Join(s.state.dir, nonceKeyFile)
-	all := []source{s.source("the key of nonces", "nonces", nonces, func() ([]byte, error) { return readSecret(nonces) }, s.exchangeNonces)}
+	key := s.source("the key of nonces", "nonces", nonces, func() ([]byte, error) { return readSecret(nonces) }, s.exchangeNonces)
+	key.Folder = "" // the store is there too, and each of its writes would be an event
+	all := []source{key}
 	if s.from.path != "" {
 		all = append(all, s.source("the configuration", "config", s.from.path, func() ([]byte, error) { return os.ReadFile(s.from.path) }, s.exchangeConfig))
 	}
