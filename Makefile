@@ -15,7 +15,7 @@ BENCH_BASE ?=
 PEERS_DEMO := swtpm
 PEERS_AT := gammu gnokii-cli comgt socat modemmanager ofono dbus-daemon dbus-bin
 PEERS_SIMULATOR := gcc libc6-dev libssl-dev
-PEERS_SIP := kamailio kamailio-utils-modules kamailio-ims-modules kamailio-presence-modules kamailio-extra-modules sip-tester tshark
+PEERS_SIP := kamailio kamailio-utils-modules kamailio-ims-modules kamailio-presence-modules sip-tester tshark
 PEERS_DIAMETER := freediameterd
 PEERS := $(PEERS_DEMO) $(PEERS_SIMULATOR) swtpm-tools tpm2-tools softhsm2 openssl ruby-cose curl nghttp2-client systemd $(PEERS_AT) $(PEERS_SIP) $(PEERS_DIAMETER)
 

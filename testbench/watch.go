@@ -2,10 +2,12 @@ package testbench
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"sync"
 
@@ -42,15 +44,28 @@ func (w *watch) over(next http.Handler) http.Handler {
 			return // who asks is gone
 		}
 		r.Body = io.NopCloser(bytes.NewReader(question))
-		see.See(asker, "verifier", "POST "+checkPath, questionDetails(question)...)
+		see.See(asker, "verifier", "POST "+checkPath, questionDetails(r.Header.Get("Content-Type"), question)...)
 		kept := &keptAnswer{ResponseWriter: rw}
 		next.ServeHTTP(kept, r)
 		see.See("verifier", asker, kept.line())
 	})
 }
 
+// form is what scripts ask by and are answered with.
+const form = "application/x-www-form-urlencoded"
+
 // questionDetails are what the network knows by itself: the message is the REGISTER that was shown before.
-func questionDetails(body []byte) []string {
+func questionDetails(kind string, body []byte) []string {
+	const shown = "message: the REGISTER, %d bytes"
+	if kind == form {
+		facts, err := url.ParseQuery(string(body))
+		message, badMessage := base64.RawURLEncoding.DecodeString(facts.Get("message"))
+		if err != nil || badMessage != nil {
+			return []string{"not the form that was expected"}
+		}
+		facts.Del("message")
+		return []string{fmt.Sprintf(shown, len(message)), "registration: " + strings.ReplaceAll(facts.Encode(), "&", ", ")}
+	}
 	var q struct {
 		Message      []byte          `json:"message"`
 		Registration json.RawMessage `json:"registration"`
@@ -58,7 +73,7 @@ func questionDetails(body []byte) []string {
 	if json.Unmarshal(body, &q) != nil {
 		return []string{"not the JSON that was expected"}
 	}
-	return []string{fmt.Sprintf("message: the REGISTER, %d bytes", len(q.Message)), "registration: " + string(q.Registration)}
+	return []string{fmt.Sprintf(shown, len(q.Message)), "registration: " + string(q.Registration)}
 }
 
 type keptAnswer struct {
@@ -80,15 +95,21 @@ func (k *keptAnswer) Write(p []byte) (int, error) {
 // line is what a proxy reads of the answer.
 func (k *keptAnswer) line() string {
 	var a struct {
-		Code  int    `json:"sip_code"`
-		Label string `json:"label"`
-		Tier  string `json:"tier"`
+		Code  json.Number `json:"sip_code"`
+		Label string      `json:"label"`
+		Tier  string      `json:"tier"` // a form leaves it out
 	}
-	if json.Unmarshal(k.body.Bytes(), &a) != nil || a.Code == 0 {
+	if k.Header().Get("Content-Type") == form {
+		said, _ := url.ParseQuery(k.body.String()) // what cannot be read is shown as it is
+		a.Code, a.Label = json.Number(said.Get("sip_code")), said.Get("label")
+	} else {
+		_ = json.Unmarshal(k.body.Bytes(), &a) // likewise
+	}
+	switch {
+	case a.Code == "":
 		return fmt.Sprintf("%d: %s", k.code, strings.TrimSpace(k.body.String()))
-	}
-	if a.Tier != "" { // who asks may have left it out
+	case a.Tier != "":
 		a.Label += ", tier " + a.Tier
 	}
-	return fmt.Sprintf("sip_code %d, label %s", a.Code, a.Label)
+	return fmt.Sprintf("sip_code %s, label %s", a.Code, a.Label)
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // Packages are the Debian packages that hold Kamailio with the modules that the configurations here load.
-var Packages = []string{"kamailio", "kamailio-ims-modules", "kamailio-presence-modules", "kamailio-utils-modules", "kamailio-extra-modules"}
+var Packages = []string{"kamailio", "kamailio-ims-modules", "kamailio-presence-modules", "kamailio-utils-modules"}
 
 // ErrNoKamailio means that Kamailio or some of its modules are not installed. The error says what to install.
 var ErrNoKamailio = errors.New("Kamailio is not installed")
@@ -139,7 +139,7 @@ func newFacts(dir, verifier string) (*facts, error) {
 }
 
 // needed are modules of each of the packages: who lacks one is told the packages, not how Kamailio failed.
-var needed = []string{"tm.so", "ims_registrar_scscf.so", "presence.so", "http_client.so", "jansson.so"}
+var needed = []string{"tm.so", "ims_registrar_scscf.so", "presence.so", "http_client.so"}
 
 // modulesAt is where Debian has them.
 var modulesAt = "/usr/lib/*/kamailio/modules"

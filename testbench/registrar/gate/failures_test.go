@@ -104,7 +104,8 @@ func TestSlowVerifier(t *testing.T) {
 	s.enroll(crowd, n)
 	door := newDoor(t, s.address)
 	door.wait = 50 * time.Millisecond
-	p := newProxy(t, gated(door.address(), patient))
+	const asking = 8
+	p := newProxy(t, gated(door.address(), settings{"IMEI_GATE_PATIENCE": "60000", "IMEI_GATE_WAITING": "10000", "IMEI_GATE_TIMEOUT": "20", "IMEI_GATE_TOKENS": strconv.Itoa(asking)}))
 	rows := s.signFor(crowd, 0, n)
 	got := load{scenario: "register.xml", rows: texts(rows, nil), atOnce: n}.run(t, p)
 	got.want(t, map[int]int{http.StatusOK: n})
@@ -114,7 +115,7 @@ func TestSlowVerifier(t *testing.T) {
 	if replays := s.count("imeiatt_reasons_total", `"nonce-reused"`); replays != 0 {
 		t.Errorf("%d are taken for replays", replays)
 	}
-	if opened := door.connected(); opened > 8 { // one for each that asks
+	if opened := door.connected(); opened > asking { // one for each that asks
 		t.Errorf("%d connections were opened for %d registrations", opened, n)
 	}
 	row.Asserted = fmt.Sprintf("A1 gate, verifier 50 ms slower: %d REGISTERs, %d sent again, %d verifier calls", n, got.again, s.checks())
@@ -136,6 +137,38 @@ func TestTooManyAtOnce(t *testing.T) {
 	if asked < waiting || asked > n/2 {
 		t.Errorf("of %d at once %d were asked about", n, asked)
 	}
+}
+
+// TestTokensWaitByThemselves: however many of them wait, who brings none is judged, and a body that tells no length is one all the same.
+func TestTokensWaitByThemselves(t *testing.T) {
+	const n = 20
+	row := use(t, "A1 gate: tokens wait by themselves")
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	s.enroll(crowd, n)
+	door := newDoor(t, s.address)
+	door.wait = 300 * time.Millisecond
+	p := newProxy(t, gated(door.address(), settings{"IMEI_GATE_TOKENS": "1", "IMEI_GATE_WORKERS": "1", "IMEI_GATE_WAITING": "5", "IMEI_GATE_PATIENCE": "60000", "IMEI_GATE_HEADER": "P-IMEI-Label"}))
+	crowded := newUE(t, p, "127.0.0.1")
+	for i, r := range s.signFor(crowd, 0, n) {
+		text := crowded.register(r).text()
+		if i%2 == 0 {
+			text = strings.Replace(text, fmt.Sprintf("Content-Length: %d\r\n", len(r.token)), "", 1)
+		}
+		if _, err := crowded.conn.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	stranger := s.signFor(crowd, strangers, strangers+1)[0]
+	stranger.token = nil
+	u := newUE(t, p, "127.0.0.1")
+	if r := u.send(u.register(stranger).text()); r.code != http.StatusOK || r.header.Get("P-Imei-Label") != "none:not-endorsed" {
+		t.Errorf("%d with label %q", r.code, r.header.Get("P-Imei-Label"))
+	}
+	if opened := door.connected(); opened > 2 {
+		t.Errorf("%d connections: one for each kind is wanted", opened)
+	}
+	row.Asserted = "A1 gate, tokens that wait: who brings none is judged meanwhile"
 }
 
 // TestVerifierHangs: it takes connections and answers nothing. Who waits is not more than the gate's own processes, and not for long.

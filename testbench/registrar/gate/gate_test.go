@@ -53,7 +53,6 @@ var (
 // modules are those of Kamailio that its own package lacks.
 var modules = []struct{ file, debian string }{
 	{"http_client.so", "kamailio-utils-modules"},
-	{"jansson.so", "kamailio-extra-modules"},
 }
 
 // use adds a row to the table of peers, and skips the test where one is missing.

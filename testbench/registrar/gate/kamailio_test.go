@@ -72,7 +72,7 @@ func (p *proxy) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.process = exec.Command(program, "-f", p.folder+"/kamailio.cfg", "-P", p.folder+"/pid", "-Y", p.folder, "-m", "512", "-M", "16", "-x", "fm", "-X", "fm", "-DD", "-E")
+	p.process = exec.Command(program, "-f", p.folder+"/kamailio.cfg", "-P", p.folder+"/pid", "-Y", p.folder, "-m", "1024", "-M", "16", "-x", "fm", "-X", "fm", "-DD", "-E")
 	p.process.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.Contains(strings.ToLower(v), "_proxy=") }) // libcurl obeys them
 	p.process.Stdout, p.process.Stderr, p.process.SysProcAttr = &p.log, &p.log, endsWithUs
 	if err := p.process.Start(); err != nil {
@@ -161,6 +161,16 @@ func (p *proxy) statistic(name string) int {
 
 // bindings is how many contacts are kept.
 func (p *proxy) bindings() int { return p.statistic("location_contacts") }
+
+// transactions is how many were made.
+func (p *proxy) transactions() int {
+	p.t.Helper()
+	var all struct{ Total int }
+	if err := p.rpc("tm.stats", &all); err != nil {
+		p.t.Fatal(err)
+	}
+	return all.Total
+}
 
 // processorTime is that of all its processes so far (proc(5), stat).
 func (p *proxy) processorTime() (sum time.Duration) {

@@ -25,6 +25,8 @@ type core struct {
 	crowd *bench.Crowd
 	// foreign is the instance-id of a device that takes no part.
 	foreign string
+	// vectors is how often the HSS was asked for authentication vectors.
+	vectors *atomic.Int32
 }
 
 func newCore(t *testing.T, devices int) *core {
@@ -43,7 +45,12 @@ func newCore(t *testing.T, devices int) *core {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { as.Close() })
-	hss, err := registrar.StartHSS(t.Context(), subscribers, "sip:"+as.LocalAddr().String(), nil)
+	vectors := new(atomic.Int32)
+	hss, err := registrar.StartHSS(t.Context(), subscribers, "sip:"+as.LocalAddr().String(), func(s registrar.Step) {
+		if strings.HasPrefix(s.What, "MAR") {
+			vectors.Add(1)
+		}
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,7 +63,7 @@ func newCore(t *testing.T, devices int) *core {
 	_, cdpPort, _ := net.SplitHostPort(freeAddress(t))
 	s.write("cdp.xml", []byte(strings.NewReplacer("HSS_PORT", hssPort, "CDP_PORT", cdpPort).Replace(string(text))))
 	p := newProxyOf(t, "scscf.cfg", gated(s.address, settings{"CDP_FILE": s.folder + "/cdp.xml", "IMEI_GATE_SENDER": "scscf-1", "IMEI_GATE_HEADER": "P-IMEI-Label"}))
-	c := &core{service: s, proxy: p, crowd: crowd}
+	c := &core{service: s, proxy: p, crowd: crowd, vectors: vectors}
 	foreign, _ := c.shown(t, devices, nil)
 	c.foreign = "<" + foreign + ">"
 	await(t, "the HSS", func() bool {
@@ -226,6 +233,29 @@ func TestSCSCFGateOfOneUE(t *testing.T) {
 	}
 	c.service.stop()
 	step("without a verifier", true, -1)
+}
+
+// TestTheHSSIsAskedOnce: a REGISTER that is challenged and sent again takes no other authentication vector.
+func TestTheHSSIsAskedOnce(t *testing.T) {
+	use(t, "A1 gate in the S-CSCF: a REGISTER without Authorization, sent again")
+	needIMS(t)
+	c := newCore(t, 3)
+	u := newUE(t, c.proxy, "127.0.0.1")
+	// For subscriber 0 the S-CSCF has a vector, because it was asked until it answered.
+	q := u.register(deviceRow{impi: imsi(t, c.crowd, 2) + "@" + domain, urn: strings.Trim(c.foreign, "<>")})
+	before := c.vectors.Load()
+	for range 3 {
+		if _, err := u.conn.Write([]byte(q.text())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r := u.send(q.text()); r.code != 401 {
+		t.Errorf("%d", r.code)
+	}
+	time.Sleep(300 * time.Millisecond) // for those that would come late
+	if asked := c.vectors.Load() - before; asked != 1 {
+		t.Errorf("the HSS was asked %d times", asked)
+	}
 }
 
 // TestNobodySpeaksForThePCSCF: within a quoted string of the UE's the word of the P-CSCF is none.

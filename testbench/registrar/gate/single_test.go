@@ -39,7 +39,7 @@ func newScene(t *testing.T, policy string, more settings) *scene {
 	crowd := newCrowd(t)
 	s := newService(t, crowd, policy, withoutBreaker)
 	s.enroll(crowd, known)
-	more["IMEI_GATE_HEADER"] = "P-IMEI-Label"
+	more["IMEI_GATE_HEADER"], more["WITH_LABEL"] = "P-IMEI-Label", ""
 	all := &scene{service: s, proxy: newProxy(t, gated(s.address, more))}
 	all.show = func(number int) deviceRow { return s.signFor(crowd, number, number+1)[0] }
 	return all
@@ -170,6 +170,38 @@ func TestRegistersAgain(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, got, c.code)
 		}
 	}
+}
+
+// TestSentAgain: who is challenged leaves nothing behind; what is asked about is asked about once, with credentials or without.
+func TestSentAgain(t *testing.T) {
+	row := use(t, "A1 gate: sent again")
+	s := newScene(t, "enforce", settings{"WITH_DIGEST": ""})
+	u := newUE(t, s.proxy, "127.0.0.1")
+	bare := u.register(silent(t, s))
+	bare.authorization = ""
+	before := s.transactions()
+	for range 3 {
+		if r := u.send(bare.text()); r.code != http.StatusUnauthorized {
+			t.Errorf("without credentials: %d", r.code)
+		}
+	}
+	if made := s.transactions() - before; made != 0 {
+		t.Errorf("%d transactions for what was challenged", made)
+	}
+	open := newScene(t, "enforce", settings{}) // an operator who trusts addresses
+	u = newUE(t, open.proxy, "127.0.0.1")
+	q := u.register(good(t, open))
+	q.authorization = ""
+	before = open.transactions()
+	for range 3 {
+		if r := u.send(q.text()); r.code != http.StatusOK {
+			t.Errorf("without credentials where none are needed: %d", r.code)
+		}
+	}
+	if asked, made := open.checks(), open.transactions()-before; asked != 1 || made != 1 {
+		t.Errorf("the verifier was asked %d times about one REGISTER, in %d transactions", asked, made)
+	}
+	row.Asserted = "A1 gate: sent again without credentials is challenged again and leaves nothing, or is asked about once where none are needed"
 }
 
 // TestAnswersTheRegistrarsOwnChallenge: evidence for the 401 of this registration, which no verifier's nonce goes before.

@@ -3,6 +3,7 @@ package gate
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"io"
 	"net"
@@ -71,7 +72,7 @@ func (s *service) write(name string, content []byte) {
 func (s *service) start() {
 	s.t.Helper()
 	s.log = new(bytes.Buffer)
-	s.write("verifier.yaml", []byte("log: info\n"+s.configuration))
+	s.write("verifier.yaml", []byte(cmp.Or(s.configuration, "log: info\n")))
 	s.process = exec.Command(filepath.Join(bin, "imei-verifier"), "serve", "--config", s.folder+"/verifier.yaml", "--trust", s.folder+"/trust", "--state", s.folder+"/state", "--policy", s.folder+"/policy.yaml",
 		"--listen", s.address, "--admin", s.admin)
 	s.process.Stderr, s.process.SysProcAttr = s.log, endsWithUs
