@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -137,6 +138,50 @@ func TestTooManyAtOnce(t *testing.T) {
 	if asked < waiting || asked > n/2 {
 		t.Errorf("of %d at once %d were asked about", n, asked)
 	}
+}
+
+// TestWhatIsNoVerdict: an answer without one of the three codes, or without a label, tells nothing, whatever it looks like. What is whole is
+// obeyed.
+func TestWhatIsNoVerdict(t *testing.T) {
+	row := use(t, "A1 gate: answers that are no verdict")
+	crowd := newCrowd(t)
+	device := newService(t, crowd, "enforce", nil).signFor(crowd, 0, 1)[0]
+	answers := make(chan func(http.ResponseWriter), 1)
+	odd := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { (<-answers)(w) }))
+	t.Cleanup(odd.Close)
+	p := newProxy(t, gated(strings.TrimPrefix(odd.URL, "http://"), settings{"IMEI_GATE_HEADER": "P-IMEI-Label", "IMEI_GATE_FAILURES": "1000"}))
+	u := newUE(t, p, "127.0.0.1")
+	for _, c := range []struct {
+		status int
+		body   string
+		code   int
+		label  string
+	}{
+		{200, "id=a&sip_code=200&label=warning%3Astale", 200, "warning:stale"},
+		{200, "id=a&sip_code=403&label=contraindicated%3Aimei-reprogrammed", 403, ""},
+		{200, "id=a&sip_code=200", 200, "not-judged"},
+		{200, "id=a&sip_code=200&label=", 200, "not-judged"},
+		{200, "id=a&sip_code=403&label=", 200, "not-judged"},
+		{200, "id=a&label=warning%3Astale", 200, "not-judged"},
+		{200, "id=a&sip_code=&label=warning%3Astale", 200, "not-judged"},
+		{200, "id=a&sip_code=999&label=warning%3Astale", 200, "not-judged"},
+		{200, "id=a&sip_code=-1&label=warning%3Astale", 200, "not-judged"},
+		{200, `{"sip_code":403,"label":"contraindicated"}`, 200, "not-judged"},
+		{200, "", 200, "not-judged"},
+		{202, "id=a&sip_code=200&label=warning%3Astale", 200, "not-judged"},
+		{403, "id=a&sip_code=403&label=contraindicated", 200, "not-judged"},
+		{415, "", 200, "not-judged"},
+		{400, "{}\n", 400, ""},
+	} {
+		answers <- func(w http.ResponseWriter) {
+			w.WriteHeader(c.status)
+			_, _ = io.WriteString(w, c.body)
+		}
+		if r := u.send(u.register(device).text()); r.code != c.code || r.header.Get("P-Imei-Label") != c.label {
+			t.Errorf("%d %q: %d with label %q, want %d with %q", c.status, c.body, r.code, r.header.Get("P-Imei-Label"), c.code, c.label)
+		}
+	}
+	row.Asserted += ": no code, no label, another status or form"
 }
 
 // TestTokensWaitByThemselves: however many of them wait, who brings none is judged, and a body that tells no length is one all the same.
