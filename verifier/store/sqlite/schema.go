@@ -117,6 +117,8 @@ CREATE TABLE views (          -- the IMEI that a subscriber last showed in NAS a
 ) WITHOUT ROWID;
 ALTER TABLE records ADD COLUMN public BLOB; -- the public identity that an S-CSCF registered; NULL of none
 CREATE INDEX records_public ON records (public, at) WHERE public IS NOT NULL;
+`, `
+DROP INDEX nonces_expiry; -- they are swept in the order of the table
 `}
 
 // migrate brings the store to this program's version, each step in a transaction.

@@ -39,11 +39,12 @@ func (r Retention) orDefault() Retention {
 	return Retention{or(r.Records, DefaultKeepRecords), or(r.Subscribers, DefaultKeepSubscribers), or(r.Audit, DefaultKeepAudit)}
 }
 
-// Nonces are swept while decisions come in: so many decisions apart, and more at once than came in, so that none pile up. They are as few at
-// a time that no decision waits long: each is somewhere else in the file.
+// Nonces are swept while decisions come in: after so many decisions, so many nonces are looked at, in the order of the table, and those of
+// them that expired are dropped. They lie side by side, so that few pages change. Twice as many are looked at as came in: the table has at
+// most as many that expired as that did not.
 const (
 	forgetEach = 128
-	forgetMost = 2 * forgetEach
+	forgetLook = 2 * forgetEach
 	// forgetAfter is how long a used nonce is kept beyond its expiry, so that a clock which is set right within that time makes none
 	// good again.
 	forgetAfter = time.Hour
@@ -51,22 +52,35 @@ const (
 
 // forget drops nonces that expired: their evidence is refused as expired before it gets here. If the clock comes back from further
 // than forgetAfter, those that may have been forgotten are refused too.
-func (w *writer) forget() error {
+func (w *writer) forget() (err error) {
 	if w.recent++; w.recent < forgetEach {
 		return nil
 	}
 	w.recent = 0
-	_, err := w.dropNonces(w.now.Add(-forgetAfter).UnixNano())
+	w.looked, _, err = w.dropNonces(w.looked, forgetLook, w.now.Add(-forgetAfter).UnixNano())
 	return err
 }
 
-func (w *writer) dropNonces(until int64) (gone int64, err error) {
-	gone, err = w.exec(`DELETE FROM nonces WHERE nonce IN (SELECT nonce FROM nonces WHERE expiry <= ? LIMIT ?)`, until, forgetMost)
-	if err != nil || gone == 0 || until <= w.forgot {
-		return gone, err
+// dropNonces looks at so many nonces after one, and drops those that expired until a time. It returns the last that it looked at, or nil
+// where it came to the end.
+func (w *writer) dropNonces(after []byte, most int, until int64) (last []byte, gone int64, err error) {
+	after = append([]byte{}, after...) // nil would be NULL
+	var looked int
+	_, err = w.row(`SELECT count(*), max(nonce) FROM (SELECT nonce FROM nonces WHERE nonce > ? ORDER BY nonce LIMIT ?)`, []any{after, most}, &looked, &last)
+	if err != nil || looked == 0 {
+		return nil, 0, err
+	}
+	if gone, err = w.exec(`DELETE FROM nonces WHERE nonce > ? AND nonce <= ? AND expiry <= ?`, after, last, until); err != nil {
+		return nil, 0, err
+	}
+	if looked < most {
+		last = nil
+	}
+	if gone == 0 || until <= w.forgot {
+		return last, gone, nil
 	}
 	w.forgot = until
-	return gone, w.setMeta("forgot", until)
+	return last, gone, w.setMeta("forgot", until)
 }
 
 // Sweeping is what a sweep removed.
@@ -164,15 +178,20 @@ func split(n int) (bounds [][]byte) {
 	return append(bounds, above)
 }
 
+// sweepNonces looks through all nonces, some at a time: decisions come in between.
 func (s *Store) sweepNonces(ctx context.Context, until int64, count *int64) error {
-	for gone := int64(forgetMost); gone == forgetMost; *count += gone {
+	const each = 2048
+	var last []byte
+	for more := true; more; more = last != nil {
+		after, gone := last, int64(0)
 		err := s.do(ctx, func(w *writer) (err error) {
-			gone, err = w.dropNonces(until)
+			last, gone, err = w.dropNonces(after, each, until)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		*count += gone
 	}
 	return nil
 }

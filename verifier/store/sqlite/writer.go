@@ -42,7 +42,8 @@ type writer struct {
 	keys   keyIDs
 	chain  chain
 	forgot int64     // nonces that expired until then may be forgotten
-	recent int       // nonces used since the last sweep of them
+	recent int       // nonces used since some were last looked at
+	looked []byte    // the last of those, nil before the first
 	now    time.Time // of the latest decision
 	stale  bool      // what is above may not be what the file says: a transaction failed
 }
