@@ -30,6 +30,7 @@ type question struct {
 	software    Software     // the same, or else what it told before
 	expiry      time.Time    // of the nonce
 	assumed     bool         // that the device holds its IMEIs: that was not read
+	alone       bool         // nor whether another subscriber attested for the IMEI that is shown: that none did
 	view        *View        // what the subscriber shows, nil where nothing is to be kept of it
 }
 
@@ -271,10 +272,11 @@ func (v *Verifier) readWeakness(ctx context.Context, q *question) (err error) {
 }
 
 // recall reads what the store knows of a device whose evidence verified. After a conflict it is read again. A device whose Credential was
-// committed before is assumed to hold its IMEIs still, as nearly all do: if it does not, that is a conflict.
+// committed before is assumed to hold its IMEIs still, and to be with one subscriber alone, as nearly all are: if that is not so, it is a
+// conflict.
 func (v *Verifier) recall(ctx context.Context, q *question, assume bool) (err error) {
 	e := q.facts.Evidence
-	q.assumed = assume && q.endorsement.kept
+	q.assumed, q.alone = assume && q.endorsement.kept, false
 	if e.Proved != nil || !e.Protected {
 		if e.Kept, err = v.store.State(ctx, e.Key); err != nil {
 			return err
@@ -297,7 +299,8 @@ func (v *Verifier) recall(ctx context.Context, q *question, assume bool) (err er
 	if !s.byNetwork() || q.signalled.IsZero() {
 		return nil
 	}
-	if !slices.Contains(q.endorsement.credential.Slots, q.signalled) {
+	isHeld := slices.Contains(q.endorsement.credential.Slots, q.signalled)
+	if !isHeld {
 		other, err := v.store.Holder(ctx, q.signalled)
 		if err != nil {
 			return err
@@ -305,6 +308,9 @@ func (v *Verifier) recall(ctx context.Context, q *question, assume bool) (err er
 		q.facts.Endorsed = other != (Holder{})
 	}
 	if !s.Subscribed {
+		return nil
+	}
+	if q.alone = q.assumed && isHeld; q.alone {
 		return nil
 	}
 	return v.recallSeen(ctx, q)

@@ -24,6 +24,7 @@ type asking struct {
 	*store.Memory
 	asked  atomic.Int64
 	noted  atomic.Int64
+	seen   atomic.Int64 // how often it was asked who attested
 	amidst func()
 }
 
@@ -33,6 +34,7 @@ func (s *asking) Holder(ctx context.Context, id imei.IMEI) (verifier.Holder, err
 }
 
 func (s *asking) Seen(ctx context.Context, id imei.IMEI, subscriber string) ([]verifier.Seen, error) {
+	s.seen.Add(1)
 	seen, err := s.Memory.Seen(ctx, id, subscriber)
 	if happen := s.amidst; happen != nil {
 		s.amidst = nil

@@ -86,6 +86,9 @@ type Decision struct {
 	Claims []Claim
 	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
 	Sighting *Sighting
+	// Alone: the decision was judged by nobody else's having attested for the IMEI of the Sighting. Commit finds a conflict if [Store.Seen]
+	// knows another subscriber.
+	Alone bool
 	// View replaces the earlier one of its subscriber in its access; nil leaves it.
 	View *View
 }
@@ -194,7 +197,7 @@ type Commitment struct {
 	// device was convicted or the trust changed since; or the same device signed another token for it, as one does that reads
 	// its modem once more; or it expired before another decision's time, so that its use may be forgotten.
 	Closed bool
-	// Conflict: the device's state, or the holder of one of its IMEIs, is no longer what the decision was judged by.
+	// Conflict: the device's state, the holder of one of its IMEIs, or who attested for the one shown is not what the decision was judged by.
 	Conflict bool
 	Answer   Verdict
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdsa"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -279,6 +280,60 @@ func TestAHolderIsReadWhereItMayBeAnother(t *testing.T) {
 		if got := summary(v.Result); got != c.want || asked != c.asked || holder != want {
 			t.Errorf("%s: %s with holder %s, asked for %d times; want %s with %s, %d times", c.name, got, holder, asked, c.want, want, c.asked)
 		}
+	}
+}
+
+// TestSubscribersAreReadWhereThereMayBeOthers: a device that attested before is taken to be with one subscriber until its decision is committed.
+func TestSubscribersAreReadWhereThereMayBeOthers(t *testing.T) {
+	l, s := newLab(t), &asking{Memory: store.NewMemory()}
+	l.restart(s)
+	first := l.token(credential())
+	for _, c := range []struct {
+		name, subscriber string
+		token            []byte
+		duplicate        bool
+		reads            int64
+	}{
+		{"at first", "alice@example", first, false, 1},
+		{"later", "alice@example", l.token(nil), false, 0},
+		{"what it showed before", "alice@example", first, false, 1},
+		{"another subscriber", "bob@example", l.token(nil), false, 1},
+		{"the first once more", "alice@example", l.token(nil), true, 1},
+	} {
+		before := s.seen.Load()
+		got := l.appraise(c.token, registering(id1, by(c.subscriber)))
+		if is, reads := slices.Contains(got.Reasons(), attest.ReasonDuplicateSubscriber), s.seen.Load()-before; is != c.duplicate || reads != c.reads {
+			t.Errorf("%s: %s, read %d times; want %s: %v, %d times", c.name, summary(got), reads, attest.ReasonDuplicateSubscriber, c.duplicate, c.reads)
+		}
+	}
+}
+
+// overtaken is a store that lets something happen before a decision is committed.
+type overtaken struct {
+	*store.Memory
+	before func()
+}
+
+func (s *overtaken) Commit(ctx context.Context, d verifier.Decision) (verifier.Commitment, error) {
+	if happen := s.before; happen != nil {
+		s.before = nil
+		happen()
+	}
+	return s.Memory.Commit(ctx, d)
+}
+
+// TestTwoSubscribersAtOnce: of two that relay to one device, whoever is judged first, the one who is recorded last is found out.
+func TestTwoSubscribersAtOnce(t *testing.T) {
+	l, s := newLab(t), &overtaken{Memory: store.NewMemory()}
+	l.restart(s)
+	l.judge(l.token(credential()), nil)
+	alices, bobs := l.token(nil), l.token(nil)
+	l.now = l.now.Add(time.Minute)
+	var bob attest.Result
+	s.before = func() { bob = l.appraise(bobs, registering(id1, by("bob@example"))) }
+	alice := l.appraise(alices, registering(id1, by("alice@example")))
+	if slices.Contains(bob.Reasons(), attest.ReasonDuplicateSubscriber) || !slices.Contains(alice.Reasons(), attest.ReasonDuplicateSubscriber) {
+		t.Errorf("recorded first: %s; last: %s; want %s of the last alone", summary(bob), summary(alice), attest.ReasonDuplicateSubscriber)
 	}
 }
 

@@ -355,7 +355,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		d.Claims = q.claims()
 	}
 	if a.holdsShown() {
-		d.Sighting = q.sighting()
+		d.Sighting, d.Alone = q.sighting(), q.alone
 	}
 	defer v.standing.reshow(q.view)
 	defer v.standing.end(q, d.Device.Credential != nil)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"slices"
 	"strings"
 	"time"
 
@@ -102,10 +103,13 @@ func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 		return verifier.Commitment{}, err
 	}
 	w.now = d.Now
-	text, args := d.guard(w.chain.next())
-	taken := int64(0)
-	if d.Expiry.UnixNano() > w.forgot { // or else its use may be forgotten: the clock was set back
-		var err error
+	seen, err := w.seen(d.sighting)
+	if err != nil {
+		return verifier.Commitment{}, err
+	}
+	taken, isForgotten := int64(0), d.Expiry.UnixNano() <= w.forgot // its use may be, where the clock was set back
+	if !isForgotten && !(d.Alone && knowsOthers(seen, d.sighting)) {
+		text, args := d.guard(w.chain.next())
 		if taken, err = w.exec(text, args...); err != nil {
 			return verifier.Commitment{}, err
 		}
@@ -113,7 +117,7 @@ func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 	if taken == 0 {
 		return w.refuse(d)
 	}
-	if err := w.keep(d); err != nil {
+	if err := w.keep(d, seen); err != nil {
 		return verifier.Commitment{}, err
 	}
 	return verifier.Commitment{}, w.forget()
@@ -194,7 +198,7 @@ func (w *writer) refuse(d *decision) (done verifier.Commitment, err error) {
 }
 
 // keep records the decision and what it says of its device.
-func (w *writer) keep(d *decision) error {
+func (w *writer) keep(d *decision, seen []sighting) error {
 	link := link{at: d.Now, kind: Decided, subject: d.record.id[:], digest: sha256.Sum256(d.record.body)}
 	if d.record.body == nil {
 		link.subject, link.digest = nil, sha256.Sum256(d.Presentation.Nonce)
@@ -214,7 +218,7 @@ func (w *writer) keep(d *decision) error {
 	if err := w.view(d.view); err != nil {
 		return err
 	}
-	return w.see(d.sighting)
+	return w.see(d.sighting, seen)
 }
 
 func (w *writer) keepRecord(r preparedRecord) error {
@@ -299,27 +303,46 @@ func (w *writer) last(d *decision) error {
 	return err
 }
 
+// seen is the kept sightings of an IMEI, the latest last.
+func (w *writer) seen(of *preparedSighting) ([]sighting, error) {
+	if of == nil {
+		return nil, nil
+	}
+	var raw []byte
+	_, err := w.row(`SELECT seen FROM sightings WHERE device = ?`, []any{of.device.Current[:]}, &raw)
+	return decodeSightings(raw), err
+}
+
+// knowsOthers reports sightings of other subscribers.
+func knowsOthers(seen []sighting, s *preparedSighting) bool {
+	return slices.ContainsFunc(seen, func(o sighting) bool { return !s.subscriber.Is(o.name) })
+}
+
 // see keeps the latest sighting of a subscriber, and the earlier ones as long as others came between.
-func (w *writer) see(s *preparedSighting) error {
+func (w *writer) see(s *preparedSighting, all []sighting) error {
 	if s == nil {
 		return nil
 	}
-	if err := w.mark(s); err != nil {
-		return err
+	now := sighting{nanos(s.at), s.subscriber.Current}
+	n := len(all)
+	if n == 0 || !now.isSameDay(all[n-1]) {
+		if err := w.mark(s); err != nil {
+			return err
+		}
 	}
-	var raw []byte
-	if _, err := w.row(`SELECT seen FROM sightings WHERE device = ?`, []any{s.device.Current[:]}, &raw); err != nil {
-		return err
-	}
-	all := decodeSightings(raw)
-	if n := len(all); n > 0 && s.subscriber.Is(all[n-1].name) {
+	if n > 0 && s.subscriber.Is(all[n-1].name) {
 		all = all[:n-1]
 	}
-	all = append(all, sighting{nanos(s.at), s.subscriber.Current})
+	all = append(all, now)
 	all = all[max(0, len(all)-verifier.KeptSightings):]
 	_, err := w.exec(`INSERT INTO sightings (device, key, at, seen) VALUES (?, ?, ?, ?) ON CONFLICT (device) DO UPDATE SET
 		at = excluded.at, seen = excluded.seen`, s.device.Current[:], w.keys.devices, nanos(s.at), encodeSightings(all))
 	return err
+}
+
+// isSameDay reports the same subscriber, by the current name, on the same day: the day is marked.
+func (s sighting) isSameDay(o sighting) bool {
+	return s.name == o.name && fromNanos(s.at).Truncate(day).Equal(fromNanos(o.at).Truncate(day))
 }
 
 // mark enters a sighting in the days of its month.

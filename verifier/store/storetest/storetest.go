@@ -51,6 +51,7 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"a decision is found again by its identifier and by time", testRecords},
 		{"the latest decision on a public identity is found by that", testLatest},
 		{"sightings keep the changes of subscriber, the latest last", testSightings},
+		{"a decision by one subscriber's being alone conflicts with another one", testAlone},
 		{"a note marks its day and nothing else", testNote},
 		{"the latest view of a subscriber in each access is kept", testViews},
 		{"a view of a decision is kept with it, and not without it", testViewOfDecision},
@@ -685,6 +686,40 @@ func testSightings(t *testing.T, s verifier.Store) {
 	}
 	if got, err := s.Seen(ctx, other, "alice"); len(got) != 0 || err != nil {
 		t.Errorf("Seen of another IMEI: %v, %v", got, err)
+	}
+}
+
+func testAlone(t *testing.T, s verifier.Store) {
+	of := func(number byte, subscriber string, alone bool) verifier.Decision {
+		d := decision()
+		if number > 0 {
+			d = next(number)
+		}
+		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: subscriber, At: d.Now.Add(time.Duration(number) * time.Second)}
+		d.Alone = alone
+		return d
+	}
+	first := of(0, "alice", true)
+	for _, step := range []struct {
+		name     string
+		decision verifier.Decision
+		want     verifier.Commitment
+		seen     int
+	}{
+		{"nobody was seen", first, verifier.Commitment{}, 1},
+		{"the same was seen", of(1, "alice", true), verifier.Commitment{}, 1},
+		{"another was seen", of(2, "bob", true), verifier.Commitment{Conflict: true}, 1},
+		{"another was seen, which is known", of(2, "bob", false), verifier.Commitment{}, 2},
+		{"it was itself seen last, and another before", of(3, "bob", true), verifier.Commitment{Conflict: true}, 2},
+		{"another was seen since", of(4, "alice", true), verifier.Commitment{Conflict: true}, 2},
+		{"a used nonce is told before", first, verifier.Commitment{Repeat: true, Answer: first.Record.Verdict}, 2},
+	} {
+		if got := commit(t, s, step.decision); !reflect.DeepEqual(got, step.want) {
+			t.Errorf("%s: %+v, want %+v", step.name, got, step.want)
+		}
+		if seen, err := s.Seen(context.Background(), device, "alice"); err != nil || len(seen) != step.seen {
+			t.Errorf("%s: then Seen is %v, %v; want %d", step.name, seen, err, step.seen)
+		}
 	}
 }
 
