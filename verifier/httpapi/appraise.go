@@ -26,6 +26,9 @@ var (
 
 // checkRegistration judges a registration, which must be there. It is asked in JSON or by a form.
 func (a *api) checkRegistration(w http.ResponseWriter, r *http.Request) {
+	if !takes(w, r, typeJSON, typeForm) {
+		return
+	}
 	if isOfType(r, typeForm) {
 		a.answerForm(w, r)
 		return

@@ -139,7 +139,10 @@ func TestAFormIsNotBent(t *testing.T) {
 	}
 	s.wantProblem(s.do(http.MethodPost, "/v1/appraise", strings.NewReader(whole), "Content-Type", typeForm), http.StatusUnsupportedMediaType, "application/json")
 	r := s.do(http.MethodPost, "/v1/registrations/check", strings.NewReader(whole), "Content-Type", "text/plain")
-	s.wantProblem(r, http.StatusUnsupportedMediaType, "application/json")
+	s.wantProblem(r, http.StatusUnsupportedMediaType, "this takes application/json or "+typeForm)
+	if got := r.header.Get("Accept"); got != "application/json, "+typeForm {
+		t.Errorf("Accept: %s", got)
+	}
 	if r := s.checkForm(whole + vouchedInForm); !strings.HasSuffix(string(r.body), "&sip_code=200&label=warning%3Asoftware-vault") {
 		t.Errorf("after the refusals, which use nothing up: %s", r.body)
 	}

@@ -5,6 +5,7 @@ import (
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -108,12 +109,12 @@ func list(field string) func(yield func(string) bool) {
 }
 
 // takes refuses a body of another type.
-func takes(w http.ResponseWriter, r *http.Request, accepted string) bool {
-	if isOfType(r, accepted) {
+func takes(w http.ResponseWriter, r *http.Request, accepted ...string) bool {
+	if slices.ContainsFunc(accepted, func(kind string) bool { return isOfType(r, kind) }) {
 		return true
 	}
-	w.Header().Set("Accept", accepted)
-	refuse(w, http.StatusUnsupportedMediaType, "this takes %s", accepted)
+	w.Header().Set("Accept", strings.Join(accepted, ", "))
+	refuse(w, http.StatusUnsupportedMediaType, "this takes %s", strings.Join(accepted, " or "))
 	return false
 }
 
