@@ -72,7 +72,7 @@ func (p *proxy) start() {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	p.process = exec.Command(program, "-f", p.folder+"/kamailio.cfg", "-P", p.folder+"/pid", "-Y", p.folder, "-m", "1024", "-M", "16", "-x", "fm", "-X", "fm", "-DD", "-E")
+	p.process = exec.Command(program, "-f", p.folder+"/kamailio.cfg", "-P", p.folder+"/pid", "-Y", p.folder, "-m", "1024", "-M", "16", "-x", "tlsf", "-X", "tlsf", "-DD", "-E")
 	p.process.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.Contains(strings.ToLower(v), "_proxy=") }) // libcurl obeys them
 	p.process.Stdout, p.process.Stderr, p.process.SysProcAttr = &p.log, &p.log, endsWithUs
 	if err := p.process.Start(); err != nil {
