@@ -93,6 +93,14 @@ func TestBreaker(t *testing.T) {
 	if log := p.log.String(); !strings.Contains(log, "the verifier answers again") {
 		t.Errorf("the log says:\n%s", log)
 	}
+	for name, value := range map[string]int64{"imei_failures": 5, "imei_again": time.Now().Add(time.Hour).Unix()} {
+		if err := p.rpc("pv.shvSet", nil, name, "int", value); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := label(28); got == "not-judged" || got == "" {
+		t.Errorf("the clock was set back by an hour while the verifier was left alone: %q", got)
+	}
 	row.Asserted = "A1 gate, breaker: 5 failures in a row, then left alone; one tries it after the rest"
 }
 

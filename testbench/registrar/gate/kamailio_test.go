@@ -102,7 +102,7 @@ func (p *proxy) stop() {
 }
 
 // rpc asks Kamailio itself.
-func (p *proxy) rpc(method string, into any, params ...string) error {
+func (p *proxy) rpc(method string, into any, params ...any) error {
 	own := filepath.Join(p.folder, "ask"+strconv.FormatInt(time.Now().UnixNano(), 36))
 	conn, err := net.DialUnix("unixgram", &net.UnixAddr{Name: own, Net: "unixgram"}, &net.UnixAddr{Name: p.rpcSocket(), Net: "unixgram"})
 	if err != nil {
@@ -110,7 +110,7 @@ func (p *proxy) rpc(method string, into any, params ...string) error {
 	}
 	defer os.Remove(own)
 	defer conn.Close()
-	question, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": append([]string{}, params...)})
+	question, err := json.Marshal(map[string]any{"jsonrpc": "2.0", "id": 1, "method": method, "params": append([]any{}, params...)})
 	if err != nil {
 		return err
 	}
