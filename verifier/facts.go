@@ -26,7 +26,8 @@ type Facts struct {
 	// for it, and an earlier result.
 	Endorsed bool   `json:"endorsed,omitempty" cbor:"6,keyasint,omitempty"`
 	Prior    *Prior `json:"prior,omitempty" cbor:"7,keyasint,omitempty"`
-	// Seen are the subscribers that attested for the IMEI that was shown, the latest last. It may be empty where that is this one alone.
+	// Seen are the subscribers that attested for the IMEI that was shown, the latest last. Of a device that is known they
+	// may be left out if for [aloneFor] that was this one alone.
 	Seen []Seen `json:"seen,omitempty" cbor:"8,keyasint,omitempty"`
 	// Views are what the subscriber showed in NAS and in IMS.
 	Views *Views `json:"views,omitempty" cbor:"9,keyasint,omitempty"`

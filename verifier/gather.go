@@ -30,7 +30,7 @@ type question struct {
 	software    Software     // the same, or else what it told before
 	expiry      time.Time    // of the nonce
 	assumed     bool         // that the device holds its IMEIs: that was not read
-	alone       bool         // nor whether another subscriber attested for the IMEI that is shown: that none did
+	others      time.Time    // when another subscriber last attested for the IMEI that is shown, or since when that is assumed of none
 	view        *View        // what the subscriber shows, nil where nothing is to be kept of it
 }
 
@@ -272,11 +272,11 @@ func (v *Verifier) readWeakness(ctx context.Context, q *question) (err error) {
 }
 
 // recall reads what the store knows of a device whose evidence verified. After a conflict it is read again. A device whose Credential was
-// committed before is assumed to hold its IMEIs still, and to be with one subscriber alone, as nearly all are: if that is not so, it is a
-// conflict.
-func (v *Verifier) recall(ctx context.Context, q *question, assume bool) (err error) {
+// committed before is assumed to hold its IMEIs still, and to be with one subscriber for some time, as nearly all are: if that is not so, it is
+// a conflict.
+func (v *Verifier) recall(ctx context.Context, q *question, rules *Rules, assume bool) (err error) {
 	e := q.facts.Evidence
-	q.assumed, q.alone = assume && q.endorsement.kept, false
+	q.assumed = assume && q.endorsement.kept
 	if e.Proved != nil || !e.Protected {
 		if e.Kept, err = v.store.State(ctx, e.Key); err != nil {
 			return err
@@ -299,22 +299,27 @@ func (v *Verifier) recall(ctx context.Context, q *question, assume bool) (err er
 	if !s.byNetwork() || q.signalled.IsZero() {
 		return nil
 	}
-	isHeld := slices.Contains(q.endorsement.credential.Slots, q.signalled)
-	if !isHeld {
+	if !slices.Contains(q.endorsement.credential.Slots, q.signalled) {
 		other, err := v.store.Holder(ctx, q.signalled)
 		if err != nil {
 			return err
 		}
 		q.facts.Endorsed = other != (Holder{})
+		return err
 	}
-	if !s.Subscribed {
+	switch {
+	case !s.Subscribed:
 		return nil
-	}
-	if q.alone = q.assumed && isHeld; q.alone {
+	case q.assumed:
+		q.others = q.in.Now.Add(-max(aloneFor, rules.Ages.Interleave))
 		return nil
 	}
 	return v.recallSeen(ctx, q)
 }
+
+// aloneFor is how long a device that is known is assumed to be with one subscriber. Other policies can be tried on the record of such a
+// decision as long as they hold no earlier sightings against each other.
+const aloneFor = 30 * 24 * time.Hour
 
 // recallShown reads what the store knows of an IMEI that is shown without evidence that speaks for it.
 func (v *Verifier) recallShown(ctx context.Context, q *question) error {
@@ -351,6 +356,12 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 
 func (v *Verifier) recallSeen(ctx context.Context, q *question) (err error) {
 	q.facts.Seen, err = v.store.Seen(ctx, q.signalled, q.in.Registration.Subscriber())
+	q.others = time.Time{}
+	for _, s := range q.facts.Seen {
+		if !s.Same && s.At.After(q.others) {
+			q.others = s.At
+		}
+	}
 	return err
 }
 

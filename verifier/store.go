@@ -86,9 +86,9 @@ type Decision struct {
 	Claims []Claim
 	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
 	Sighting *Sighting
-	// Alone: the decision was judged by nobody else's having attested for the IMEI of the Sighting. Commit finds a conflict if [Store.Seen]
-	// knows another subscriber.
-	Alone bool
+	// Others is when another subscriber than that of the Sighting last attested for its IMEI, as the decision was judged by: Commit finds a
+	// conflict if [Store.Seen] knows of one later.
+	Others time.Time
 	// View replaces the earlier one of its subscriber in its access; nil leaves it.
 	View *View
 }

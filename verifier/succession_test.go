@@ -324,17 +324,33 @@ func (s *overtaken) Commit(ctx context.Context, d verifier.Decision) (verifier.C
 
 // TestTwoSubscribersAtOnce: of two that relay to one device, whoever is judged first, the one who is recorded last is found out.
 func TestTwoSubscribersAtOnce(t *testing.T) {
-	l, s := newLab(t), &overtaken{Memory: store.NewMemory()}
-	l.restart(s)
-	l.judge(l.token(credential()), nil)
-	alices, bobs := l.token(nil), l.token(nil)
-	l.now = l.now.Add(time.Minute)
-	var bob attest.Result
-	s.before = func() { bob = l.appraise(bobs, registering(id1, by("bob@example"))) }
-	alice := l.appraise(alices, registering(id1, by("alice@example")))
-	if slices.Contains(bob.Reasons(), attest.ReasonDuplicateSubscriber) || !slices.Contains(alice.Reasons(), attest.ReasonDuplicateSubscriber) {
-		t.Errorf("recorded first: %s; last: %s; want %s of the last alone", summary(bob), summary(alice), attest.ReasonDuplicateSubscriber)
+	for name, before := range map[string]func(*lab){
+		"of a device that is known":                      func(*lab) {},
+		"of a device whose Credential is verified again": func(l *lab) { l.SetTrust(later(trusting(anchor()))) },
+		"of a device that another subscriber had": func(l *lab) {
+			l.judge(l.token(nil), registering(id1, by("carol@example")))
+			l.now = l.now.Add(48 * time.Hour)
+		},
+	} {
+		l, s := newLab(t), &overtaken{Memory: store.NewMemory()}
+		l.restart(s)
+		l.judge(l.token(credential()), nil)
+		before(l)
+		alices, bobs := l.token(nil), l.token(nil)
+		l.now = l.now.Add(time.Minute)
+		var bob attest.Result
+		s.before = func() { bob = l.appraise(bobs, registering(id1, by("bob@example"))) }
+		alice := l.appraise(alices, registering(id1, by("alice@example")))
+		if slices.Contains(bob.Reasons(), attest.ReasonDuplicateSubscriber) || !slices.Contains(alice.Reasons(), attest.ReasonDuplicateSubscriber) {
+			t.Errorf("%s: recorded first: %s; last: %s; want %s of the last alone", name, summary(bob), summary(alice), attest.ReasonDuplicateSubscriber)
+		}
 	}
+}
+
+// later is a trust of the next generation.
+func later(t *verifier.Trust) *verifier.Trust {
+	t.Generation++
+	return t
 }
 
 func mustDecode(t *testing.T, token []byte) *attest.Evidence {

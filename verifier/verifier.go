@@ -270,7 +270,7 @@ func (v *Verifier) appraise(ctx context.Context, q *question, p *Policy) (Verdic
 		return Verdict{}, err
 	}
 	for try := range maxConflicts {
-		if err := v.recall(ctx, q, try == 0); err != nil {
+		if err := v.recall(ctx, q, &p.Rules, try == 0); err != nil {
 			return Verdict{}, err
 		}
 		verdict, conflict, err := v.commit(ctx, q, p, judge(&q.facts, &p.Rules))
@@ -355,7 +355,7 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		d.Claims = q.claims()
 	}
 	if a.holdsShown() {
-		d.Sighting, d.Alone = q.sighting(), q.alone
+		d.Sighting, d.Others = q.sighting(), q.others
 	}
 	defer v.standing.reshow(q.view)
 	defer v.standing.end(q, d.Device.Credential != nil)

@@ -284,7 +284,7 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	if !d.Expiry.After(m.forgot) { // the clock was set back
 		return verifier.Commitment{Closed: true}, nil
 	}
-	if d.Device != nil && m.conflicts(d.Device) || d.Alone && m.knowsOthers(d.Sighting) {
+	if d.Device != nil && m.conflicts(d.Device) || m.knowsOthers(d.Sighting, d.Others) {
 		return verifier.Commitment{Conflict: true}, nil
 	}
 	m.decisions++
@@ -308,9 +308,11 @@ func (m *Memory) conflicts(d *verifier.Device) bool {
 	return slices.ContainsFunc(d.Holds, func(h verifier.Hold) bool { return m.holders[h.IMEI] != h.Was })
 }
 
-// knowsOthers reports that another subscriber attested for the IMEI.
-func (m *Memory) knowsOthers(s *verifier.Sighting) bool {
-	return slices.ContainsFunc(m.sightings[s.IMEI], func(o verifier.Sighting) bool { return o.Subscriber != s.Subscriber })
+// knowsOthers reports that another subscriber attested for the IMEI since a time.
+func (m *Memory) knowsOthers(s *verifier.Sighting, since time.Time) bool {
+	return s != nil && slices.ContainsFunc(m.sightings[s.IMEI], func(o verifier.Sighting) bool {
+		return o.Subscriber != s.Subscriber && o.At.After(since)
+	})
 }
 
 // keep records what a decision says of its device.

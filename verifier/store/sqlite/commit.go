@@ -97,7 +97,7 @@ func (s *Store) Commit(ctx context.Context, d verifier.Decision) (done verifier.
 	return done, nil
 }
 
-// decide is Commit within the batch. One statement takes the nonce, if it is unused and the decision was judged by what is kept.
+// decide is Commit within the batch.
 func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 	if err := w.rename(d); err != nil {
 		return verifier.Commitment{}, err
@@ -107,20 +107,25 @@ func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 	if err != nil {
 		return verifier.Commitment{}, err
 	}
-	taken, isForgotten := int64(0), d.Expiry.UnixNano() <= w.forgot // its use may be, where the clock was set back
-	if !isForgotten && !(d.Alone && knowsOthers(seen, d.sighting)) {
-		text, args := d.guard(w.chain.next())
-		if taken, err = w.exec(text, args...); err != nil {
-			return verifier.Commitment{}, err
-		}
-	}
-	if taken == 0 {
+	if taken, err := w.take(d, seen); err != nil {
+		return verifier.Commitment{}, err
+	} else if !taken {
 		return w.refuse(d)
 	}
 	if err := w.keep(d, seen); err != nil {
 		return verifier.Commitment{}, err
 	}
 	return verifier.Commitment{}, w.forget()
+}
+
+// take takes the nonce, unless its use may be forgotten (the clock was set back), or the decision was judged by something else than is kept.
+func (w *writer) take(d *decision, seen []sighting) (bool, error) {
+	if d.Expiry.UnixNano() <= w.forgot || d.sighting.isOvertaken(seen, d.Others) {
+		return false, nil
+	}
+	text, args := d.guard(w.chain.next())
+	changed, err := w.exec(text, args...)
+	return changed > 0, err
 }
 
 // guard is the statement that takes the nonce for audit entry number seq. It changes no row where the nonce was used, or the device's
@@ -313,19 +318,19 @@ func (w *writer) seen(of *preparedSighting) ([]sighting, error) {
 	return decodeSightings(raw), err
 }
 
-// knowsOthers reports sightings of other subscribers.
-func knowsOthers(seen []sighting, s *preparedSighting) bool {
-	return slices.ContainsFunc(seen, func(o sighting) bool { return !s.subscriber.Is(o.name) })
+// isOvertaken reports sightings of other subscribers since a time.
+func (s *preparedSighting) isOvertaken(seen []sighting, since time.Time) bool {
+	return s != nil && slices.ContainsFunc(seen, func(o sighting) bool { return !s.subscriber.Is(o.name) && fromNanos(o.at).After(since) })
 }
 
-// see keeps the latest sighting of a subscriber, and the earlier ones as long as others came between.
+// see adds a sighting to those that are kept: the latest of a subscriber, and the earlier ones as long as others came between.
 func (w *writer) see(s *preparedSighting, all []sighting) error {
 	if s == nil {
 		return nil
 	}
 	now := sighting{nanos(s.at), s.subscriber.Current}
 	n := len(all)
-	if n == 0 || !now.isSameDay(all[n-1]) {
+	if n == 0 || !now.isMarkedBy(all[n-1]) {
 		if err := w.mark(s); err != nil {
 			return err
 		}
@@ -340,8 +345,8 @@ func (w *writer) see(s *preparedSighting, all []sighting) error {
 	return err
 }
 
-// isSameDay reports the same subscriber, by the current name, on the same day: the day is marked.
-func (s sighting) isSameDay(o sighting) bool {
+// isMarkedBy reports that its day is marked by an earlier sighting of the same subscriber, under the same name.
+func (s sighting) isMarkedBy(o sighting) bool {
 	return s.name == o.name && fromNanos(s.at).Truncate(day).Equal(fromNanos(o.at).Truncate(day))
 }
 

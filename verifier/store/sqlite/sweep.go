@@ -3,6 +3,7 @@ package sqlite
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -40,8 +41,8 @@ func (r Retention) orDefault() Retention {
 }
 
 // Nonces are swept while decisions come in: after so many decisions, so many nonces are looked at, in the order of the table, and those of
-// them that expired are dropped. They lie side by side, so that few pages change. Twice as many are looked at as came in: the table has at
-// most as many that expired as that did not.
+// them that expired are dropped. They lie side by side, so that few pages change. Twice as many are looked at as came in: while as many come in
+// as expire, the table has at most as many that expired as that did not.
 const (
 	forgetEach = 128
 	forgetLook = 2 * forgetEach
@@ -49,6 +50,13 @@ const (
 	// good again.
 	forgetAfter = time.Hour
 )
+
+// anywhere is where to begin to look: at the first nonce, the last ones would never be looked at where the process ends often.
+func anywhere() []byte {
+	at := make([]byte, 16)
+	_, _ = rand.Read(at) // never fails (crypto/rand)
+	return at
+}
 
 // forget drops nonces that expired: their evidence is refused as expired before it gets here. If the clock comes back from further
 // than forgetAfter, those that may have been forgotten are refused too.

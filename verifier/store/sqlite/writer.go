@@ -43,13 +43,13 @@ type writer struct {
 	chain  chain
 	forgot int64     // nonces that expired until then may be forgotten
 	recent int       // nonces used since some were last looked at
-	looked []byte    // the last of those, nil before the first
+	looked []byte    // the last of those
 	now    time.Time // of the latest decision
 	stale  bool      // what is above may not be what the file says: a transaction failed
 }
 
 func newWriter(ctx context.Context, s *Store) (w *writer, err error) {
-	w = &writer{store: s, queue: make(chan job, queued), ended: make(chan error, 1), stale: true}
+	w = &writer{store: s, queue: make(chan job, queued), ended: make(chan error, 1), stale: true, looked: anywhere()}
 	if w.db, err = connect(s.config.Path, readWrite, writerCacheKiB, 1); err != nil {
 		return nil, err
 	}

@@ -4,7 +4,9 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -51,7 +53,8 @@ func Run(t *testing.T, open func(t *testing.T) verifier.Store) {
 		{"a decision is found again by its identifier and by time", testRecords},
 		{"the latest decision on a public identity is found by that", testLatest},
 		{"sightings keep the changes of subscriber, the latest last", testSightings},
-		{"a decision by one subscriber's being alone conflicts with another one", testAlone},
+		{"a decision conflicts with another subscriber's that it was not judged by", testOthers},
+		{"decisions mark the days of each subscriber", testDaysOfDecisions},
 		{"a note marks its day and nothing else", testNote},
 		{"the latest view of a subscriber in each access is kept", testViews},
 		{"a view of a decision is kept with it, and not without it", testViewOfDecision},
@@ -669,6 +672,7 @@ func testSightings(t *testing.T, s verifier.Store) {
 			d = next(byte(i))
 		}
 		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: name, At: d.Now.Add(time.Duration(i) * time.Second)}
+		d.Others = d.Sighting.At
 		commit(t, s, d)
 	}
 	for _, name := range []string{"a", "d", "i"} {
@@ -689,17 +693,19 @@ func testSightings(t *testing.T, s verifier.Store) {
 	}
 }
 
-func testAlone(t *testing.T, s verifier.Store) {
-	of := func(number byte, subscriber string, alone bool) verifier.Decision {
+func testOthers(t *testing.T, s verifier.Store) {
+	minute := func(n byte) time.Time { return attesttest.Now.Add(time.Duration(n) * time.Minute) }
+	of := func(number byte, subscriber string, others time.Time) verifier.Decision {
 		d := decision()
 		if number > 0 {
 			d = next(number)
 		}
-		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: subscriber, At: d.Now.Add(time.Duration(number) * time.Second)}
-		d.Alone = alone
+		d.Sighting, d.Others = &verifier.Sighting{IMEI: device, Subscriber: subscriber, At: minute(number)}, others
 		return d
 	}
-	first := of(0, "alice", true)
+	none, first := time.Time{}, of(0, "alice", time.Time{})
+	unseen := of(7, "bob", none)
+	unseen.Sighting = nil
 	for _, step := range []struct {
 		name     string
 		decision verifier.Decision
@@ -707,11 +713,15 @@ func testAlone(t *testing.T, s verifier.Store) {
 		seen     int
 	}{
 		{"nobody was seen", first, verifier.Commitment{}, 1},
-		{"the same was seen", of(1, "alice", true), verifier.Commitment{}, 1},
-		{"another was seen", of(2, "bob", true), verifier.Commitment{Conflict: true}, 1},
-		{"another was seen, which is known", of(2, "bob", false), verifier.Commitment{}, 2},
-		{"it was itself seen last, and another before", of(3, "bob", true), verifier.Commitment{Conflict: true}, 2},
-		{"another was seen since", of(4, "alice", true), verifier.Commitment{Conflict: true}, 2},
+		{"the same was seen", of(1, "alice", none), verifier.Commitment{}, 1},
+		{"another was seen", of(2, "bob", none), verifier.Commitment{Conflict: true}, 1},
+		{"another was seen later than is known", of(2, "bob", minute(1).Add(-1)), verifier.Commitment{Conflict: true}, 1},
+		{"another was seen, as is known", of(2, "bob", minute(1)), verifier.Commitment{}, 2},
+		{"it was itself seen last, and another before", of(3, "bob", none), verifier.Commitment{Conflict: true}, 2},
+		{"it was itself seen last, and another before, as is known", of(4, "bob", minute(1)), verifier.Commitment{}, 2},
+		{"another was seen since", of(5, "alice", none), verifier.Commitment{Conflict: true}, 2},
+		{"a third", of(6, "carol", minute(3)), verifier.Commitment{Conflict: true}, 2},
+		{"without a sighting", unseen, verifier.Commitment{}, 2},
 		{"a used nonce is told before", first, verifier.Commitment{Repeat: true, Answer: first.Record.Verdict}, 2},
 	} {
 		if got := commit(t, s, step.decision); !reflect.DeepEqual(got, step.want) {
@@ -719,6 +729,29 @@ func testAlone(t *testing.T, s verifier.Store) {
 		}
 		if seen, err := s.Seen(context.Background(), device, "alice"); err != nil || len(seen) != step.seen {
 			t.Errorf("%s: then Seen is %v, %v; want %d", step.name, seen, err, step.seen)
+		}
+	}
+}
+
+func testDaysOfDecisions(t *testing.T, s verifier.Store) {
+	ctx := context.Background()
+	begin := time.Date(2026, 3, 30, 12, 0, 0, 0, time.UTC)
+	for i, step := range []struct {
+		subscriber string
+		after      time.Duration
+	}{{"alice", 0}, {"bob", 1}, {"alice", 2}, {"alice", 3}, {"alice", 24}, {"alice", 25}, {"bob", 25}, {"alice", 0}, {"bob", 48}} {
+		d := decision()
+		if i > 0 {
+			d = next(byte(i))
+		}
+		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: step.subscriber, At: begin.Add(step.after * time.Hour)}
+		d.Others = d.Sighting.At.Add(72 * time.Hour)
+		commit(t, s, d)
+	}
+	for month, want := range map[time.Month][]uint32{time.March: {1<<29 | 1<<30, 1<<29 | 1<<30}, time.April: {1 << 0}} {
+		days, err := s.Days(ctx, device, 2026, month)
+		if got := slices.Collect(maps.Values(days)); err != nil || !slices.Equal(got, want) {
+			t.Errorf("%s: %b, %v; want %b", month, got, err, want)
 		}
 	}
 }
