@@ -65,7 +65,11 @@ func TestARequestThatIsSentAgainIsJudgedOnce(t *testing.T) {
 	for range 3 {
 		fmt.Fprint(conn, fillPort(message, conn))
 	}
-	f.store.wait.Store(nil)
+	f.waitFor(func() bool { return f.store.asked.Load() > 0 })
+	fmt.Fprint(conn, fillPort(strings.ReplaceAll(told("", "", ""), "REGISTER", "OPTIONS"), conn))
+	if answer := read(t, conn); !strings.Contains(answer, "OPTIONS") { // then all before it were read
+		t.Errorf("while it is judged: %s", answer)
+	}
 	close(wait)
 	first := read(t, conn)
 	_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
