@@ -30,7 +30,7 @@ type question struct {
 	software    Software     // the same, or else what it told before
 	expiry      time.Time    // of the nonce
 	assumed     bool         // that the device holds its IMEIs: that was not read
-	others      time.Time    // when another subscriber last attested for the IMEI that is shown, or since when that is assumed of none
+	others      Others       // of the IMEI that is shown: read, or assumed to be none for some time
 	view        *View        // what the subscriber shows, nil where nothing is to be kept of it
 }
 
@@ -311,7 +311,7 @@ func (v *Verifier) recall(ctx context.Context, q *question, rules *Rules, assume
 	case !s.Subscribed:
 		return nil
 	case q.assumed:
-		q.others = q.in.Now.Add(-max(aloneFor, rules.Ages.Interleave))
+		q.others = Others{Since: q.in.Now.Add(-max(aloneFor, rules.Ages.Interleave))}
 		return nil
 	}
 	return v.recallSeen(ctx, q)
@@ -356,10 +356,10 @@ func (v *Verifier) recallShown(ctx context.Context, q *question) error {
 
 func (v *Verifier) recallSeen(ctx context.Context, q *question) (err error) {
 	q.facts.Seen, err = v.store.Seen(ctx, q.signalled, q.in.Registration.Subscriber())
-	q.others = time.Time{}
+	q.others = Others{}
 	for _, s := range q.facts.Seen {
-		if !s.Same && s.At.After(q.others) {
-			q.others = s.At
+		if !s.Same {
+			q.others.Add(s.At)
 		}
 	}
 	return err

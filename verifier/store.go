@@ -3,6 +3,7 @@ package verifier
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"imei-attest/attest"
@@ -86,9 +87,9 @@ type Decision struct {
 	Claims []Claim
 	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
 	Sighting *Sighting
-	// Others is when another subscriber than that of the Sighting last attested for its IMEI, as the decision was judged by: Commit finds a
-	// conflict if [Store.Seen] knows of one later.
-	Others time.Time
+	// Others are those beside the subscriber of the Sighting who attested for its IMEI, as the decision was judged by. Commit finds a conflict
+	// if the store knows of others.
+	Others Others
 	// View replaces the earlier one of its subscriber in its access; nil leaves it.
 	View *View
 }
@@ -107,6 +108,22 @@ type Sighting struct {
 	Subscriber string
 	At         time.Time
 }
+
+// Others is when other subscribers attested for an IMEI, in the order of [Store.Seen]. What was before Since is left out.
+type Others struct {
+	Since time.Time
+	At    []time.Time
+}
+
+// Add adds a sighting.
+func (o *Others) Add(at time.Time) {
+	if !at.Before(o.Since) {
+		o.At = append(o.At, at)
+	}
+}
+
+// Same reports the same times.
+func (o *Others) Same(p *Others) bool { return slices.EqualFunc(o.At, p.At, time.Time.Equal) }
 
 // KeptSightings is how many changes of subscriber a store keeps of an IMEI: a subscriber is followed by another one.
 const KeptSightings = 8

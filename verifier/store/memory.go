@@ -284,7 +284,7 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	if !d.Expiry.After(m.forgot) { // the clock was set back
 		return verifier.Commitment{Closed: true}, nil
 	}
-	if d.Device != nil && m.conflicts(d.Device) || m.knowsOthers(d.Sighting, d.Others) {
+	if d.Device != nil && m.conflicts(d.Device) || m.knowsOthers(d.Sighting, &d.Others) {
 		return verifier.Commitment{Conflict: true}, nil
 	}
 	m.decisions++
@@ -308,11 +308,18 @@ func (m *Memory) conflicts(d *verifier.Device) bool {
 	return slices.ContainsFunc(d.Holds, func(h verifier.Hold) bool { return m.holders[h.IMEI] != h.Was })
 }
 
-// knowsOthers reports that another subscriber attested for the IMEI since a time.
-func (m *Memory) knowsOthers(s *verifier.Sighting, since time.Time) bool {
-	return s != nil && slices.ContainsFunc(m.sightings[s.IMEI], func(o verifier.Sighting) bool {
-		return o.Subscriber != s.Subscriber && o.At.After(since)
-	})
+// knowsOthers reports that not those subscribers attested for the IMEI that the decision was judged by.
+func (m *Memory) knowsOthers(s *verifier.Sighting, judged *verifier.Others) bool {
+	if s == nil {
+		return false
+	}
+	known := verifier.Others{Since: judged.Since}
+	for _, o := range m.sightings[s.IMEI] {
+		if o.Subscriber != s.Subscriber {
+			known.Add(o.At)
+		}
+	}
+	return !known.Same(judged)
 }
 
 // keep records what a decision says of its device.

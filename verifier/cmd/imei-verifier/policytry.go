@@ -28,8 +28,8 @@ func newPolicyTry() *cobra.Command {
 		Use:   "try --policy FILE (--decisions FILE | --admin URL)",
 		Short: "Say which recorded decisions a policy would change",
 		Long: `Make recorded decisions again under another policy, and say which of them change, from which action to which, for
-which reason and for how many devices. Exceptions of that policy are not looked at: the records name nobody. An interleave above
-30 days finds fewer duplicate subscribers than it would: records need not know of earlier ones.`,
+which reason and for how many devices. Exceptions of that policy are not looked at: the records name nobody. Records of devices that were
+known may leave out who attested with them more than 30 days before: an interleave above that finds fewer duplicates than it would.`,
 		Example: "  imei-verifier policy try --policy new.yaml --against old.yaml --decisions decisions.jsonl",
 		Args:    none,
 		RunE: func(c *cobra.Command, _ []string) error {

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
-	"slices"
 	"strings"
 	"time"
 
@@ -120,7 +119,7 @@ func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 
 // take takes the nonce, unless its use may be forgotten (the clock was set back), or the decision was judged by something else than is kept.
 func (w *writer) take(d *decision, seen []sighting) (bool, error) {
-	if d.Expiry.UnixNano() <= w.forgot || d.sighting.isOvertaken(seen, d.Others) {
+	if d.Expiry.UnixNano() <= w.forgot || d.sighting.hasOthers(seen, &d.Others) {
 		return false, nil
 	}
 	text, args := d.guard(w.chain.next())
@@ -318,9 +317,18 @@ func (w *writer) seen(of *preparedSighting) ([]sighting, error) {
 	return decodeSightings(raw), err
 }
 
-// isOvertaken reports sightings of other subscribers since a time.
-func (s *preparedSighting) isOvertaken(seen []sighting, since time.Time) bool {
-	return s != nil && slices.ContainsFunc(seen, func(o sighting) bool { return !s.subscriber.Is(o.name) && fromNanos(o.at).After(since) })
+// hasOthers reports that other sightings of other subscribers are kept than a decision was judged by.
+func (s *preparedSighting) hasOthers(seen []sighting, judged *verifier.Others) bool {
+	if s == nil {
+		return false
+	}
+	kept := verifier.Others{Since: judged.Since}
+	for _, o := range seen {
+		if !s.subscriber.Is(o.name) {
+			kept.Add(fromNanos(o.at))
+		}
+	}
+	return !kept.Same(judged)
 }
 
 // see adds a sighting to those that are kept: the latest of a subscriber, and the earlier ones as long as others came between.

@@ -42,7 +42,8 @@ func (w *writer) enterKeys() error {
 	return nil
 }
 
-func (w *writer) setMeta(name string, value int64) error {
+// setMeta keeps a number, or bytes.
+func (w *writer) setMeta(name string, value any) error {
 	_, err := w.exec(`INSERT INTO meta (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value`, name, value)
 	return err
 }

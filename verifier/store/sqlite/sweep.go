@@ -3,7 +3,6 @@ package sqlite
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/binary"
 	"fmt"
 	"math"
@@ -51,13 +50,6 @@ const (
 	forgetAfter = time.Hour
 )
 
-// anywhere is where to begin to look: at the first nonce, the last ones would never be looked at where the process ends often.
-func anywhere() []byte {
-	at := make([]byte, 16)
-	_, _ = rand.Read(at) // never fails (crypto/rand)
-	return at
-}
-
 // forget drops nonces that expired: their evidence is refused as expired before it gets here. If the clock comes back from further
 // than forgetAfter, those that may have been forgotten are refused too.
 func (w *writer) forget() (err error) {
@@ -65,8 +57,10 @@ func (w *writer) forget() (err error) {
 		return nil
 	}
 	w.recent = 0
-	w.looked, _, err = w.dropNonces(w.looked, forgetLook, w.now.Add(-forgetAfter).UnixNano())
-	return err
+	if w.looked, _, err = w.dropNonces(w.looked, forgetLook, w.now.Add(-forgetAfter).UnixNano()); err != nil {
+		return err
+	}
+	return w.setMeta("looked", append([]byte{}, w.looked...)) // or the last ones would never be looked at where the process ends often
 }
 
 // dropNonces looks at so many nonces after one, and drops those that expired until a time. It returns the last that it looked at, or nil

@@ -43,13 +43,13 @@ type writer struct {
 	chain  chain
 	forgot int64     // nonces that expired until then may be forgotten
 	recent int       // nonces used since some were last looked at
-	looked []byte    // the last of those
+	looked []byte    // the last of those, nil after the last of all
 	now    time.Time // of the latest decision
 	stale  bool      // what is above may not be what the file says: a transaction failed
 }
 
 func newWriter(ctx context.Context, s *Store) (w *writer, err error) {
-	w = &writer{store: s, queue: make(chan job, queued), ended: make(chan error, 1), stale: true, looked: anywhere()}
+	w = &writer{store: s, queue: make(chan job, queued), ended: make(chan error, 1), stale: true}
 	if w.db, err = connect(s.config.Path, readWrite, writerCacheKiB, 1); err != nil {
 		return nil, err
 	}
@@ -168,9 +168,11 @@ func (w *writer) begin() error {
 	if !w.stale {
 		return nil
 	}
-	w.forgot, w.recent = 0, 0
-	if _, err := w.row(`SELECT value FROM meta WHERE name = 'forgot'`, nil, &w.forgot); err != nil {
-		return err
+	w.forgot, w.recent, w.looked = 0, forgetEach, nil
+	for name, into := range map[string]any{"forgot": &w.forgot, "looked": &w.looked} {
+		if _, err := w.row(`SELECT value FROM meta WHERE name = ?`, []any{name}, into); err != nil {
+			return err
+		}
 	}
 	if err := w.chain.load(&w.statements); err != nil {
 		return err

@@ -672,7 +672,7 @@ func testSightings(t *testing.T, s verifier.Store) {
 			d = next(byte(i))
 		}
 		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: name, At: d.Now.Add(time.Duration(i) * time.Second)}
-		d.Others = d.Sighting.At
+		d.Others.Since = d.Sighting.At
 		commit(t, s, d)
 	}
 	for _, name := range []string{"a", "d", "i"} {
@@ -695,7 +695,7 @@ func testSightings(t *testing.T, s verifier.Store) {
 
 func testOthers(t *testing.T, s verifier.Store) {
 	minute := func(n byte) time.Time { return attesttest.Now.Add(time.Duration(n) * time.Minute) }
-	of := func(number byte, subscriber string, others time.Time) verifier.Decision {
+	of := func(number byte, subscriber string, others verifier.Others) verifier.Decision {
 		d := decision()
 		if number > 0 {
 			d = next(number)
@@ -703,9 +703,16 @@ func testOthers(t *testing.T, s verifier.Store) {
 		d.Sighting, d.Others = &verifier.Sighting{IMEI: device, Subscriber: subscriber, At: minute(number)}, others
 		return d
 	}
-	none, first := time.Time{}, of(0, "alice", time.Time{})
-	unseen := of(7, "bob", none)
-	unseen.Sighting = nil
+	known := func(minutes ...byte) (o verifier.Others) {
+		for _, n := range minutes {
+			o.Add(minute(n).In(time.FixedZone("", 3600)))
+		}
+		return o
+	}
+	since := func(at time.Time) verifier.Others { return verifier.Others{Since: at} }
+	first, late, unseen := of(0, "alice", known()), of(8, "bob", known(1, 5, 6)), of(10, "bob", known())
+	late.Sighting.At, unseen.Sighting = minute(2), nil
+	conflict := verifier.Commitment{Conflict: true}
 	for _, step := range []struct {
 		name     string
 		decision verifier.Decision
@@ -713,16 +720,22 @@ func testOthers(t *testing.T, s verifier.Store) {
 		seen     int
 	}{
 		{"nobody was seen", first, verifier.Commitment{}, 1},
-		{"the same was seen", of(1, "alice", none), verifier.Commitment{}, 1},
-		{"another was seen", of(2, "bob", none), verifier.Commitment{Conflict: true}, 1},
-		{"another was seen later than is known", of(2, "bob", minute(1).Add(-1)), verifier.Commitment{Conflict: true}, 1},
-		{"another was seen, as is known", of(2, "bob", minute(1)), verifier.Commitment{}, 2},
-		{"it was itself seen last, and another before", of(3, "bob", none), verifier.Commitment{Conflict: true}, 2},
-		{"it was itself seen last, and another before, as is known", of(4, "bob", minute(1)), verifier.Commitment{}, 2},
-		{"another was seen since", of(5, "alice", none), verifier.Commitment{Conflict: true}, 2},
-		{"a third", of(6, "carol", minute(3)), verifier.Commitment{Conflict: true}, 2},
-		{"without a sighting", unseen, verifier.Commitment{}, 2},
-		{"a used nonce is told before", first, verifier.Commitment{Repeat: true, Answer: first.Record.Verdict}, 2},
+		{"the same was seen", of(1, "alice", known()), verifier.Commitment{}, 1},
+		{"another was seen", of(2, "bob", known()), conflict, 1},
+		{"another was seen at another time", of(2, "bob", known(0)), conflict, 1},
+		{"another was seen before it counts", of(2, "bob", since(minute(2))), verifier.Commitment{}, 2},
+		{"it was itself seen last, and another before", of(3, "bob", known()), conflict, 2},
+		{"it was itself seen last, and another before, as is known", of(4, "bob", known(1)), verifier.Commitment{}, 2},
+		{"another was seen since", of(5, "alice", known()), conflict, 2},
+		{"another was seen since it counts", of(5, "alice", since(minute(4))), conflict, 2},
+		{"another was seen just before it counts", of(5, "alice", since(minute(4).Add(1))), verifier.Commitment{}, 3},
+		{"one more was seen than is known", of(6, "carol", known(1, 4)), conflict, 3},
+		{"all are known", of(6, "carol", known(1, 4, 5)), verifier.Commitment{}, 4},
+		{"one fewer was seen than is known", of(7, "bob", known(1, 3, 5, 6)), conflict, 4},
+		{"of an earlier time, all are known", late, verifier.Commitment{}, 5},
+		{"one was seen of a time before the last that is known", of(9, "alice", known(4, 6)), conflict, 5},
+		{"without a sighting", unseen, verifier.Commitment{}, 5},
+		{"a used nonce is told before", first, verifier.Commitment{Repeat: true, Answer: first.Record.Verdict}, 5},
 	} {
 		if got := commit(t, s, step.decision); !reflect.DeepEqual(got, step.want) {
 			t.Errorf("%s: %+v, want %+v", step.name, got, step.want)
@@ -745,7 +758,7 @@ func testDaysOfDecisions(t *testing.T, s verifier.Store) {
 			d = next(byte(i))
 		}
 		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: step.subscriber, At: begin.Add(step.after * time.Hour)}
-		d.Others = d.Sighting.At.Add(72 * time.Hour)
+		d.Others.Since = d.Sighting.At.Add(72 * time.Hour)
 		commit(t, s, d)
 	}
 	for month, want := range map[time.Month][]uint32{time.March: {1<<29 | 1<<30, 1<<29 | 1<<30}, time.April: {1 << 0}} {
