@@ -87,9 +87,9 @@ type Decision struct {
 	Claims []Claim
 	// Sighting is the registration by a subscriber, nil where the network saw none of an IMEI that the device holds.
 	Sighting *Sighting
-	// Others are those beside the subscriber of the Sighting who attested for its IMEI, as the decision was judged by. Commit finds a conflict
-	// if the store knows of others.
-	Others Others
+	// Others are those beside the subscriber of the Sighting who attested for its IMEI, as the decision was judged by: Commit finds a conflict
+	// if the store knows of others. Nil where it is the same whoever they are.
+	Others *Others
 	// View replaces the earlier one of its subscriber in its access; nil leaves it.
 	View *View
 }

@@ -3,6 +3,7 @@ package verifier_test
 import (
 	"context"
 	"crypto/ecdsa"
+	"fmt"
 	"reflect"
 	"slices"
 	"testing"
@@ -344,6 +345,31 @@ func TestTwoSubscribersAtOnce(t *testing.T) {
 		if slices.Contains(bob.Reasons(), attest.ReasonDuplicateSubscriber) || !slices.Contains(alice.Reasons(), attest.ReasonDuplicateSubscriber) {
 			t.Errorf("%s: recorded first: %s; last: %s; want %s of the last alone", name, summary(bob), summary(alice), attest.ReasonDuplicateSubscriber)
 		}
+	}
+}
+
+// TestWhoeverIsFoundOutIsNotJudgedAgain: many who relay to one device at once cost two judgements each, however many they are.
+func TestWhoeverIsFoundOutIsNotJudgedAgain(t *testing.T) {
+	l, s := newLab(t), &overtaken{Memory: store.NewMemory()}
+	l.restart(s)
+	l.judge(l.token(credential()), nil)
+	var tokens [][]byte
+	for range 6 {
+		tokens = append(tokens, l.token(nil))
+	}
+	l.now = l.now.Add(time.Minute)
+	tries := 0
+	var another func()
+	another = func() {
+		if tries++; tries < len(tokens) {
+			l.appraise(tokens[tries], registering(id1, by(fmt.Sprintf("subscriber%d@example", tries))))
+			s.before = another
+		}
+	}
+	s.before = another
+	got := l.appraise(tokens[0], registering(id1, by("alice@example")))
+	if s.before = nil; tries != 2 || !slices.Contains(got.Reasons(), attest.ReasonDuplicateSubscriber) {
+		t.Errorf("%s after %d tries, want 2", summary(got), tries)
 	}
 }
 

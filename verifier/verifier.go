@@ -355,7 +355,10 @@ func (v *Verifier) commit(ctx context.Context, q *question, p *Policy, a *apprai
 		d.Claims = q.claims()
 	}
 	if a.holdsShown() {
-		d.Sighting, d.Others = q.sighting(), q.others
+		d.Sighting = q.sighting()
+		if !a.reg.Has(attest.ReasonDuplicateSubscriber) { // which no more of them take away, nor find twice
+			d.Others = &q.others
+		}
 	}
 	defer v.standing.reshow(q.view)
 	defer v.standing.end(q, d.Device.Credential != nil)

@@ -284,7 +284,7 @@ func (m *Memory) Commit(_ context.Context, d verifier.Decision) (verifier.Commit
 	if !d.Expiry.After(m.forgot) { // the clock was set back
 		return verifier.Commitment{Closed: true}, nil
 	}
-	if d.Device != nil && m.conflicts(d.Device) || m.knowsOthers(d.Sighting, &d.Others) {
+	if d.Device != nil && m.conflicts(d.Device) || m.knowsOthers(d.Sighting, d.Others) {
 		return verifier.Commitment{Conflict: true}, nil
 	}
 	m.decisions++
@@ -310,7 +310,7 @@ func (m *Memory) conflicts(d *verifier.Device) bool {
 
 // knowsOthers reports that not those subscribers attested for the IMEI that the decision was judged by.
 func (m *Memory) knowsOthers(s *verifier.Sighting, judged *verifier.Others) bool {
-	if s == nil {
+	if s == nil || judged == nil {
 		return false
 	}
 	known := verifier.Others{Since: judged.Since}

@@ -119,7 +119,7 @@ func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 
 // take takes the nonce, unless its use may be forgotten (the clock was set back), or the decision was judged by something else than is kept.
 func (w *writer) take(d *decision, seen []sighting) (bool, error) {
-	if d.Expiry.UnixNano() <= w.forgot || d.sighting.hasOthers(seen, &d.Others) {
+	if d.Expiry.UnixNano() <= w.forgot || d.sighting.hasOthers(seen, d.Others) {
 		return false, nil
 	}
 	text, args := d.guard(w.chain.next())
@@ -319,7 +319,7 @@ func (w *writer) seen(of *preparedSighting) ([]sighting, error) {
 
 // hasOthers reports that other sightings of other subscribers are kept than a decision was judged by.
 func (s *preparedSighting) hasOthers(seen []sighting, judged *verifier.Others) bool {
-	if s == nil {
+	if s == nil || judged == nil {
 		return false
 	}
 	kept := verifier.Others{Since: judged.Since}

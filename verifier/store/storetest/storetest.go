@@ -672,7 +672,6 @@ func testSightings(t *testing.T, s verifier.Store) {
 			d = next(byte(i))
 		}
 		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: name, At: d.Now.Add(time.Duration(i) * time.Second)}
-		d.Others.Since = d.Sighting.At
 		commit(t, s, d)
 	}
 	for _, name := range []string{"a", "d", "i"} {
@@ -695,7 +694,7 @@ func testSightings(t *testing.T, s verifier.Store) {
 
 func testOthers(t *testing.T, s verifier.Store) {
 	minute := func(n byte) time.Time { return attesttest.Now.Add(time.Duration(n) * time.Minute) }
-	of := func(number byte, subscriber string, others verifier.Others) verifier.Decision {
+	of := func(number byte, subscriber string, others *verifier.Others) verifier.Decision {
 		d := decision()
 		if number > 0 {
 			d = next(number)
@@ -703,13 +702,14 @@ func testOthers(t *testing.T, s verifier.Store) {
 		d.Sighting, d.Others = &verifier.Sighting{IMEI: device, Subscriber: subscriber, At: minute(number)}, others
 		return d
 	}
-	known := func(minutes ...byte) (o verifier.Others) {
+	known := func(minutes ...byte) *verifier.Others {
+		o := new(verifier.Others)
 		for _, n := range minutes {
 			o.Add(minute(n).In(time.FixedZone("", 3600)))
 		}
 		return o
 	}
-	since := func(at time.Time) verifier.Others { return verifier.Others{Since: at} }
+	since := func(at time.Time) *verifier.Others { return &verifier.Others{Since: at} }
 	first, late, unseen := of(0, "alice", known()), of(8, "bob", known(1, 5, 6)), of(10, "bob", known())
 	late.Sighting.At, unseen.Sighting = minute(2), nil
 	conflict := verifier.Commitment{Conflict: true}
@@ -734,6 +734,7 @@ func testOthers(t *testing.T, s verifier.Store) {
 		{"one fewer was seen than is known", of(7, "bob", known(1, 3, 5, 6)), conflict, 4},
 		{"of an earlier time, all are known", late, verifier.Commitment{}, 5},
 		{"one was seen of a time before the last that is known", of(9, "alice", known(4, 6)), conflict, 5},
+		{"whoever they are", of(11, "bob", nil), verifier.Commitment{}, 5},
 		{"without a sighting", unseen, verifier.Commitment{}, 5},
 		{"a used nonce is told before", first, verifier.Commitment{Repeat: true, Answer: first.Record.Verdict}, 5},
 	} {
@@ -758,7 +759,6 @@ func testDaysOfDecisions(t *testing.T, s verifier.Store) {
 			d = next(byte(i))
 		}
 		d.Sighting = &verifier.Sighting{IMEI: device, Subscriber: step.subscriber, At: begin.Add(step.after * time.Hour)}
-		d.Others.Since = d.Sighting.At.Add(72 * time.Hour)
 		commit(t, s, d)
 	}
 	for month, want := range map[time.Month][]uint32{time.March: {1<<29 | 1<<30, 1<<29 | 1<<30}, time.April: {1 << 0}} {
