@@ -27,7 +27,7 @@ type Facts struct {
 	Endorsed bool   `json:"endorsed,omitempty" cbor:"6,keyasint,omitempty"`
 	Prior    *Prior `json:"prior,omitempty" cbor:"7,keyasint,omitempty"`
 	// Seen are the subscribers that attested for the IMEI that was shown, the latest last. Of a device that is known they
-	// may be left out if for [aloneFor] that was this one alone.
+	// may be left out if that was this one alone for 30 days, or as long as the policy looks back if that is longer.
 	Seen []Seen `json:"seen,omitempty" cbor:"8,keyasint,omitempty"`
 	// Views are what the subscriber showed in NAS and in IMS.
 	Views *Views `json:"views,omitempty" cbor:"9,keyasint,omitempty"`

@@ -73,7 +73,7 @@ func mostOn(r *attest.Result) Action {
 }
 
 // Under is what a policy makes of the same facts. Exceptions of that policy are not looked at, because the record names nobody: where
-// one applied it applies again. Of subscribers who attested more than [aloneFor] before, the record need not know.
+// one applied it applies again. Of subscribers who attested more than 30 days before, the record need not know.
 func (r *Record) Under(p *Policy) Verdict {
 	v := Verdict{ID: r.Verdict.ID, Result: judge(&r.Facts, &p.Rules).result()}
 	action := p.ActionOn(&v.Result)

@@ -21,8 +21,8 @@ const (
 	benchWarming = 6    // loads before one is measured, in which Kamailio's memory comes into use
 )
 
-// benchAtOnce are how many register at once. sipp begins new ones every 4 ms only, so that these bound what Kamailio alone is given to do: about
-// 4 000, 8 000 and 16 000 registrations a second.
+// benchAtOnce are how many register at once. sipp begins new ones every 4 ms only, so that these bound what Kamailio alone is given to do: at
+// most 4 000, 8 000 and 16 000 registrations a second.
 var benchAtOnce = []int{16, 32, 64}
 
 // measured is what one load made of one registrar.

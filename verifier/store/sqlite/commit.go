@@ -106,9 +106,11 @@ func (w *writer) decide(d *decision) (verifier.Commitment, error) {
 	if err != nil {
 		return verifier.Commitment{}, err
 	}
-	if taken, err := w.take(d, seen); err != nil {
+	taken, err := w.take(d, seen)
+	if err != nil {
 		return verifier.Commitment{}, err
-	} else if !taken {
+	}
+	if !taken {
 		return w.refuse(d)
 	}
 	if err := w.keep(d, seen); err != nil {
