@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"runtime"
 	"time"
 
 	"imei-attest/verifier"
@@ -80,10 +81,15 @@ func (w *writer) loop() {
 	w.ended <- errors.Join(err, fault("closing it", errors.Join(w.statements.close(), w.conn.Close(), w.db.Close())))
 }
 
-// gather takes what waits already, and under load gives those time who were answered last and come back: a larger batch writes fewer pages of
-// the journal for each, and syncs once. Who comes alone again and again waits for nobody.
+// gather takes what waits already, and what is about to: it lets every goroutine that can run have its turn first, while more come of it. A larger
+// batch writes fewer pages of the journal for each, and syncs once. Under load it then gives those time who were answered last and come back. Who
+// comes alone again and again waits for nobody.
 func (w *writer) gather(batch []job) []job {
 	batch = w.waiting(batch)
+	for n := 0; n < len(batch) && len(batch) < maxCompany; batch = w.waiting(batch) {
+		n = len(batch)
+		runtime.Gosched()
+	}
 	if len(batch) >= w.company {
 		return batch
 	}
