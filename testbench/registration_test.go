@@ -105,7 +105,7 @@ func TestRegistrationsAtKamailio(t *testing.T) {
 	if out.Answer.Code != http.StatusForbidden || strings.Contains(shown, "SAR") {
 		t.Errorf("%s\n%s", out.Answer.Status(), shown)
 	}
-	for _, want := range []string{"S-CSCF -> verifier: POST /v1/registrations/check", "message: the REGISTER, ",
+	for _, want := range []string{"S-CSCF -> verifier: POST /v1/registrations/batch", "message: the REGISTER, ",
 		"registration: auth=AKAv1-MD5, challenge_outstanding=true, emergency=false, initial=true, integrity_protected=yes, sender=testbench",
 		"verifier -> S-CSCF: sip_code 403, label contraindicated:registration-spoofed"} {
 		if !strings.Contains(shown, want) {

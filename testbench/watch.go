@@ -14,7 +14,11 @@ import (
 	"imei-attest/testbench/registrar"
 )
 
-const checkPath = "/v1/registrations/check"
+// The verifier's routes for registrations: one in JSON, and many, a form on each line.
+const (
+	checkPath = "/v1/registrations/check"
+	batchPath = "/v1/registrations/batch"
+)
 
 // watch shows the questions about registrations that come to the verifier over HTTP.
 type watch struct {
@@ -35,7 +39,8 @@ func (w *watch) over(next http.Handler) http.Handler {
 		w.mutex.Lock()
 		asker, see := w.asker, w.see
 		w.mutex.Unlock()
-		if r.URL.Path != checkPath || see == nil {
+		read, known := readers[r.URL.Path]
+		if !known || see == nil {
 			next.ServeHTTP(rw, r)
 			return
 		}
@@ -44,36 +49,80 @@ func (w *watch) over(next http.Handler) http.Handler {
 			return // who asks is gone
 		}
 		r.Body = io.NopCloser(bytes.NewReader(question))
-		see.See(asker, "verifier", "POST "+checkPath, questionDetails(r.Header.Get("Content-Type"), question)...)
-		kept := &keptAnswer{ResponseWriter: rw}
+		see.See(asker, "verifier", "POST "+r.URL.Path, read.question(question)...)
+		kept := &keptAnswer{ResponseWriter: rw, code: http.StatusOK}
 		next.ServeHTTP(kept, r)
-		see.See("verifier", asker, kept.line())
+		if kept.code != http.StatusOK {
+			see.See("verifier", asker, fmt.Sprintf("%d: %s", kept.code, bytes.TrimSpace(kept.body.Bytes())))
+			return
+		}
+		see.See("verifier", asker, read.answer(kept.body.Bytes()))
 	})
 }
 
-// form is what scripts ask by and are answered with.
-const form = "application/x-www-form-urlencoded"
+// readers are by route. A question's details are what the network knows by itself: the message is the REGISTER that was shown before. Of an
+// answer a proxy reads the code and the label.
+var readers = map[string]struct {
+	question func([]byte) []string
+	answer   func([]byte) string
+}{
+	checkPath: {jsonDetails, jsonAnswer},
+	batchPath: {linesDetails, linesAnswer},
+}
 
-// questionDetails are what the network knows by itself: the message is the REGISTER that was shown before.
-func questionDetails(kind string, body []byte) []string {
-	const shown = "message: the REGISTER, %d bytes"
-	if kind == form {
-		facts, err := url.ParseQuery(string(body))
+func details(message []byte, registration string) []string {
+	return []string{fmt.Sprintf("message: the REGISTER, %d bytes", len(message)), "registration: " + registration}
+}
+
+func jsonDetails(question []byte) []string {
+	var q struct {
+		Message      []byte          `json:"message"`
+		Registration json.RawMessage `json:"registration"`
+	}
+	if json.Unmarshal(question, &q) != nil {
+		return []string{"not the JSON that was expected"}
+	}
+	return details(q.Message, string(q.Registration))
+}
+
+func jsonAnswer(answer []byte) string {
+	var a struct {
+		Code  int    `json:"sip_code"`
+		Label string `json:"label"`
+		Tier  string `json:"tier"`
+	}
+	if json.Unmarshal(answer, &a) != nil {
+		return "not the JSON that was expected"
+	}
+	if a.Tier != "" {
+		a.Label += ", tier " + a.Tier
+	}
+	return fmt.Sprintf("sip_code %d, label %s", a.Code, a.Label)
+}
+
+func linesDetails(question []byte) (all []string) {
+	for line := range strings.Lines(string(question)) {
+		facts, err := url.ParseQuery(strings.TrimSpace(line))
 		message, badMessage := base64.RawURLEncoding.DecodeString(facts.Get("message"))
 		if err != nil || badMessage != nil {
 			return []string{"not the form that was expected"}
 		}
 		facts.Del("message")
-		return []string{fmt.Sprintf(shown, len(message)), "registration: " + strings.ReplaceAll(facts.Encode(), "&", ", ")}
+		all = append(all, details(message, strings.ReplaceAll(facts.Encode(), "&", ", "))...)
 	}
-	var q struct {
-		Message      []byte          `json:"message"`
-		Registration json.RawMessage `json:"registration"`
+	return all
+}
+
+func linesAnswer(answer []byte) string {
+	var all []string
+	for line := range strings.Lines(string(answer)) {
+		line = strings.TrimSpace(line)
+		if said, err := url.ParseQuery(line); err == nil && said.Has("sip_code") {
+			line = fmt.Sprintf("sip_code %s, label %s", said.Get("sip_code"), said.Get("label"))
+		}
+		all = append(all, line) // what was not judged is shown as it is
 	}
-	if json.Unmarshal(body, &q) != nil {
-		return []string{"not the JSON that was expected"}
-	}
-	return []string{fmt.Sprintf(shown, len(q.Message)), "registration: " + string(q.Registration)}
+	return strings.Join(all, "; ")
 }
 
 type keptAnswer struct {
@@ -90,26 +139,4 @@ func (k *keptAnswer) WriteHeader(code int) {
 func (k *keptAnswer) Write(p []byte) (int, error) {
 	k.body.Write(p)
 	return k.ResponseWriter.Write(p)
-}
-
-// line is what a proxy reads of the answer.
-func (k *keptAnswer) line() string {
-	var a struct {
-		Code  json.Number `json:"sip_code"`
-		Label string      `json:"label"`
-		Tier  string      `json:"tier"` // a form leaves it out
-	}
-	if k.Header().Get("Content-Type") == form {
-		said, _ := url.ParseQuery(k.body.String()) // what cannot be read is shown as it is
-		a.Code, a.Label = json.Number(said.Get("sip_code")), said.Get("label")
-	} else {
-		_ = json.Unmarshal(k.body.Bytes(), &a) // likewise
-	}
-	switch {
-	case a.Code == "":
-		return fmt.Sprintf("%d: %s", k.code, strings.TrimSpace(k.body.String()))
-	case a.Tier != "":
-		a.Label += ", tier " + a.Tier
-	}
-	return fmt.Sprintf("sip_code %s, label %s", a.Code, a.Label)
 }

@@ -84,7 +84,7 @@ func TestTheCurlCommandsOfTheREADMEWork(t *testing.T) {
 		"appraise":         `"label":"affirming:imei-consistent"`,
 		"without evidence": `"label":"none:not-endorsed"`,
 		"message":          `"label":"none:not-endorsed"`,
-		"form":             `&label=none%3Anot-endorsed`,
+		"batch":            "&label=none%3Anot-endorsed\nstatus=400&detail=initial%20must%20be%20true%20or%20false\n",
 		"result":           `application/eat+cwt; eat_profile="tag:ietf.org,2026:rats/ear#03"`,
 		"delete":           "204",
 		"discovery":        `"service-state":"READY"`,

@@ -24,15 +24,8 @@ var (
 	errNonceHere      = errors.New("a nonce is not taken here: ask POST /v1/appraise")
 )
 
-// checkRegistration judges a registration, which must be there. It is asked in JSON or by a form.
+// checkRegistration judges a registration, which must be there.
 func (a *api) checkRegistration(w http.ResponseWriter, r *http.Request) {
-	if !takes(w, r, typeJSON, typeForm) {
-		return
-	}
-	if isOfType(r, typeForm) {
-		a.answerForm(w, r)
-		return
-	}
 	a.answerQuestion(w, r, func(q question) error {
 		switch {
 		case q.Registration == nil:

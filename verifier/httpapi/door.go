@@ -64,7 +64,7 @@ func (u unsaid) Header() http.Header         { return http.Header(u) }
 func (u unsaid) Write(p []byte) (int, error) { return len(p), nil }
 func (u unsaid) WriteHeader(int)             {}
 
-// survive answers for a handler that panicked. The log says where, and nothing of what it worked on.
+// survive answers for a handler that panicked.
 func (d *door) survive(w http.ResponseWriter, r *http.Request) {
 	cause := recover()
 	switch cause {
@@ -73,17 +73,22 @@ func (d *door) survive(w http.ResponseWriter, r *http.Request) {
 	case http.ErrAbortHandler:
 		panic(cause) // on purpose: the answer is not whole
 	}
+	logFault(r, d.log, cause)
+	refuse(w, http.StatusInternalServerError, aFault)
+}
+
+// logFault is for the deferred function that recovered. The log says where, and nothing of what was worked on.
+func logFault(r *http.Request, log *slog.Logger, cause any) {
 	problem := fmt.Sprintf("%T", cause)
 	if err, ok := cause.(runtime.Error); ok {
 		problem = err.Error()
 	}
-	d.log.ErrorContext(r.Context(), "a fault of this program", "route", r.Pattern, "problem", problem, "at", panicked())
-	refuse(w, http.StatusInternalServerError, "a fault of this program, which its log describes: nothing is known of what was decided")
+	log.ErrorContext(r.Context(), "a fault of this program", "route", r.Pattern, "problem", problem, "at", panicked())
 }
 
 // panicked lists the functions that were under way, the innermost first, without their arguments.
 func panicked() (at []string) {
-	const depth, helpers = 16, 3 // Callers, panicked, survive
+	const depth, helpers = 16, 4 // Callers, panicked, logFault, and the deferred function
 	var pcs [depth]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(helpers, pcs[:])])
 	for {

@@ -44,6 +44,7 @@ type server struct {
 	random   *brokenReader
 	now      time.Time
 	client   func() httpapi.Client // who asks
+	batches  []int                 // that were counted
 }
 
 func (s *server) identify(*http.Request) httpapi.Client { return s.client() }
@@ -81,7 +82,7 @@ func (s *server) start() {
 		s.t.Fatal(err)
 	}
 	handler, err := httpapi.New(httpapi.Config{Verifier: v, Results: results, Identify: s.identify, Rand: s.random, Now: func() time.Time { return s.now },
-		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Version: "test"})
+		Log: slog.New(slog.NewJSONHandler(s.log, &slog.HandlerOptions{Level: slog.LevelDebug})), Batch: func(n int) { s.batches = append(s.batches, n) }, Version: "test"})
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -21,12 +21,30 @@ func asForm(message, rest string) string {
 
 const vouchedInForm = "&auth=AKAv1-MD5&integrity_protected=yes&challenge_outstanding=true&initial=true&emergency=false&sender=pcscf1"
 
-func (s *server) checkForm(body string) reply {
+// checkForms asks about as many registrations as there are forms, and returns what is said to each.
+func (s *server) checkForms(forms ...string) []string {
 	s.t.Helper()
-	return s.do(http.MethodPost, "/v1/registrations/check", strings.NewReader(body), "Content-Type", typeForm)
+	r := s.do(http.MethodPost, batch, strings.NewReader(strings.Join(forms, "\n")+"\n"), "Content-Type", "text/plain")
+	said, whole := strings.CutSuffix(string(r.body), "\n")
+	lines := strings.Split(said, "\n")
+	if r.status != http.StatusOK || !whole || len(lines) != len(forms) {
+		s.t.Fatalf("%d registrations are answered with %d %s", len(forms), r.status, r.body)
+	}
+	return lines
 }
 
-const typeForm = "application/x-www-form-urlencoded"
+func (s *server) checkForm(form string) string {
+	s.t.Helper()
+	return s.checkForms(form)[0]
+}
+
+const batch = "/v1/registrations/batch"
+
+// field is one of an answer.
+func field(answer, name string) string {
+	said, _ := url.ParseQuery(answer) // what cannot be read has no field
+	return said.Get(name)
+}
 
 // briefly is what an answer and a form that answers have in common.
 func briefly(a answer) string {
@@ -63,9 +81,9 @@ func TestAFormIsAnsweredWithAForm(t *testing.T) {
 			s := serve(t)
 			r := s.checkForm(asForm(c.message, c.rest))
 			var whole answer
-			s.read(s.do(http.MethodGet, r.header.Get("Content-Location"), nil), &whole)
-			if string(r.body) != briefly(whole) || whole.Label != c.label {
-				t.Errorf("%s\nof %+v, want label %s", r.body, whole, c.label)
+			s.read(s.do(http.MethodGet, "/v1/results/"+field(r, "id"), nil), &whole)
+			if r != briefly(whole) || whole.Label != c.label {
+				t.Errorf("%s\nof %+v, want label %s", r, whole, c.label)
 			}
 			id, err := verifier.ParseDecisionID(whole.ID)
 			if err != nil {
@@ -90,8 +108,8 @@ func TestAFormTakesAnyBase64(t *testing.T) {
 	s := serve(t)
 	message := registered(contact+"X-Odd: \xfb\xff\xbe\r\n", nil)
 	for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.RawStdEncoding, base64.URLEncoding, base64.RawURLEncoding} {
-		if r := s.checkForm(url.Values{"message": {encoding.EncodeToString([]byte(message))}}.Encode()); r.status != http.StatusOK {
-			t.Errorf("%d %s", r.status, r.body)
+		if r := s.checkForm(url.Values{"message": {encoding.EncodeToString([]byte(message))}}.Encode()); field(r, "id") == "" {
+			t.Error(r)
 		}
 	}
 }
@@ -100,7 +118,7 @@ func TestAFormIsNotBent(t *testing.T) {
 	s := serve(t)
 	whole := asForm(registered(contact+digest, token(attest.NonceFrom401(akaText))), "")
 	for name, c := range map[string]struct{ body, remedy string }{
-		"no message":                    {"auth=MD5", "this takes, message=BASE64URL&auth="},
+		"no message":                    {"auth=MD5", "the form that is taken, message=BASE64URL&auth="},
 		"an empty message":              {"message=", "message: no empty line"},
 		"a message twice":               {whole + "&" + whole, "message stands twice"},
 		"a fact twice":                  {whole + "&initial=true&initial=false", "initial stands twice"},
@@ -109,18 +127,18 @@ func TestAFormIsNotBent(t *testing.T) {
 		"evidence beside it":            {whole + "&evidence=AAAA", "and nothing else"},
 		"an escaped name":               {whole + "&in%69tial=true", "and nothing else"},
 		"a name in capitals":            {whole + "&Initial=true", "and nothing else"},
-		"a fact without a value":        {whole + "&initial", "this takes"},
+		"a fact without a value":        {whole + "&initial", "that is taken"},
 		"an empty fact":                 {whole + "&initial=", "initial must be true or false"},
 		"a fact that is 1":              {whole + "&challenge_outstanding=1", "challenge_outstanding must be true or false"},
 		"a fact in capitals":            {whole + "&emergency=TRUE", "emergency must be true or false"},
-		"an empty field":                {whole + "&", "this takes"},
-		"nothing escaped":               {whole + "&sender=%", "this takes"},
-		"a text that is no UTF-8":       {whole + "&sender=%ff", "this takes"},
-		"a semicolon between two":       {whole + "&sender=a;initial=false", "this takes"},
+		"an empty field":                {whole + "&", "that is taken"},
+		"nothing escaped":               {whole + "&sender=%", "that is taken"},
+		"a text that is no UTF-8":       {whole + "&sender=%ff", "that is taken"},
+		"a semicolon between two":       {whole + "&sender=a;initial=false", "that is taken"},
 		"a message that is not base64":  {"message=REGISTER%20sip:h", "in base64"},
 		"base64 whose plus is a space":  {"message=AA+A", "in base64"},
 		"base64 of two alphabets":       {"message=AA_A%2BAAA", "in base64"},
-		"JSON":                          {`{"message":"AAAA"}`, "this takes"},
+		"JSON":                          {`{"message":"AAAA"}`, "that is taken"},
 		"a message that is cut off":     {asForm(strings.TrimSuffix(registered(contact, []byte("AAAA")), "A"), ""), "body: shorter than Content-Length says"},
 		"another method":                {asForm("INVITE"+registered(contact, nil)[8:], ""), "the method is not REGISTER"},
 		"a sender that is too long":     {whole + "&sender=" + strings.Repeat("a", 513), "at most 512 are taken"},
@@ -131,20 +149,16 @@ func TestAFormIsNotBent(t *testing.T) {
 			s := *s
 			s.t = t
 			r := s.checkForm(c.body)
-			s.wantProblem(r, http.StatusBadRequest, c.remedy)
-			if strings.Contains(string(r.body), "49015420") || strings.Contains(string(r.body), "alice") {
-				t.Errorf("an identity in %s", r.body)
+			if field(r, "status") != "400" || !strings.Contains(field(r, "detail"), c.remedy) {
+				t.Errorf("%s, want 400 and %q", r, c.remedy)
+			}
+			if strings.Contains(r, "49015420") || strings.Contains(r, "alice") {
+				t.Errorf("an identity in %s", r)
 			}
 		})
 	}
-	s.wantProblem(s.do(http.MethodPost, "/v1/appraise", strings.NewReader(whole), "Content-Type", typeForm), http.StatusUnsupportedMediaType, "application/json")
-	r := s.do(http.MethodPost, "/v1/registrations/check", strings.NewReader(whole), "Content-Type", "text/plain")
-	s.wantProblem(r, http.StatusUnsupportedMediaType, "this takes application/json or "+typeForm)
-	if got := r.header.Get("Accept"); got != "application/json, "+typeForm {
-		t.Errorf("Accept: %s", got)
-	}
-	if r := s.checkForm(whole + vouchedInForm); !strings.HasSuffix(string(r.body), "&sip_code=200&label=warning%3Asoftware-vault") {
-		t.Errorf("after the refusals, which use nothing up: %s", r.body)
+	if r := s.checkForm(whole + vouchedInForm); !strings.HasSuffix(r, "&sip_code=200&label=warning%3Asoftware-vault") {
+		t.Errorf("after the refusals, which use nothing up: %s", r)
 	}
 }
 
@@ -158,8 +172,8 @@ func TestADecisionIsLoggedWhenItIsMade(t *testing.T) {
 		t.Errorf("made: %d at info, %d at debug", info, debug)
 	}
 	s.now = s.now.Add(time.Second)
-	if again := s.checkForm(question); string(again.body) != string(first.body) {
-		t.Errorf("%s, then %s", first.body, again.body)
+	if again := s.checkForm(question); again != first {
+		t.Errorf("%s, then %s", first, again)
 	}
 	if info, debug := count("INFO"), count("DEBUG"); info != 1 || debug != 1 {
 		t.Errorf("told again: %d at info, %d at debug", info, debug)

@@ -98,44 +98,63 @@ func FuzzQuestion(f *testing.F) {
 	})
 }
 
-// FuzzForm: what a form says is said by the same question in JSON, as another reader of forms understands it, and gets the same answer.
-func FuzzForm(f *testing.F) {
+// FuzzBatch: each line has an answer in its place, by no fault of ours; what a form says is said by the same question in JSON, as another
+// reader of forms understands it, and gets the same answer.
+func FuzzBatch(f *testing.F) {
 	_, call := serveForFuzzing(f)
-	f.Add([]byte(asForm(registered(contact+digest, token(attest.NonceFrom401(akaText))), vouchedInForm)))
-	f.Add([]byte(asForm(registered(contact, nil), "&sender=a%20b+c&initial=false")))
+	whole := asForm(registered(contact+digest, token(attest.NonceFrom401(akaText))), vouchedInForm)
+	f.Add([]byte(whole))
+	f.Add([]byte(whole + "\n" + asForm(registered(contact, nil), "&sender=a%20b+c&initial=false") + "\n\n"))
 	f.Add([]byte("message=AAAA&emergency=true&auth=%3D;&"))
+	ask := func(t *testing.T, path, kind string, body []byte) reply {
+		r := httptest.NewRequest("POST", path, bytes.NewReader(body))
+		r.Header.Set("Content-Type", kind)
+		return call(t, r)
+	}
 	f.Fuzz(func(t *testing.T, body []byte) {
-		ask := func(kind string, body []byte) reply {
-			r := httptest.NewRequest("POST", "/v1/registrations/check", bytes.NewReader(body))
-			r.Header.Set("Content-Type", kind)
-			return call(t, r)
-		}
-		got := ask(typeForm, body)
-		said, err := url.ParseQuery(string(body))
+		got := ask(t, batch, "text/plain", body)
 		if got.status != http.StatusOK {
 			return
 		}
-		facts := map[string]any{}
-		for name, values := range said {
-			if len(values) != 1 {
-				t.Fatalf("%s stands %d times in %q", name, len(values), body)
-			}
-			facts[name] = values[0]
-			if slices.Contains([]string{"challenge_outstanding", "initial", "emergency"}, name) {
-				facts[name] = values[0] == "true"
-			}
+		forms := strings.Split(strings.TrimSuffix(string(body), "\n"), "\n")
+		answers := strings.Split(strings.TrimSuffix(string(got.body), "\n"), "\n")
+		if len(answers) != len(forms) {
+			t.Fatalf("%d lines to %d", len(answers), len(forms))
 		}
-		message := facts["message"]
-		delete(facts, "message")
-		question, jsonErr := json.Marshal(map[string]any{"message": message, "registration": facts})
-		if err != nil || jsonErr != nil {
-			t.Fatalf("%q: %v, %v", body, err, jsonErr)
-		}
-		var verdict answer
-		if asked := ask("application/json", question); json.Unmarshal(asked.body, &verdict) != nil || !strings.HasSuffix(string(got.body), strings.TrimPrefix(briefly(verdict), "id="+verdict.ID)) {
-			t.Errorf("%q\n%s\nand in JSON %s", body, got.body, asked.body)
+		for i, form := range forms {
+			if field(answers[i], "id") == "" {
+				continue
+			}
+			var verdict answer
+			asked := ask(t, "/v1/registrations/check", "application/json", inJSON(t, form))
+			if json.Unmarshal(asked.body, &verdict) != nil || !strings.HasSuffix(answers[i], strings.TrimPrefix(briefly(verdict), "id="+verdict.ID)) {
+				t.Errorf("%q\n%s\nand in JSON %s", form, answers[i], asked.body)
+			}
 		}
 	})
+}
+
+// inJSON is the question that another reader of forms understands.
+func inJSON(t *testing.T, form string) []byte {
+	t.Helper()
+	said, err := url.ParseQuery(form)
+	facts := map[string]any{}
+	for name, values := range said {
+		if len(values) != 1 {
+			t.Fatalf("%s stands %d times in %q", name, len(values), form)
+		}
+		facts[name] = values[0]
+		if slices.Contains([]string{"challenge_outstanding", "initial", "emergency"}, name) {
+			facts[name] = values[0] == "true"
+		}
+	}
+	message := facts["message"]
+	delete(facts, "message")
+	question, jsonErr := json.Marshal(map[string]any{"message": message, "registration": facts})
+	if err != nil || jsonErr != nil {
+		t.Fatalf("%q: %v, %v", form, err, jsonErr)
+	}
+	return question
 }
 
 // hasTwice reads the names of a JSON value token by token.

@@ -19,7 +19,7 @@ import (
 // maxBodyBytes bounds what is read of a request: a token is at most 8 KiB, and JSON with base64 some more.
 const maxBodyBytes = 64 << 10
 
-// Config is what the interface needs; every field is required.
+// Config is what the interface needs; every field but Batch is required.
 type Config struct {
 	Verifier *verifier.Verifier
 	Results  *ear.Signer
@@ -29,6 +29,8 @@ type Config struct {
 	Now      func() time.Time
 	Log      *slog.Logger
 	Version  string
+	// Batch is told how many registrations a question of many is about.
+	Batch func(registrations int)
 }
 
 type api struct {
@@ -41,6 +43,9 @@ func New(c Config) (http.Handler, error) {
 	if c.Verifier == nil || c.Results == nil || c.Identify == nil || c.Rand == nil || c.Now == nil || c.Log == nil {
 		return nil, errors.New("the HTTP interface needs a verifier, a result signer, who its clients are, randomness, a clock and a log")
 	}
+	if c.Batch == nil {
+		c.Batch = func(int) {}
+	}
 	a := &api{Config: c}
 	d := newDoor(c.Identify, c.Log, published)
 	d.handle(0, "GET /.well-known/veraison/verification", a.discovery)
@@ -51,6 +56,7 @@ func New(c Config) (http.Handler, error) {
 	d.handle(RoleDevice, "DELETE /challenge-response/v1/session/{id}", a.deleteSession)
 	d.handle(RoleNetwork, "POST /v1/appraise", a.appraise)
 	d.handle(RoleNetwork, "POST /v1/registrations/check", a.checkRegistration)
+	d.handle(RoleNetwork, "POST /v1/registrations/batch", a.checkBatch)
 	d.handle(RoleNetwork, "GET /v1/results", a.latest)
 	d.handle(RoleNetwork, "GET /v1/results/{id}", a.result)
 	return bounded(d, maxBodyBytes), nil
@@ -64,9 +70,9 @@ func bounded(next http.Handler, most int64) http.Handler {
 	})
 }
 
-// judge appraises and logs one event for the decision, without identities.
+// judge appraises, or refuses for a failure of ours.
 func (a *api) judge(r *http.Request, w http.ResponseWriter, in verifier.Input) (verifier.Verdict, bool) {
-	result, err := a.Verifier.Appraise(r.Context(), in)
+	verdict, err := a.decide(r, in)
 	if err != nil {
 		var meanwhile *verifier.Answer
 		if in.Registration != nil && in.Registration.Front != verifier.FrontDevice {
@@ -74,10 +80,17 @@ func (a *api) judge(r *http.Request, w http.ResponseWriter, in verifier.Input) (
 			meanwhile = &unjudged.Answer
 		}
 		a.fail(r.Context(), w, "no judgement", err, meanwhile)
-		return result, false
 	}
-	a.logVerdict(r.Context(), a.Identify(r), &result, in)
-	return result, true
+	return verdict, err == nil
+}
+
+// decide appraises and logs one event for the decision, without identities.
+func (a *api) decide(r *http.Request, in verifier.Input) (verifier.Verdict, error) {
+	verdict, err := a.Verifier.Appraise(r.Context(), in)
+	if err == nil {
+		a.logVerdict(r.Context(), a.Identify(r), &verdict, in)
+	}
+	return verdict, err
 }
 
 func (a *api) logVerdict(ctx context.Context, by Client, v *verifier.Verdict, in verifier.Input) {

@@ -18,7 +18,7 @@ const (
 	typeDiscovery = "application/vnd.veraison.discovery+json"
 	typeProblem   = "application/problem+json" // RFC 9457
 	typeJSON      = "application/json"
-	typeForm      = "application/x-www-form-urlencoded"
+	typeText      = "text/plain"
 	typeRecords   = "application/jsonl" // one JSON object a line
 )
 

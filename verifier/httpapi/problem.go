@@ -36,8 +36,14 @@ func (a *api) fail(ctx context.Context, w http.ResponseWriter, what string, err 
 	w.Header().Set("Retry-After", "1") // seconds
 	const status = http.StatusServiceUnavailable
 	writeJSON(w, status, typeProblem, problem{Type: "about:blank", Title: http.StatusText(status), Status: status,
-		Detail: "nothing was decided: try again", Answer: meanwhile})
+		Detail: nothingDecided, Answer: meanwhile})
 }
+
+// What details say of failures of ours.
+const (
+	nothingDecided = "nothing was decided: try again"
+	aFault         = "a fault of this program, which its log describes: nothing is known of what was decided"
+)
 
 func writeJSON(w http.ResponseWriter, status int, mediaType string, body any) {
 	write(w, status, mediaType, encodeJSON(body))

@@ -31,6 +31,7 @@ type Metrics struct {
 	limited  *prometheus.CounterVec
 	sip      *prometheus.CounterVec
 	reloads  *prometheus.CounterVec
+	asked    prometheus.Histogram
 	batch    prometheus.Histogram
 	commit   prometheus.Histogram
 	trust    *prometheus.GaugeVec
@@ -62,6 +63,7 @@ func New(version string, g Gauges) *Metrics {
 	m.limited = counters("limited_total", "Requests turned away, and connections closed, by the limit.", "limit")
 	m.sip = counters("sip_requests_total", "SIP requests by method, by what became of the original REGISTER in them, and by status code, 0 without an answer.", "method", "original", "code")
 	m.reloads = counters("reloads_total", "Changes of configured files, by part and by whether they were taken.", "part", "outcome")
+	m.asked = histogram("http_batch_size", "Registrations in one question of POST /v1/registrations/batch.", prometheus.ExponentialBuckets(1, 2, 7))
 	m.batch = histogram("store_batch_size", "Decisions in one transaction of the store.", prometheus.ExponentialBuckets(1, 2, 9))
 	m.commit = histogram("store_commit_seconds", "Time of one transaction of the store, with its sync of the disk.", prometheus.ExponentialBuckets(.0005, 2, 12))
 	m.trust = gauges("trust_info", "1 for the generation of the trust folder that is in force.", "generation")
@@ -71,7 +73,7 @@ func New(version string, g Gauges) *Metrics {
 	m.tlsEnds = gauge("tls_certificate_expiry_timestamp_seconds", "When the server's certificate ends; 0 without TLS.")
 	build := gauges("build_info", "1 for the program.", "version", "go")
 	build.WithLabelValues(version, runtime.Version()).Set(1)
-	m.registry.MustRegister(m.requests, m.seconds, m.verdicts, m.limited, m.sip, m.reloads, m.batch, m.commit, m.trust, m.loaded, m.policy, m.breaker, m.tlsEnds, build,
+	m.registry.MustRegister(m.requests, m.seconds, m.verdicts, m.limited, m.sip, m.reloads, m.asked, m.batch, m.commit, m.trust, m.loaded, m.policy, m.breaker, m.tlsEnds, build,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	m.look(g)
 	m.prepare()
@@ -136,6 +138,9 @@ func (m *Metrics) Reloaded(part string, err error) {
 	}
 	m.reloads.WithLabelValues(part, outcome).Inc()
 }
+
+// Batch counts a question about so many registrations.
+func (m *Metrics) Batch(registrations int) { m.asked.Observe(float64(registrations)) }
 
 // Committed counts a transaction of the store.
 func (m *Metrics) Committed(decisions int, took time.Duration) {

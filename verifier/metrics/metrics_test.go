@@ -100,11 +100,12 @@ func TestDecisionsAreCounted(t *testing.T) {
 	v := verifier.Verdict{Result: attest.Result{Submods: []attest.Submod{{Name: "slot1", Status: attest.StatusWarning, Reasons: []attest.Reason{"stale", "no-such-reason"}}}},
 		Answer: verifier.Answer{Action: "observe"}}
 	m.Verdict(&v)
+	m.Batch(12)
 	m.Committed(7, 3*time.Millisecond)
 	m.Limited("rate")
 	m.Reloaded("trust", nil)
 	m.Reloaded("trust", io.EOF)
-	want(t, m, `imeiatt_verdicts_total{action="observe",status="warning"} 1`, `imeiatt_reasons_total{reason="stale"} 1`, `imeiatt_reasons_total{reason="imei-tampered"} 0`,
+	want(t, m, `imeiatt_http_batch_size_sum 12`, `imeiatt_verdicts_total{action="observe",status="warning"} 1`, `imeiatt_reasons_total{reason="stale"} 1`, `imeiatt_reasons_total{reason="imei-tampered"} 0`,
 		`imeiatt_store_batch_size_bucket{le="8"} 1`, `imeiatt_store_commit_seconds_bucket{le="0.002"} 0`, `imeiatt_limited_total{limit="rate"} 1`, `imeiatt_limited_total{limit="in_flight"} 0`,
 		`imeiatt_reloads_total{outcome="taken",part="trust"} 1`, `imeiatt_reloads_total{outcome="refused",part="trust"} 1`)
 	if strings.Contains(shown(t, m), "no-such-reason") {

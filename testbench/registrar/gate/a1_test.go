@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"strings"
 	"testing"
 )
 
@@ -92,4 +93,41 @@ func TestPolicyBreaker(t *testing.T) {
 	got := load{scenario: "register.xml", atOnce: 1, rows: texts(rows, func(i int, r deviceRow) deviceRow { return r.spoofing(rows[(i+1)%n]) })}.run(t, p)
 	got.want(t, map[int]int{http.StatusForbidden: minimum, http.StatusOK: n - minimum})
 	row.Asserted = fmt.Sprintf("A1 gate, enforce.yaml and its breaker: of %d tampered instance-ids %d x 403, then %d x 200 with labels", n, got.codes[403], got.codes[200])
+}
+
+// TestEachGetsItsOwnVerdict: good tokens, tampered instance-ids and what the verifier cannot read, side by side in the same questions.
+func TestEachGetsItsOwnVerdict(t *testing.T) {
+	row := use(t, "A1 gate: many in one question")
+	const n, kinds = 300, 3
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", withoutBreaker)
+	s.enroll(crowd, n)
+	p := newProxy(t, gated(s.address, patient))
+	rows := s.signFor(crowd, 0, n)
+	mix := func(i int, r deviceRow) deviceRow {
+		switch i % kinds {
+		case 1:
+			return r.spoofing(rows[(i+1)%n])
+		case 2:
+			r.authorization += `, opaque="\\"`
+		}
+		return r
+	}
+	got := load{scenario: "register.xml", atOnce: n, rows: texts(rows, mix)}.run(t, p)
+	got.want(t, map[int]int{http.StatusOK: n / kinds, http.StatusForbidden: n / kinds, http.StatusBadRequest: n / kinds})
+	var kept any
+	if err := p.rpc("ul.dump", &kept); err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprint(kept)
+	for i, r := range rows {
+		if user, _, _ := strings.Cut(r.impi, "@"); strings.Contains(all, user) != (i%kinds == 0) {
+			t.Errorf("registration %d is kept: %v", i, i%kinds != 0)
+		}
+	}
+	questions := s.count("imeiatt_http_batch_size_count")
+	if asked := s.checks(); asked != n || questions > n/2 {
+		t.Errorf("the verifier was asked about %d of %d, in %d questions", asked, n, questions)
+	}
+	row.Asserted = fmt.Sprintf("A1 gate: %d good, tampered and unreadable in turns, %d questions: each gets its own verdict", n, questions)
 }

@@ -123,6 +123,19 @@ func (q request) text() string {
 	return b.String()
 }
 
+// kept is the label that a call to the device finds with its contact.
+func (u *ue) kept(r deviceRow) string {
+	u.t.Helper()
+	q := u.register(r)
+	user, _, _ := strings.Cut(q.impi, "@")
+	call := strings.NewReplacer("REGISTER sip:", "OPTIONS sip:"+user+"@", "1 REGISTER", "1 OPTIONS", q.contact, "").Replace(q.text())
+	label := u.send(call).header.Get("P-Imei-Kept")
+	if label == "" {
+		u.t.Errorf("no contact of %s is kept", user)
+	}
+	return label
+}
+
 var nonceParam = regexp.MustCompile(`nonce="([^"]*)"`)
 
 // answers is Authorization for a challenge (RFC 2617 section 3.2.2, without qop).

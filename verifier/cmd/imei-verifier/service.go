@@ -229,7 +229,7 @@ func (s *service) identify(r *http.Request) httpapi.Client {
 // to whoever measures.
 func (s *service) handler() (http.Handler, error) {
 	judging, err := httpapi.New(httpapi.Config{Verifier: s.verifier, Results: s.results, Identify: s.identify, Rand: rand.Reader, Now: wallClock, Log: s.log,
-		Version: versionText()})
+		Version: versionText(), Batch: s.metrics.Batch})
 	if err != nil {
 		return nil, err
 	}
