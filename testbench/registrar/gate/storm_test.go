@@ -3,9 +3,6 @@ package gate
 import (
 	"fmt"
 	"net/http"
-	"os"
-	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -45,7 +42,7 @@ func TestStorm(t *testing.T) {
 	crowd := newCrowd(t)
 	s := newService(t, crowd, "enforce", withoutBreaker)
 	s.enroll(crowd, 2*crowdedBy+1)
-	p := newProxy(t, gated(s.address, settings{"IMEI_GATE_MODE": "deny", "IMEI_GATE_WAITING": fewerThanQueued(t)}))
+	p := newProxy(t, gated(s.address, settings{"IMEI_GATE_MODE": "deny"}))
 	capacity := s.capacity(t, p, crowd)
 	const oneIn = 10 // is bad
 	bad := int(2*capacity) / oneIn
@@ -78,21 +75,6 @@ func TestStorm(t *testing.T) {
 	}
 	row.Asserted = fmt.Sprintf("A3 storm, 2 x %.0f/s for %d s: good %s; bad %s; sent again %d; no replays; judged again after %.1f s",
 		capacity, seconds, ofGood.codesText(), ofBad.codesText(), ofGood.again+ofBad.again, recovery.Seconds())
-}
-
-// fewerThanQueued is how many may wait for a verdict where the kernel queues few: less than it lets wait, and who asks.
-func fewerThanQueued(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("/proc/sys/net/unix/max_dgram_qlen")
-	if err != nil {
-		t.Fatal(err)
-	}
-	queued, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		t.Fatal(err)
-	}
-	const most = 128 // as the gate has it
-	return strconv.Itoa(min(queued, most))
 }
 
 // recovery is how long it takes until a registration gets a verdict.
