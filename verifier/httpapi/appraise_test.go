@@ -215,7 +215,7 @@ func TestDiscoveryGivesTheKeyThatVerifiesResults(t *testing.T) {
 	got.Key = ear.JWK{}
 	want := d
 	want.Key, want.MediaTypes, want.Schemes, want.Version, want.State = ear.JWK{}, []string{attest.EvidenceMediaType}, []string{attest.EvidenceProfile}, "test", "READY"
-	want.Endpoints = map[string]string{"newChallengeResponseSession": newSession, "appraise": "/v1/appraise", "checkRegistration": "/v1/registrations/check",
+	want.Endpoints = map[string]string{"newChallengeResponseSession": newSession, "appraise": "/v1/appraise", "checkRegistration": "/v1/registrations/check", "checkRegistrations": "/v1/registrations/batch",
 		"results": "/v1/results/:id"}
 	if r.status != http.StatusOK || r.header.Get("Content-Type") != "application/vnd.veraison.discovery+json" || !reflect.DeepEqual(got, want) {
 		t.Errorf("%d %s", r.status, r.body)

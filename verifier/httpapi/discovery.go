@@ -30,6 +30,7 @@ func (a *api) discovery(w http.ResponseWriter, _ *http.Request) {
 			"newChallengeResponseSession": "/challenge-response/v1/newSession",
 			"appraise":                    "/v1/appraise",
 			"checkRegistration":           "/v1/registrations/check",
+			"checkRegistrations":          "/v1/registrations/batch",
 			"results":                     "/v1/results/:id",
 		},
 	})
