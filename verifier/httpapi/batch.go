@@ -32,7 +32,7 @@ func (a *api) checkBatch(w http.ResponseWriter, r *http.Request) {
 	answers := make([]string, len(forms))
 	var all sync.WaitGroup
 	for i, form := range forms {
-		all.Go(func() { answers[i] = a.answerForm(r, form) })
+		all.Go(func() { answers[i] = a.answerForm(r, strings.TrimSuffix(form, "\r")) })
 	}
 	all.Wait()
 	write(w, http.StatusOK, typeText, []byte(strings.Join(answers, "\n")+"\n"))

@@ -105,6 +105,7 @@ func FuzzBatch(f *testing.F) {
 	whole := asForm(registered(contact+digest, token(attest.NonceFrom401(akaText))), vouchedInForm)
 	f.Add([]byte(whole))
 	f.Add([]byte(whole + "\n" + asForm(registered(contact, nil), "&sender=a%20b+c&initial=false") + "\n\n"))
+	f.Add([]byte(whole + "\r\n"))
 	f.Add([]byte("message=AAAA&emergency=true&auth=%3D;&"))
 	ask := func(t *testing.T, path, kind string, body []byte) reply {
 		r := httptest.NewRequest("POST", path, bytes.NewReader(body))
@@ -127,7 +128,7 @@ func FuzzBatch(f *testing.F) {
 				continue
 			}
 			var verdict answer
-			asked := ask(t, "/v1/registrations/check", "application/json", inJSON(t, form))
+			asked := ask(t, "/v1/registrations/check", "application/json", inJSON(t, strings.TrimSuffix(form, "\r")))
 			if json.Unmarshal(asked.body, &verdict) != nil || !strings.HasSuffix(answers[i], strings.TrimPrefix(briefly(verdict), "id="+verdict.ID)) {
 				t.Errorf("%q\n%s\nand in JSON %s", form, answers[i], asked.body)
 			}

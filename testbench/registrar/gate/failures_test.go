@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"imei-attest/testbench/peertest"
 )
 
 // modes are what may be declared for a verifier that does not judge, and what the registrar answers then.
@@ -272,6 +275,52 @@ func TestTokensWaitByThemselves(t *testing.T) {
 		t.Errorf("%d with label %q", r.code, r.header.Get("P-Imei-Label"))
 	}
 	row.Asserted = "A1 gate, tokens that wait: who brings none is judged meanwhile"
+}
+
+// highLabels is a random number generator that lets transactions count from just below 2^31; Kamailio's other modules get what they would.
+const highLabels = `
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <stdlib.h>
+#include <string.h>
+int rand(void) {
+	Dl_info caller;
+	if (dladdr(__builtin_return_address(0), &caller) && strstr(caller.dli_fname, "/tm.so")) return 0x7fffffff;
+	return random();
+}
+`
+
+// TestHighLabels: a transaction's label has 32 bits without a sign. A Kamailio that runs for months gets beyond half of them.
+func TestHighLabels(t *testing.T) {
+	row := use(t, "A1 gate: transactions with high labels")
+	compiler := peertest.Peer{Name: "gcc"}
+	gcc, err := peertest.Find("gcc")
+	if err != nil {
+		peertest.Unavailable(t, compiler, err.Error())
+	}
+	const n = 4
+	crowd := newCrowd(t)
+	s := newService(t, crowd, "enforce", nil)
+	s.enroll(crowd, n)
+	source, library := t.TempDir()+"/rand.c", t.TempDir()+"/rand.so"
+	if err := os.WriteFile(source, []byte(highLabels), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command(gcc, "-shared", "-fPIC", "-o", library, source, "-ldl").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	t.Setenv("LD_PRELOAD", library)
+	p := newProxy(t, gated(s.address, settings{"IMEI_GATE_HEADER": "P-IMEI-Label"}))
+	u := newUE(t, p, "127.0.0.1")
+	for i, r := range s.signFor(crowd, 0, n) {
+		q := u.register(r)
+		q.callID = "thesame" // and so the same list of transactions, in which labels go up by one
+		if got, err := u.try(q.text(), 2*time.Second); err != nil || got.code != http.StatusOK || got.header.Get("P-Imei-Label") != "warning:subscriber-unbound" {
+			t.Errorf("transaction %d: %d with label %q, %v", i, got.code, got.header.Get("P-Imei-Label"), err)
+		}
+	}
+	checkLog(t, p)
+	row.Asserted = "A1 gate: transactions whose label is above 2^31 go on as all do"
 }
 
 // TestVerifierHangs: it takes connections and answers nothing. Who waits is not more than the gate's own processes, and not for long.
